@@ -1,0 +1,28 @@
+//! Millrace: one API for every model, on your own edge.
+//!
+//! The modules in reading order. Each may use those named before it, never those after; only
+//! `shell` waits, reads clocks and names the Workers runtime.
+
+pub mod error;
+pub mod id;
+pub mod money;
+pub mod time;
+
+pub mod json;
+pub mod sse;
+
+pub mod chat;
+
+pub mod catalog;
+pub mod protocol;
+
+pub mod account;
+pub mod pricing;
+pub mod routing;
+
+pub mod config;
+pub mod endpoint;
+pub mod exchange;
+
+#[cfg(feature = "worker")]
+mod shell;
