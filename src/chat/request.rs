@@ -1,0 +1,33 @@
+//! What a request asks of the endpoint that serves it: abilities and room.
+
+/// The abilities an endpoint must have to serve a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub tools: bool,
+    pub images: bool,
+    pub audio: bool,
+    pub files: bool,
+    /// `response_format` of type `json_schema`.
+    pub structured_output: bool,
+    /// `response_format` of type `json_object`.
+    pub json_object: bool,
+    /// The sampling and other optional parameters sent, in `supported_parameters` names. They
+    /// count only under `provider.require_parameters`.
+    pub parameters: Vec<String>,
+}
+
+/// How large a request is, for its ceiling of cost and the context it needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestSize {
+    /// Bytes of the body without inline (base64) data.
+    pub text_bytes: u64,
+    /// Bytes of inline data.
+    pub inline_bytes: u64,
+    pub images: u32,
+    pub files: u32,
+    pub audio: u32,
+    /// The limit of output tokens that the client set.
+    pub max_tokens: Option<u64>,
+    /// How many choices were asked for (`n`); at least 1.
+    pub choices: u32,
+}

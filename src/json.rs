@@ -1,0 +1,279 @@
+//! JSON that is read without being rebuilt: objects and arrays as borrowed pieces of their own
+//! text, so that what nobody has to change keeps its bytes, its order and its digits.
+//! Everything is validated; nothing is interpreted until it is asked for.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of one object, in the order of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members<'a> {
+    /// The object's text, from its brace or the whitespace before it to the end of the source.
+    source: &'a str,
+    members: Vec<Member<'a>>,
+}
+
+/// One member of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    pub key: Cow<'a, str>,
+    /// The value's JSON text, without whitespace around it.
+    pub value: &'a str,
+    /// The whole member as it was written: `"key" : value`.
+    pub text: &'a str,
+}
+
+/// Where and why a text is not the JSON it should be. Never quotes the text itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    pub line: usize,
+    /// In bytes, from one.
+    pub column: usize,
+    pub message: String,
+}
+
+/// What to do with one member in [`Members::edit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    Keep,
+    Drop,
+    /// The JSON text of another value under the same key.
+    Value(String),
+    /// The text of another member in its place: `"key":value`.
+    Member(String),
+}
+
+/// Reads the members of the object that `text` is.
+pub fn members(text: &str) -> Result<Members<'_>, JsonError> {
+    let pairs: Pairs = serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an object"))?;
+    let mut end = 0;
+    let members = pairs
+        .0
+        .into_iter()
+        .map(|(key, value)| {
+            let value = value.get();
+            let start = offset(text, value);
+            // Only blanks, a brace or a comma stand between the last value and this key's quote.
+            let quote = text[end..start].find('"').expect("a key opens with a quote") + end;
+            end = start + value.len();
+            Member { key, value, text: &text[quote..end] }
+        })
+        .collect();
+    Ok(Members { source: text, members })
+}
+
+/// Reads the JSON texts of the elements of the array that `text` is.
+pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    let raw: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an array"))?;
+    Ok(raw.into_iter().map(RawValue::get).collect())
+}
+
+/// The string that a value is; `None` if it is no string.
+pub fn string(value: &str) -> Option<Cow<'_, str>> {
+    if !value.starts_with('"') {
+        return None;
+    }
+    serde_json::from_str::<Text>(value).ok().map(|text| text.0)
+}
+
+pub fn boolean(value: &str) -> Option<bool> {
+    match value {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The number that a value is, if it was written as a whole one that fits.
+pub fn whole(value: &str) -> Option<u64> {
+    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten()
+}
+
+pub fn is_null(value: &str) -> bool {
+    value == "null"
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string is always JSON, and a Vec takes it");
+}
+
+/// `text` as a JSON string.
+pub fn quote(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is always JSON")
+}
+
+/// Where `part`, a piece of `text`, begins in it.
+pub fn offset(text: &str, part: &str) -> usize {
+    let offset = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    assert!(offset <= text.len(), "the part is a piece of the text");
+    offset
+}
+
+impl<'a> Members<'a> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Member<'a>> {
+        self.members.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.members.iter().any(|member| member.key == key)
+    }
+
+    /// The JSON text under `key`. Of a key that is there twice the last counts, as in JavaScript.
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.members.iter().rev().find(|member| member.key == key).map(|member| member.value)
+    }
+
+    /// As [`Members::get`], but `None` for a null as well.
+    pub fn value(&self, key: &str) -> Option<&'a str> {
+        self.get(key).filter(|value| !is_null(value))
+    }
+
+    pub fn string(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(string)
+    }
+
+    /// The members of the object under `key`, if there is one.
+    pub fn object(&self, key: &str) -> Option<Members<'a>> {
+        self.get(key).and_then(|value| members(value).ok())
+    }
+
+    /// The elements of the array under `key`, if there is one.
+    pub fn array(&self, key: &str) -> Option<Vec<&'a str>> {
+        self.get(key).and_then(|value| elements(value).ok())
+    }
+
+    /// Some key of `keys` that is there more than once.
+    pub fn duplicate(&self, keys: &[&'static str]) -> Option<&'static str> {
+        let count = |key: &str| self.members.iter().filter(|member| member.key == key).count();
+        keys.iter().copied().find(|key| count(key) > 1)
+    }
+
+    /// The object's text with some members changed and `more` (texts like `"key":value`) behind
+    /// the last. Every byte that no edit touches is kept, whitespace included.
+    pub fn edit(&self, edit: impl Fn(&Member<'a>) -> Edit, more: &[String]) -> String {
+        let mut out = String::with_capacity(self.source.len() + 128);
+        let first = self.members.first();
+        let open = first.map_or_else(|| self.brace() + 1, |member| offset(self.source, member.text));
+        out.push_str(&self.source[..open]);
+        let mut end = open;
+        let mut empty = true;
+        for member in &self.members {
+            let start = offset(self.source, member.text);
+            let gap = &self.source[end..start];
+            end = start + member.text.len();
+            let name = &member.text[..member.text.len() - member.value.len()];
+            let (name, value) = match edit(member) {
+                Edit::Keep => (name, Cow::Borrowed(member.value)),
+                Edit::Drop => continue,
+                Edit::Value(value) => (name, Cow::Owned(value)),
+                Edit::Member(text) => ("", Cow::Owned(text)),
+            };
+            if !empty {
+                out.push_str(gap);
+            }
+            empty = false;
+            out.push_str(name);
+            out.push_str(&value);
+        }
+        for member in more {
+            if !empty {
+                out.push(',');
+            }
+            empty = false;
+            out.push_str(member);
+        }
+        out.push_str(&self.source[end..]);
+        out
+    }
+
+    fn brace(&self) -> usize {
+        self.source.find('{').expect("an object opens with a brace")
+    }
+}
+
+impl JsonError {
+    fn new(error: &serde_json::Error, expected: &str) -> JsonError {
+        // A data error would quote the value that was found, which may be somebody's prompt.
+        let message = if error.is_data() { format!("expected {expected}") } else { position_free(error) };
+        JsonError { line: error.line(), column: error.column(), message }
+    }
+}
+
+/// What serde_json says of a syntax error, without the position it appends.
+fn position_free(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} at line {} column {}", self.message, self.line, self.column)
+    }
+}
+
+/// The members of an object as serde hands them over.
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+        let mut pairs = Vec::with_capacity(8);
+        while let Some((key, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            pairs.push((key.0, value));
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+/// A string that is borrowed where it holds no escape; serde's own `Cow` always copies.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}

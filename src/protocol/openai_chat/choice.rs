@@ -1,0 +1,281 @@
+//! Choices on their way from the provider to the client, whole (`message`) or in part (`delta`).
+//! Members that nobody has to change keep their bytes. What is normalised, and why, follows
+//! OpenRouter's strict clients: no nulls where they want absence, one name for reasoning, one
+//! vocabulary of reasons to finish.
+
+use std::borrow::Cow;
+
+use super::wire;
+use crate::json::{self, Members};
+
+/// Which of the two forms a choice has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In a stream: `delta`.
+    Part,
+    /// In a whole reply: `message`.
+    Whole,
+}
+
+/// What was seen in the choices of a reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Something a client would notice: text, reasoning, a call, a refusal, sound or a picture.
+    pub output: bool,
+    /// Bytes of text, reasoning and arguments, unescaped.
+    pub bytes: u64,
+    /// The last reason to finish, in the provider's words.
+    pub finish: Option<String>,
+    /// Indices of the choices that called a tool.
+    called: Vec<u64>,
+}
+
+/// Members that are absent when there is nothing to say: strict clients refuse a null.
+const NEVER_NULL: &[&str] =
+    &["tool_calls", "images", "audio", "reasoning_details", "annotations", "function_call"];
+
+impl Seen {
+    /// Appends the client's form of the choices that the array `raw` holds.
+    pub(super) fn write_choices(&mut self, raw: &[&str], form: Form, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (position, choice) in raw.iter().enumerate() {
+            let Ok(choice) = json::members(choice) else { continue };
+            if out.last() != Some(&b'[') {
+                out.push(b',');
+            }
+            self.write_choice(&choice, position as u64, form, out);
+        }
+        out.push(b']');
+    }
+
+    fn write_choice(&mut self, choice: &Members<'_>, position: u64, form: Form, out: &mut Vec<u8>) {
+        let index = choice.get("index").and_then(json::whole).unwrap_or(position);
+        out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
+        let (name, content) = match form {
+            Form::Part => ("delta", choice.object("delta")),
+            Form::Whole => ("message", choice.object("message")),
+        };
+        out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+        self.write_content(content.as_ref(), index, form, out);
+        self.write_finish(choice, index, form, out);
+        write_logprobs(choice, form, out);
+        for member in choice.iter() {
+            match member.key.as_ref() {
+                // Perplexity repeats the whole `message` so far beside each delta.
+                "index" | "delta" | "message" | "finish_reason" | "native_finish_reason" | "logprobs" => {}
+                "error" if json::is_null(member.value) => {}
+                _ => write_member(member.text, out),
+            }
+        }
+        out.push(b'}');
+    }
+
+    fn write_finish(&mut self, choice: &Members<'_>, index: u64, form: Form, out: &mut Vec<u8>) {
+        let Some(finish) = choice.string("finish_reason").filter(|finish| !finish.is_empty()) else {
+            // A whole reply's `native_finish_reason` is a string to the clients that declare it.
+            out.extend_from_slice(match form {
+                Form::Part => br#","finish_reason":null,"native_finish_reason":null"#,
+                Form::Whole => br#","finish_reason":null,"native_finish_reason":"""#,
+            });
+            return;
+        };
+        let native = choice.string("native_finish_reason").unwrap_or_else(|| finish.clone());
+        let normal = self.normal_finish(&finish, index);
+        out.extend_from_slice(
+            format!(",\"finish_reason\":\"{normal}\",\"native_finish_reason\":").as_bytes(),
+        );
+        json::write_string(&native, out);
+        self.finish = Some(native.into_owned());
+    }
+
+    /// Groq, Mistral and local servers say `stop` at times though tools were called.
+    fn normal_finish(&self, finish: &str, index: u64) -> &'static str {
+        match wire::finish_reason(finish) {
+            "stop" if self.called.contains(&index) => "tool_calls",
+            normal => normal,
+        }
+    }
+
+    /// The reason to finish in OpenRouter's words.
+    pub(super) fn finish_reason(&self) -> Option<&'static str> {
+        let first = self.called.first().copied().unwrap_or(0);
+        self.finish.as_deref().map(|finish| self.normal_finish(finish, first))
+    }
+
+    fn write_content(&mut self, content: Option<&Members<'_>>, index: u64, form: Form, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"role":"assistant""#);
+        let Some(content) = content else {
+            out.extend_from_slice(br#","content":""}"#);
+            return;
+        };
+        let (text, thought) = split_content(content.get("content"));
+        self.write_text("content", text, form == Form::Whole, out);
+        // vLLM and others send both names with the same text.
+        let reasoning = content.value("reasoning").or_else(|| content.value("reasoning_content"));
+        let reasoning = reasoning.map(Cow::Borrowed).or(thought);
+        self.write_text("reasoning", reasoning, form == Form::Whole, out);
+        let refusal = content.get("refusal").map(Cow::Borrowed);
+        self.write_text("refusal", refusal, form == Form::Whole, out);
+        for member in content.iter() {
+            match member.key.as_ref() {
+                "role" | "content" | "reasoning" | "reasoning_content" | "refusal" => {}
+                "tool_calls" => self.write_calls(member.value, index, form, out),
+                key if NEVER_NULL.contains(&key) => {
+                    if !json::is_null(member.value) {
+                        self.output |= key != "annotations" && !is_hollow(member.value);
+                        write_member(member.text, out);
+                    }
+                }
+                _ => write_member(member.text, out),
+            }
+        }
+        out.push(b'}');
+    }
+
+    /// Writes a member of text. In a whole message it is there even if it is null.
+    fn write_text(&mut self, name: &str, value: Option<Cow<'_, str>>, always: bool, out: &mut Vec<u8>) {
+        let value = match value {
+            Some(value) => value,
+            None if always => Cow::Borrowed("null"),
+            None => return,
+        };
+        let bytes = json::string(&value).map_or(0, |text| text.len());
+        self.bytes += bytes as u64;
+        self.output |= bytes > 0 || value.starts_with('[') && !is_hollow(&value);
+        out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+        out.extend_from_slice(value.as_bytes());
+    }
+
+    fn write_calls(&mut self, raw: &str, index: u64, form: Form, out: &mut Vec<u8>) {
+        let Ok(calls) = json::elements(raw) else { return };
+        if !calls.is_empty() {
+            self.output = true;
+            if !self.called.contains(&index) {
+                self.called.push(index);
+            }
+        }
+        out.extend_from_slice(b",\"tool_calls\":[");
+        for (position, call) in calls.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            self.write_call(call, position, form, out);
+        }
+        out.push(b']');
+    }
+
+    fn write_call(&mut self, raw: &str, position: usize, form: Form, out: &mut Vec<u8>) {
+        let Ok(call) = json::members(raw) else {
+            out.extend_from_slice(raw.as_bytes());
+            return;
+        };
+        let function = call.object("function");
+        self.bytes += function.as_ref().and_then(|it| it.string("arguments")).map_or(0, |it| it.len() as u64);
+        if is_proper_call(&call, function.as_ref(), form) {
+            out.extend_from_slice(raw.as_bytes());
+            return;
+        }
+        let index = call.get("index").and_then(json::whole).unwrap_or(position as u64);
+        out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
+        if form == Form::Whole && !call.has("type") {
+            out.extend_from_slice(br#","type":"function""#);
+        }
+        for member in call.iter().filter(|member| !json::is_null(member.value)) {
+            match (member.key.as_ref(), &function) {
+                ("index", _) => {}
+                ("function", Some(function)) => write_function(function, out),
+                _ => write_member(member.text, out),
+            }
+        }
+        out.push(b'}');
+    }
+}
+
+/// Whether a call can stay as it is: an index in a stream, no nulls, arguments as a string.
+fn is_proper_call(call: &Members<'_>, function: Option<&Members<'_>>, form: Form) -> bool {
+    let place = match form {
+        Form::Part => call.get("index").is_some_and(|index| json::whole(index).is_some()),
+        Form::Whole => call.has("type"),
+    };
+    let plain = |members: &Members<'_>| members.iter().all(|member| !json::is_null(member.value));
+    let arguments =
+        |function: &Members<'_>| function.get("arguments").is_none_or(|arguments| arguments.starts_with('"'));
+    place && plain(call) && function.is_none_or(|function| plain(function) && arguments(function))
+}
+
+fn write_function(function: &Members<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"function\":{");
+    for member in function.iter().filter(|member| !json::is_null(member.value)) {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        if member.key == "arguments" && !member.value.starts_with('"') {
+            out.extend_from_slice(b"\"arguments\":");
+            json::write_string(member.value, out);
+        } else {
+            out.extend_from_slice(member.text.as_bytes());
+        }
+    }
+    out.push(b'}');
+}
+
+/// The text and the thoughts in a `content`. Mistral's reasoning models send an array of parts:
+/// `[{"type":"thinking","thinking":[{"type":"text","text":…}]},{"type":"text","text":…}]`.
+fn split_content(content: Option<&str>) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
+    let Some(content) = content else { return (None, None) };
+    let Ok(parts) = json::elements(content) else { return (Some(Cow::Borrowed(content)), None) };
+    let parts: Vec<Members<'_>> = parts.into_iter().filter_map(|part| json::members(part).ok()).collect();
+    let kind = |part: &Members<'_>| part.string("type").unwrap_or_default().into_owned();
+    if !parts.iter().all(|part| matches!(kind(part).as_str(), "text" | "thinking" | "reference")) {
+        return (Some(Cow::Borrowed(content)), None);
+    }
+    let (mut text, mut thought) = (String::new(), None::<String>);
+    for part in &parts {
+        text.push_str(&part.string("text").unwrap_or_default());
+        if let Some(thinking) = part.value("thinking") {
+            thought.get_or_insert_default().push_str(&joined_text(thinking));
+        }
+    }
+    (Some(Cow::Owned(json::quote(&text))), thought.map(|thought| Cow::Owned(json::quote(&thought))))
+}
+
+/// The text of a string, or of all parts of an array that have one.
+fn joined_text(value: &str) -> String {
+    match json::string(value) {
+        Some(text) => text.into_owned(),
+        None => json::elements(value)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|part| json::members(part).ok()?.string("text"))
+            .collect(),
+    }
+}
+
+/// DeepSeek gives `logprobs` without the `content` that the schema requires.
+fn write_logprobs(choice: &Members<'_>, form: Form, out: &mut Vec<u8>) {
+    match choice.value("logprobs") {
+        Some(value) => {
+            out.extend_from_slice(b",\"logprobs\":");
+            match json::members(value) {
+                Ok(members) if !members.has("content") => {
+                    let more = ["\"content\":null".to_owned()];
+                    out.extend_from_slice(members.edit(|_| json::Edit::Keep, &more).as_bytes());
+                }
+                Ok(_) | Err(_) => out.extend_from_slice(value.as_bytes()),
+            }
+        }
+        None if form == Form::Whole || choice.has("logprobs") => {
+            out.extend_from_slice(b",\"logprobs\":null");
+        }
+        None => {}
+    }
+}
+
+fn is_hollow(value: &str) -> bool {
+    matches!(value, "[]" | "{}" | "\"\"")
+}
+
+pub(super) fn write_member(text: &str, out: &mut Vec<u8>) {
+    out.push(b',');
+    out.extend_from_slice(text.as_bytes());
+}

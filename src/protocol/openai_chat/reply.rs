@@ -1,0 +1,113 @@
+//! A whole reply from a provider to a client of the same protocol. It is read once for what the
+//! gateway has to know, and written with the gateway's members in place of the provider's.
+
+use super::choice::{Form, Seen, write_member};
+use super::splice::Facts;
+use super::wire::{self, Bill, Counts, Fault, Identity};
+use crate::chat::Quirks;
+use crate::json::{self, Members};
+
+/// A reply that can be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub facts: Facts,
+}
+
+/// Why a body with status 200 is no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyFault {
+    /// Not a JSON object; where reading it failed.
+    NotJson(String),
+    /// The body reports an error.
+    Error(Fault),
+    /// No choices, or neither output nor a reason to finish in any.
+    Empty,
+}
+
+/// Reads a body that came with status 200. Blanks before the object are how providers keep a
+/// connection alive.
+pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
+    let text = String::from_utf8_lossy(body);
+    let reply = json::members(wire::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
+    if let Some(fault) = wire::fault_in(&reply, text.trim()) {
+        return Err(ReplyFault::Error(fault));
+    }
+    let choices = reply.array("choices").unwrap_or_default();
+    let mut seen = Seen::default();
+    seen.write_choices(&choices, Form::Whole, &mut Vec::new());
+    if !seen.output && seen.finish.is_none() {
+        return Err(ReplyFault::Empty);
+    }
+    if !seen.output && seen.finish_reason() == Some("error") {
+        return Err(ReplyFault::Error(empty_fault(&choices, &seen, &text)));
+    }
+    Ok(Reply { facts: read_facts(&reply, &seen, quirks) })
+}
+
+/// A reply that says nothing but that it failed.
+fn empty_fault(choices: &[&str], seen: &Seen, text: &str) -> Fault {
+    let first = choices.first().and_then(|choice| json::members(choice).ok());
+    let own = first.filter(|choice| choice.value("error").is_some());
+    own.and_then(|choice| wire::fault_in(&choice, text)).unwrap_or_else(|| {
+        let finish = seen.finish.clone().unwrap_or_default();
+        let message = format!("The provider ended the reply with `{finish}`.");
+        Fault { message, code: Some(finish), ..wire::read_error(text.as_bytes()) }
+    })
+}
+
+fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
+    let mut counts = Counts::default();
+    if let Some(usage) = reply.value("usage") {
+        counts.read(usage);
+    }
+    let own = |key| reply.string(key).map(|text| text.into_owned());
+    Facts {
+        began: true,
+        finish: seen.finish.clone(),
+        finish_reason: seen.finish_reason(),
+        done: true,
+        usage: counts.usage(quirks),
+        cost: counts.cost(quirks),
+        output_bytes: seen.bytes,
+        fault: None,
+        upstream_id: own("id"),
+        system_fingerprint: own("system_fingerprint"),
+        service_tier: own("service_tier"),
+    }
+}
+
+impl Reply {
+    /// Writes the reply for the client. `body` is the one that was read.
+    pub fn write(&self, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
+        let text = String::from_utf8_lossy(body);
+        let reply = json::members(wire::first_object(&text)).expect("this body was read before");
+        let mut out = wire::opening(identity, "chat.completion");
+        out.reserve(text.len() + 512);
+        if !reply.get("system_fingerprint").is_some_and(|value| value.starts_with('"')) {
+            out.extend_from_slice(b",\"system_fingerprint\":null");
+        }
+        write_others(&reply, &mut out);
+        out.extend_from_slice(b",\"choices\":");
+        let choices = reply.array("choices").unwrap_or_default();
+        Seen::default().write_choices(&choices, Form::Whole, &mut out);
+        out.extend_from_slice(b",\"usage\":");
+        wire::write_usage(bill, &mut out);
+        wire::write_metadata(bill, &mut out);
+        out.push(b'}');
+        out
+    }
+}
+
+/// Writes the members that neither the opening nor the gateway replaces.
+fn write_others(reply: &Members<'_>, out: &mut Vec<u8>) {
+    for member in reply.iter() {
+        match member.key.as_ref() {
+            "id" | "object" | "created" | "model" | "provider" | "choices" => {}
+            "usage" | "x_groq" | "openrouter_metadata" | "error" => {}
+            // Padding against traffic analysis.
+            "p" | "obfuscation" => {}
+            "system_fingerprint" if !member.value.starts_with('"') => {}
+            _ => write_member(member.text, out),
+        }
+    }
+}

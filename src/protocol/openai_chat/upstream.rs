@@ -1,0 +1,134 @@
+//! The request as a provider gets it: the client's bytes with the few members changed that the
+//! gateway owns. Nothing is rebuilt, so what the gateway does not know arrives as it was sent.
+
+use crate::chat::{MaxTokensName, Quirks, StreamUsage};
+use crate::json::{self, Edit, Member, Members};
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The provider's id of the model.
+    pub model: &'a str,
+    pub quirks: &'a Quirks,
+}
+
+/// Members that speak to the gateway. No provider gets them.
+const OWN: &[&str] = &[
+    // Which endpoints may serve the request.
+    "models",
+    "route",
+    "provider",
+    "preset",
+    // What the gateway would do to prompt and reply; the face refuses what it does not do.
+    "plugins",
+    "transforms",
+    "max_tool_calls",
+    "stop_server_tools_when",
+    "deferred_tools",
+    // Usage is always reported.
+    "usage",
+    // The client's own bookkeeping.
+    "session_id",
+    "trace",
+    "debug",
+    // OpenRouter's spelling; the effort goes on as `reasoning_effort`.
+    "reasoning",
+    "include_reasoning",
+];
+
+/// Writes the request for a provider. `body` is one that `read_request` accepted.
+pub fn write_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let request = json::members(text).expect("the request was read as an object");
+    let streams = request.get("stream").and_then(json::boolean) == Some(true);
+    let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;
+    let model = json::quote(target.model);
+    let limit = Limit::of(&request, target.quirks.max_tokens);
+    let edit = |member: &Member<'_>| match member.key.as_ref() {
+        "model" => Edit::Value(model.clone()),
+        "stream_options" if ask => Edit::Value(stream_options(member.value)),
+        "stream_options" => Edit::Drop,
+        "max_tokens" | "max_completion_tokens" => limit.edit(member),
+        key if OWN.contains(&key) => Edit::Drop,
+        _ => Edit::Keep,
+    };
+    request.edit(edit, &additions(&request, &model, ask)).into_bytes()
+}
+
+/// The members that the provider needs and the client did not send.
+fn additions(request: &Members<'_>, model: &str, ask: bool) -> Vec<String> {
+    let mut more = Vec::new();
+    if !request.has("model") {
+        more.push(format!("\"model\":{model}"));
+    }
+    if ask && !request.has("stream_options") {
+        more.push(format!("\"stream_options\":{}", stream_options("null")));
+    }
+    if let Some(effort) = reasoning_effort(request) {
+        more.push(format!("\"reasoning_effort\":{effort}"));
+    }
+    more
+}
+
+/// The client's `stream_options`, with usage asked for.
+fn stream_options(value: &str) -> String {
+    let include = "\"include_usage\":true".to_owned();
+    match json::members(value) {
+        Ok(options) => {
+            let edit =
+                |member: &Member<'_>| if member.key == "include_usage" { Edit::Drop } else { Edit::Keep };
+            options.edit(edit, &[include])
+        }
+        Err(_) => format!("{{{include}}}"),
+    }
+}
+
+/// OpenRouter's `reasoning` as the `reasoning_effort` that providers know, unless the client
+/// sent that as well. Enabled without a word on the effort means medium.
+fn reasoning_effort(request: &Members<'_>) -> Option<String> {
+    if request.has("reasoning_effort") {
+        return None;
+    }
+    let reasoning = request.object("reasoning")?;
+    match (reasoning.value("effort"), reasoning.get("enabled").and_then(json::boolean)) {
+        (_, Some(false)) => Some("\"none\"".to_owned()),
+        (Some(effort), Some(true) | None) => Some(effort.to_owned()),
+        (None, Some(true)) => Some("\"medium\"".to_owned()),
+        (None, None) => None,
+    }
+}
+
+/// The limit of output tokens under the name that the provider knows.
+struct Limit {
+    /// The name, where it is not left as it was sent.
+    name: Option<&'static str>,
+    /// The smaller of the two limits, where both were sent.
+    smaller: Option<String>,
+}
+
+impl Limit {
+    fn of(request: &Members<'_>, name: MaxTokensName) -> Limit {
+        let name = match name {
+            MaxTokensName::AsSent => None,
+            MaxTokensName::MaxTokens => Some("max_tokens"),
+            MaxTokensName::MaxCompletionTokens => Some("max_completion_tokens"),
+        };
+        let sent = |key| request.value(key).and_then(json::whole);
+        let smaller = match (sent("max_tokens"), sent("max_completion_tokens")) {
+            (Some(one), Some(other)) => Some(one.min(other).to_string()),
+            (Some(_) | None, _) => None,
+        };
+        Limit { name, smaller }
+    }
+
+    fn edit(&self, member: &Member<'_>) -> Edit {
+        match (self.name, &self.smaller) {
+            (None, _) => Edit::Keep,
+            (Some(_), _) if json::is_null(member.value) => Edit::Drop,
+            (Some(name), Some(smaller)) if member.key == name => Edit::Value(smaller.clone()),
+            (Some(_), Some(_)) => Edit::Drop,
+            (Some(name), None) if member.key == name => Edit::Keep,
+            (Some(name), None) => Edit::Member(format!("\"{name}\":{}", member.value)),
+        }
+    }
+}
