@@ -1,0 +1,30 @@
+//! Turns `catalog/*.json` into Rust tables, so that nothing is parsed when the gateway starts.
+//! A mistake in the catalog fails the build and says where.
+
+#[path = "catalog/build.rs"]
+mod catalog;
+#[allow(dead_code)]
+#[path = "src/money.rs"]
+mod money;
+
+use std::path::Path;
+use std::{env, fs, process};
+
+fn main() {
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    for name in ["build.rs", "catalog/build.rs", "catalog/providers.json", "catalog/models.json"] {
+        println!("cargo::rerun-if-changed={name}");
+    }
+    println!("cargo::rerun-if-changed=src/money.rs");
+    let read = |name: &str| fs::read_to_string(Path::new(&root).join("catalog").join(name)).expect(name);
+    match catalog::tables(&read("providers.json"), &read("models.json")) {
+        Ok(tables) => fs::write(Path::new(&out).join("catalog.rs"), tables).expect("OUT_DIR is writable"),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                println!("cargo::error=catalog: {mistake}");
+            }
+            process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! The catalog's file format: reads it, checks it, writes it as Rust. Used by `build.rs` only.
+//! What each member means stands in `catalog/README.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use serde::Deserialize;
+
+use crate::money::Price;
+
+/// Most input tokens that one image becomes, where the offer does not say.
+const IMAGE_TOKENS: u64 = 16_384;
+
+/// Every name that OpenRouter knows for a parameter of an endpoint.
+const PARAMETERS: [&str; 26] = [
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "top_a",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "max_tokens",
+    "max_completion_tokens",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "prediction",
+    "seed",
+    "response_format",
+    "structured_outputs",
+    "stop",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "include_reasoning",
+    "reasoning",
+    "reasoning_effort",
+    "web_search_options",
+    "verbosity",
+];
+const QUANTIZATIONS: [&str; 11] =
+    ["int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32"];
+const TOKENIZERS: [&str; 20] = [
+    "Router", "Media", "Other", "GPT", "Claude", "Gemini", "Gemma", "Grok", "Cohere", "Nova", "Qwen", "Yi",
+    "DeepSeek", "Mistral", "Llama2", "Llama3", "Llama4", "PaLM", "RWKV", "Qwen3",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Provider {
+    slug: String,
+    name: String,
+    protocol: Protocol,
+    #[serde(default)]
+    key_variable: String,
+    #[serde(default)]
+    base_url: String,
+    #[serde(default)]
+    local: bool,
+    #[serde(default)]
+    max_tokens: MaxTokens,
+    #[serde(default)]
+    stream_usage: StreamUsage,
+    #[serde(default)]
+    usage_excludes_reasoning: bool,
+    #[serde(default)]
+    reports_cost: bool,
+    trains: Option<bool>,
+    retains: Option<bool>,
+    #[serde(default)]
+    parameters: Vec<String>,
+    headquarters: Option<String>,
+    privacy_policy_url: Option<String>,
+    terms_of_service_url: Option<String>,
+    status_page_url: Option<String>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    OpenaiChat,
+    Millrace,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "snake_case")]
+enum MaxTokens {
+    #[default]
+    AsSent,
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "snake_case")]
+enum StreamUsage {
+    #[default]
+    Ask,
+    Always,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Model {
+    slug: String,
+    canonical_slug: Option<String>,
+    name: String,
+    description: String,
+    created: u64,
+    context_length: u64,
+    input: Vec<Modality>,
+    output: Vec<Modality>,
+    tokenizer: String,
+    hugging_face_id: Option<String>,
+    knowledge_cutoff: Option<String>,
+    reasoning: Option<Reasoning>,
+    parameters: Vec<String>,
+    offers: Vec<Offer>,
+}
+
+#[derive(Deserialize, Debug, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Modality {
+    Text,
+    Image,
+    File,
+    Audio,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reasoning {
+    mandatory: bool,
+    default_enabled: Option<bool>,
+    default_effort: Option<String>,
+    #[serde(default)]
+    efforts: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offer {
+    provider: String,
+    model: String,
+    context_length: u64,
+    max_output: Option<u64>,
+    quantization: Option<String>,
+    prompt: String,
+    completion: String,
+    request: Option<String>,
+    image: Option<String>,
+    image_tokens: Option<u64>,
+    cache_read: Option<String>,
+    cache_write: Option<String>,
+    cache_write_1h: Option<String>,
+    reasoning: Option<String>,
+    audio_input: Option<String>,
+    audio_output: Option<String>,
+    image_output: Option<String>,
+    #[serde(default)]
+    tiers: Vec<Tier>,
+    #[serde(default)]
+    without: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tier {
+    above_prompt_tokens: u64,
+    prompt: Option<String>,
+    completion: Option<String>,
+    cache_read: Option<String>,
+    cache_write: Option<String>,
+    cache_write_1h: Option<String>,
+    audio_input: Option<String>,
+}
+
+/// The tables as Rust source, or every mistake found.
+pub fn tables(providers: &str, models: &str) -> Result<String, Vec<String>> {
+    let mut providers: Vec<Provider> =
+        serde_json::from_str(providers).map_err(|error| vec![format!("providers.json: {error}")])?;
+    let mut models: Vec<Model> =
+        serde_json::from_str(models).map_err(|error| vec![format!("models.json: {error}")])?;
+    providers.sort_by(|a, b| a.slug.cmp(&b.slug));
+    models.sort_by(|a, b| a.slug.cmp(&b.slug));
+
+    let mistakes = check(&providers, &models);
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let rows: BTreeMap<&str, usize> =
+        providers.iter().enumerate().map(|(row, provider)| (provider.slug.as_str(), row)).collect();
+    let mut out = String::new();
+    let _ = writeln!(out, "pub static PROVIDERS: [Provider; {}] = [", providers.len());
+    providers.iter().for_each(|provider| write_provider(provider, &mut out));
+    let _ = writeln!(out, "];\npub static MODELS: [Model; {}] = [", models.len());
+    models.iter().for_each(|model| write_model(model, &providers, &rows, &mut out));
+    out.push_str("];\n");
+    Ok(out)
+}
+
+// Checking. Every mistake is collected, so that one build shows them all.
+
+fn check(providers: &[Provider], models: &[Model]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for pair in providers.windows(2).filter(|pair| pair[0].slug == pair[1].slug) {
+        mistakes.push(format!("provider {}: twice", pair[0].slug));
+    }
+    for pair in models.windows(2).filter(|pair| pair[0].slug == pair[1].slug) {
+        mistakes.push(format!("model {}: twice", pair[0].slug));
+    }
+    for provider in providers {
+        let mut say = |what: String| mistakes.push(format!("provider {}: {what}", provider.slug));
+        check_provider(provider, &mut say);
+    }
+    for model in models {
+        let mut say = |what: String| mistakes.push(format!("model {}: {what}", model.slug));
+        check_model(model, providers, &mut say);
+    }
+    mistakes
+}
+
+fn check_provider(provider: &Provider, say: &mut dyn FnMut(String)) {
+    if !is_name(&provider.slug) {
+        say("slug must be lower-case letters, digits and dashes".into());
+    }
+    if provider.name.trim().is_empty() {
+        say("name is empty".into());
+    }
+    let keyed = matches!(provider.protocol, Protocol::OpenaiChat);
+    if keyed && prefix(&provider.key_variable).is_none() {
+        say("key_variable must be <PREFIX>_API_KEY".into());
+    }
+    if keyed && !provider.local && !provider.base_url.starts_with("https://") {
+        say("base_url must begin with https://".into());
+    }
+    if provider.local && !provider.base_url.is_empty() {
+        say("a local provider has no base_url: its variable gives it".into());
+    }
+    if provider.base_url.ends_with('/') {
+        say("base_url must not end with a slash".into());
+    }
+    check_known(&provider.parameters, &PARAMETERS, "parameter", say);
+}
+
+fn check_model(model: &Model, providers: &[Provider], say: &mut dyn FnMut(String)) {
+    let (author, name) = model.slug.split_once('/').unwrap_or(("", ""));
+    if !is_name(author) || name.is_empty() || !name.bytes().all(is_slug_byte) {
+        say("slug must be author/name in lower case".into());
+    }
+    if providers.iter().any(|provider| provider.local && provider.slug == author) {
+        say(format!("{author}/… belongs to the local provider of that name"));
+    }
+    if model.name.trim().is_empty() || model.description.trim().is_empty() {
+        say("name and description must not be empty".into());
+    }
+    if model.created == 0 || model.context_length == 0 {
+        say("created and context_length must not be zero".into());
+    }
+    if !model.input.contains(&Modality::Text) || model.output.is_empty() {
+        say("input must hold text, output must not be empty".into());
+    }
+    if model.offers.is_empty() {
+        say("has no offers".into());
+    }
+    check_known(std::slice::from_ref(&model.tokenizer), &TOKENIZERS, "tokenizer", say);
+    check_known(&model.parameters, &PARAMETERS, "parameter", say);
+    let mut seen = BTreeSet::new();
+    for offer in &model.offers {
+        let mut say = |what: String| say(format!("offer of {}: {what}", offer.provider));
+        if !seen.insert(&offer.provider) {
+            say("a second offer of one provider".into());
+        }
+        check_offer(offer, model, providers, &mut say);
+    }
+}
+
+fn check_offer(offer: &Offer, model: &Model, providers: &[Provider], say: &mut dyn FnMut(String)) {
+    match providers.iter().find(|provider| provider.slug == offer.provider) {
+        None => say("no such provider".into()),
+        Some(provider) if provider.local => say("a local provider offers any model already".into()),
+        Some(_) => {}
+    }
+    if offer.model.is_empty() || offer.context_length == 0 || offer.max_output == Some(0) {
+        say("model, context_length and max_output must not be empty or zero".into());
+    }
+    if offer.context_length > model.context_length {
+        say("context_length is greater than the model's".into());
+    }
+    let quantization: Vec<String> = offer.quantization.iter().cloned().collect();
+    check_known(&quantization, &QUANTIZATIONS, "quantization", say);
+    check_known(&offer.without, &PARAMETERS, "parameter", say);
+    for (name, text) in offer.amounts() {
+        if let Err(error) = Price::parse_usd(text) {
+            say(format!("{name} {text:?}: {error}"));
+        }
+    }
+    if !offer.tiers.is_sorted_by(|a, b| a.above_prompt_tokens < b.above_prompt_tokens) {
+        say("tiers must rise".into());
+    }
+}
+
+fn check_known(names: &[String], known: &[&str], what: &str, say: &mut dyn FnMut(String)) {
+    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+        say(format!("unknown {what} {name:?}"));
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_slug_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:".contains(&byte)
+}
+
+fn prefix(key_variable: &str) -> Option<&str> {
+    key_variable.strip_suffix("_API_KEY").filter(|prefix| !prefix.is_empty())
+}
+
+impl Offer {
+    /// Every price of the offer with its name, those of its tiers too.
+    fn amounts(&self) -> Vec<(&'static str, &str)> {
+        let mut all = vec![("prompt", self.prompt.as_str()), ("completion", self.completion.as_str())];
+        let options = [
+            ("request", &self.request),
+            ("image", &self.image),
+            ("cache_read", &self.cache_read),
+            ("cache_write", &self.cache_write),
+            ("cache_write_1h", &self.cache_write_1h),
+            ("reasoning", &self.reasoning),
+            ("audio_input", &self.audio_input),
+            ("audio_output", &self.audio_output),
+            ("image_output", &self.image_output),
+        ];
+        let tiers = self.tiers.iter().flat_map(|tier| {
+            [
+                ("tier prompt", &tier.prompt),
+                ("tier completion", &tier.completion),
+                ("tier cache_read", &tier.cache_read),
+                ("tier cache_write", &tier.cache_write),
+                ("tier cache_write_1h", &tier.cache_write_1h),
+                ("tier audio_input", &tier.audio_input),
+            ]
+        });
+        let present = options.into_iter().chain(tiers);
+        all.extend(present.filter_map(|(name, text)| text.as_deref().map(|text| (name, text))));
+        all
+    }
+}
+
+// Writing.
+
+fn write_provider(provider: &Provider, out: &mut String) {
+    let base_url_variable =
+        prefix(&provider.key_variable).map(|prefix| format!("{prefix}_BASE_URL")).unwrap_or_default();
+    let Provider { slug, name, protocol, key_variable, base_url, local, .. } = provider;
+    let Provider { max_tokens, stream_usage, usage_excludes_reasoning, reports_cost, .. } = provider;
+    let Provider { trains, retains, headquarters, .. } = provider;
+    let Provider { privacy_policy_url, terms_of_service_url, status_page_url, .. } = provider;
+    let _ = writeln!(
+        out,
+        "Provider {{ slug: {slug:?}, name: {name:?}, key_variable: {key_variable:?}, \
+         base_url_variable: {base_url_variable:?}, base_url: {base_url:?}, \
+         protocol: Protocol::{}, local: {local}, \
+         quirks: Quirks {{ max_tokens: MaxTokensName::{max_tokens:?}, stream_usage: StreamUsage::{stream_usage:?}, \
+         usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost} }}, \
+         data_policy: DataPolicy {{ trains: {trains:?}, retains: {retains:?} }}, \
+         headquarters: {headquarters:?}, privacy_policy_url: {privacy_policy_url:?}, \
+         terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",
+        match protocol {
+            Protocol::OpenaiChat => "OpenAiChat",
+            Protocol::Millrace => "Millrace",
+        }
+    );
+}
+
+fn write_model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut String) {
+    let Model { slug, name, description, created, context_length, tokenizer, .. } = model;
+    let Model { hugging_face_id, knowledge_cutoff, .. } = model;
+    let canonical_slug = model.canonical_slug.as_ref().unwrap_or(slug);
+    let _ = write!(
+        out,
+        "Model {{ slug: {slug:?}, canonical_slug: {canonical_slug:?}, name: {name:?}, \
+         description: {description:?}, created: {created}, context_length: {context_length}, \
+         input_modalities: {}, output_modalities: {}, tokenizer: {tokenizer:?}, \
+         hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, reasoning: {}, \
+         offers: &[",
+        modalities(&model.input),
+        modalities(&model.output),
+        reasoning(model.reasoning.as_ref()),
+    );
+    for offer in &model.offers {
+        let row = rows[offer.provider.as_str()];
+        let allowed =
+            |name: &&String| providers[row].parameters.contains(name) && !offer.without.contains(name);
+        let parameters: BTreeSet<&String> = model.parameters.iter().filter(allowed).collect();
+        write_offer(offer, row, &parameters, out);
+    }
+    out.push_str("] },\n");
+}
+
+fn write_offer(offer: &Offer, row: usize, parameters: &BTreeSet<&String>, out: &mut String) {
+    let Offer { model, context_length, max_output, quantization, .. } = offer;
+    let _ = write!(
+        out,
+        "Offer {{ provider: &PROVIDERS[{row}], upstream_model: {model:?}, context_length: {context_length}, \
+         max_output: {max_output:?}, quantization: {quantization:?}, prices: {}, parameters: &{:?} }}, ",
+        prices(offer),
+        parameters.iter().collect::<Vec<_>>(),
+    );
+}
+
+fn prices(offer: &Offer) -> String {
+    let tiers: Vec<String> = offer.tiers.iter().map(tier).collect();
+    format!(
+        "Prices {{ prompt: {}, completion: {}, request: {}, image: {}, image_tokens: {}, cache_read: {}, \
+         cache_write: {}, cache_write_1h: {}, reasoning: {}, audio_input: {}, audio_output: {}, \
+         image_output: {}, tiers: &[{}] }}",
+        price(&offer.prompt),
+        price(&offer.completion),
+        price(offer.request.as_deref().unwrap_or("0")),
+        optional_price(&offer.image),
+        offer.image_tokens.unwrap_or(IMAGE_TOKENS),
+        optional_price(&offer.cache_read),
+        optional_price(&offer.cache_write),
+        optional_price(&offer.cache_write_1h),
+        optional_price(&offer.reasoning),
+        optional_price(&offer.audio_input),
+        optional_price(&offer.audio_output),
+        optional_price(&offer.image_output),
+        tiers.join(", "),
+    )
+}
+
+fn tier(tier: &Tier) -> String {
+    format!(
+        "Tier {{ above_prompt_tokens: {}, prompt: {}, completion: {}, cache_read: {}, cache_write: {}, \
+         cache_write_1h: {}, audio_input: {} }}",
+        tier.above_prompt_tokens,
+        optional_price(&tier.prompt),
+        optional_price(&tier.completion),
+        optional_price(&tier.cache_read),
+        optional_price(&tier.cache_write),
+        optional_price(&tier.cache_write_1h),
+        optional_price(&tier.audio_input),
+    )
+}
+
+fn price(text: &str) -> String {
+    format!("Price::from_pico({})", Price::parse_usd(text).expect("checked above").pico())
+}
+
+fn optional_price(text: &Option<String>) -> String {
+    text.as_deref().map_or_else(|| "None".to_owned(), |text| format!("Some({})", price(text)))
+}
+
+fn modalities(list: &[Modality]) -> String {
+    let names: Vec<String> = list.iter().map(|modality| format!("Modality::{modality:?}")).collect();
+    format!("&[{}]", names.join(", "))
+}
+
+fn reasoning(reasoning: Option<&Reasoning>) -> String {
+    let Some(Reasoning { mandatory, default_enabled, default_effort, efforts }) = reasoning else {
+        return "None".to_owned();
+    };
+    format!(
+        "Some(Reasoning {{ mandatory: {mandatory}, default_enabled: {default_enabled:?}, \
+         default_effort: {default_effort:?}, efforts: &{efforts:?} }})"
+    )
+}

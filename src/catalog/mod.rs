@@ -1,0 +1,241 @@
+//! What can be asked for: models, the offers of them and the providers behind the offers, with
+//! prices. The tables are made from `catalog/*.json` when the crate is built; they never change
+//! while it runs. What each member means for the wire is in [`listing`].
+
+pub mod listing;
+
+use crate::chat::Quirks;
+use crate::money::Price;
+
+mod table {
+    use super::{DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, Tier};
+    use crate::chat::{MaxTokensName, Quirks, StreamUsage};
+    use crate::money::Price;
+
+    include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
+}
+
+/// The wire protocol that a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OpenAI's Chat Completions at `<base URL>/chat/completions`.
+    OpenAiChat,
+    /// The provider inside the gateway, which needs no network.
+    Millrace,
+}
+
+/// Whoever answers requests for models. Compared by slug.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name in `provider.order` and its like: `openai`.
+    pub slug: &'static str,
+    /// Its name for people and in replies: `OpenAI`.
+    pub name: &'static str,
+    /// The variable with its key or keys; empty if it has none. A local server may go without.
+    pub key_variable: &'static str,
+    /// The variable with an address to use instead of `base_url`; empty if there is none.
+    pub base_url_variable: &'static str,
+    /// Without a slash at its end. Empty where only the variable gives it.
+    pub base_url: &'static str,
+    pub protocol: Protocol,
+    /// A server of the operator's own: live by its address alone, sells any model for nothing.
+    pub local: bool,
+    pub quirks: Quirks,
+    pub data_policy: DataPolicy,
+    /// ISO 3166-1, two letters.
+    pub headquarters: Option<&'static str>,
+    pub privacy_policy_url: Option<&'static str>,
+    pub terms_of_service_url: Option<&'static str>,
+    pub status_page_url: Option<&'static str>,
+}
+
+/// What a provider's terms say about prompts and replies. `None` is unknown, which never counts
+/// as a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPolicy {
+    /// Whether it may train on them.
+    pub trains: Option<bool>,
+    /// Whether it keeps them after the reply, for whatever reason.
+    pub retains: Option<bool>,
+}
+
+/// What an offer costs. Token prices are for one token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prices {
+    pub prompt: Price,
+    pub completion: Price,
+    /// For each request, whatever its size.
+    pub request: Price,
+    /// For each input image, beside the tokens that it becomes.
+    pub image: Option<Price>,
+    /// The most input tokens that one image becomes.
+    pub image_tokens: u64,
+    /// Unknown is not free: it costs what the prompt costs.
+    pub cache_read: Option<Price>,
+    pub cache_write: Option<Price>,
+    pub cache_write_1h: Option<Price>,
+    pub reasoning: Option<Price>,
+    pub audio_input: Option<Price>,
+    pub audio_output: Option<Price>,
+    pub image_output: Option<Price>,
+    /// By rising threshold. The last that applies counts; what it leaves out stays as above.
+    pub tiers: &'static [Tier],
+}
+
+/// Other prices for long prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Applies to more input tokens than this, cached ones included.
+    pub above_prompt_tokens: u64,
+    pub prompt: Option<Price>,
+    pub completion: Option<Price>,
+    pub cache_read: Option<Price>,
+    pub cache_write: Option<Price>,
+    pub cache_write_1h: Option<Price>,
+    pub audio_input: Option<Price>,
+}
+
+/// A model as one provider sells it.
+#[derive(Debug)]
+pub struct Offer {
+    pub provider: &'static Provider,
+    /// The provider's own name for the model.
+    pub upstream_model: &'static str,
+    pub context_length: u64,
+    pub max_output: Option<u64>,
+    pub quantization: Option<&'static str>,
+    pub prices: Prices,
+    /// What it honours, in OpenRouter's `supported_parameters` names.
+    pub parameters: &'static [&'static str],
+}
+
+/// A model, whoever sells it.
+#[derive(Debug)]
+pub struct Model {
+    /// `author/name`.
+    pub slug: &'static str,
+    /// The permanent name of this version.
+    pub canonical_slug: &'static str,
+    pub name: &'static str,
+    pub description: &'static str,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub context_length: u64,
+    pub input_modalities: &'static [Modality],
+    pub output_modalities: &'static [Modality],
+    /// The family of its tokenizer, one of OpenRouter's names.
+    pub tokenizer: &'static str,
+    pub hugging_face_id: Option<&'static str>,
+    /// `2025-01-31`.
+    pub knowledge_cutoff: Option<&'static str>,
+    /// `None` for models that do not reason.
+    pub reasoning: Option<Reasoning>,
+    pub offers: &'static [Offer],
+}
+
+/// A kind of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modality {
+    Text,
+    Image,
+    File,
+    Audio,
+}
+
+/// How a model's reasoning can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reasoning {
+    /// It cannot be switched off.
+    pub mandatory: bool,
+    pub default_enabled: Option<bool>,
+    pub default_effort: Option<&'static str>,
+    /// Greatest first; empty if unknown.
+    pub efforts: &'static [&'static str],
+}
+
+/// The model of that exact slug.
+pub fn find(slug: &str) -> Option<&'static Model> {
+    let row = table::MODELS.binary_search_by(|model| model.slug.cmp(slug)).ok()?;
+    Some(&table::MODELS[row])
+}
+
+/// Every model, by slug.
+pub fn models() -> &'static [Model] {
+    &table::MODELS
+}
+
+/// Every provider, by slug.
+pub fn providers() -> &'static [Provider] {
+    &table::PROVIDERS
+}
+
+/// The provider of that exact slug.
+pub fn provider(slug: &str) -> Option<&'static Provider> {
+    let row = table::PROVIDERS.binary_search_by(|provider| provider.slug.cmp(slug)).ok()?;
+    Some(&table::PROVIDERS[row])
+}
+
+/// Reads `<local provider>/<any name>`: the server and its own name for the model, which may
+/// itself hold slashes and colons.
+pub fn local(slug: &str) -> Option<(&'static Provider, &str)> {
+    let (author, name) = slug.split_once('/')?;
+    let provider = provider(author).filter(|provider| provider.local)?;
+    (!name.is_empty()).then_some((provider, name))
+}
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Provider) -> bool {
+        self.slug == other.slug
+    }
+}
+
+impl Eq for Provider {}
+
+impl Model {
+    /// The part of the slug before the slash.
+    pub fn author(&self) -> &'static str {
+        self.slug.split_once('/').map_or(self.slug, |(author, _)| author)
+    }
+}
+
+impl Offer {
+    pub fn honours(&self, parameter: &str) -> bool {
+        self.parameters.contains(&parameter)
+    }
+}
+
+impl Prices {
+    /// For what costs nothing.
+    pub const FREE: Prices = Prices {
+        prompt: Price::ZERO,
+        completion: Price::ZERO,
+        request: Price::ZERO,
+        image: None,
+        image_tokens: 0,
+        cache_read: None,
+        cache_write: None,
+        cache_write_1h: None,
+        reasoning: None,
+        audio_input: None,
+        audio_output: None,
+        image_output: None,
+        tiers: &[],
+    };
+
+    /// One number to compare offers by, in picodollars: four tokens, three of them input, which
+    /// is about the mix of an ordinary conversation.
+    pub fn blend(&self) -> i128 {
+        3 * i128::from(self.prompt.pico()) + i128::from(self.completion.pico())
+    }
+}
+
+impl Modality {
+    pub fn name(self) -> &'static str {
+        match self {
+            Modality::Text => "text",
+            Modality::Image => "image",
+            Modality::File => "file",
+            Modality::Audio => "audio",
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Money for tokens: the most a request can cost before it is sent, what it did cost after.
+//! Prices come from the catalog, counts from the provider; nothing is rounded on the way.
+
+use crate::catalog::{Prices, Tier};
+use crate::chat::{RequestSize, Usage};
+use crate::money::{Money, Price};
+
+/// What a reply cost. `prompt` and `completion` add up to `total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub total: Money,
+    /// What went in, the fee for the request included.
+    pub prompt: Money,
+    pub completion: Money,
+}
+
+/// Input tokens that a provider may add of its own: the chat template and, where there are tools,
+/// a system prompt about them (Anthropic's is some 350 to 700 tokens).
+const TEMPLATE_TOKENS: u64 = 1_024;
+/// Tokens by which an estimate counts an image, a file or a recording.
+const PART_TOKENS: u64 = 1_000;
+/// Bytes of text to a token, by which an estimate counts.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Returns the most that a request of that size can cost at those prices, or `None` where that
+/// is more than an amount can hold.
+///
+/// Input is bounded by its bytes, since a token is at least one byte, and what a provider may add,
+/// and by the context; all of it is priced as the dearest class it could fall into, at the dearest
+/// tier it could reach.
+pub fn ceiling(
+    prices: &Prices,
+    size: &RequestSize,
+    context_length: u64,
+    max_output: Option<u64>,
+) -> Option<Money> {
+    let bounds = Bounds::of(prices, size, context_length);
+    let limits = [size.max_tokens, max_output, Some(context_length)];
+    let each = limits.into_iter().flatten().min()?;
+    let output = each.checked_mul(choices(size))?;
+    bounds.input_cost(prices, size)?.checked_add(bounds.completion.times(output)?)
+}
+
+/// Returns what a reply cost, or `None` where that is more than an amount can hold.
+pub fn cost(prices: &Prices, usage: &Usage) -> Option<Cost> {
+    let rates = Rates::at(prices, usage.total_input());
+    let prompt = sum([
+        Some(Money::from_pico(prices.request.pico())),
+        rates.prompt.times(usage.input),
+        rates.cache_read.times(usage.cache_read),
+        rates.cache_write.times(usage.cache_write),
+        rates.cache_write_1h.times(usage.cache_write_1h),
+        rates.audio_input.times(usage.input_audio),
+    ])?;
+    let completion = sum([
+        rates.completion.times(usage.output),
+        rates.reasoning.times(usage.reasoning),
+        rates.audio_output.times(usage.output_audio),
+        rates.image_output.times(usage.output_image),
+    ])?;
+    Some(Cost { total: prompt.checked_add(completion)?, prompt, completion })
+}
+
+/// Returns the greatest `max_tokens` with which the ceiling of the request is no more than
+/// `available`; zero if not even the prompt can be paid.
+pub fn affordable_max_tokens(
+    prices: &Prices,
+    size: &RequestSize,
+    context_length: u64,
+    available: Money,
+) -> u64 {
+    let bounds = Bounds::of(prices, size, context_length);
+    let Some(left) = bounds.input_cost(prices, size).and_then(|input| available.checked_sub(input)) else {
+        return 0;
+    };
+    if left.is_negative() {
+        return 0;
+    }
+    if bounds.completion == Price::ZERO {
+        return context_length;
+    }
+    (bounds.completion.units_for(left) / choices(size)).min(context_length)
+}
+
+/// Returns about how many tokens a text of that many bytes is: a quarter, rounded up. Never used
+/// for money where the provider gave a count.
+pub fn estimate_tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// Returns a usage to charge by where the provider gave none, such as after a cut stream.
+pub fn estimate_usage(size: &RequestSize, output_bytes: u64) -> Usage {
+    let parts = u64::from(size.images) + u64::from(size.files) + u64::from(size.audio);
+    Usage {
+        input: estimate_tokens(size.text_bytes).saturating_add(parts * PART_TOKENS),
+        output: estimate_tokens(output_bytes),
+        ..Usage::default()
+    }
+}
+
+fn choices(size: &RequestSize) -> u64 {
+    u64::from(size.choices.max(1))
+}
+
+fn sum<const N: usize>(amounts: [Option<Money>; N]) -> Option<Money> {
+    amounts.into_iter().try_fold(Money::ZERO, |total, amount| total.checked_add(amount?))
+}
+
+/// What each class of tokens costs, all defaults applied.
+struct Rates {
+    prompt: Price,
+    cache_read: Price,
+    cache_write: Price,
+    cache_write_1h: Price,
+    audio_input: Price,
+    completion: Price,
+    reasoning: Price,
+    audio_output: Price,
+    image_output: Price,
+}
+
+impl Rates {
+    /// The rates for a prompt of that many tokens.
+    fn at(prices: &Prices, input_tokens: u64) -> Rates {
+        let tier = prices.tiers.iter().rev().find(|tier| input_tokens > tier.above_prompt_tokens);
+        Rates::of(prices, tier)
+    }
+
+    fn of(prices: &Prices, tier: Option<&Tier>) -> Rates {
+        let pick = |of_tier: fn(&Tier) -> Option<Price>, base: Option<Price>| tier.and_then(of_tier).or(base);
+        let prompt = pick(|tier| tier.prompt, None).unwrap_or(prices.prompt);
+        let completion = pick(|tier| tier.completion, None).unwrap_or(prices.completion);
+        let cache_write = pick(|tier| tier.cache_write, prices.cache_write).unwrap_or(prompt);
+        Rates {
+            prompt,
+            cache_read: pick(|tier| tier.cache_read, prices.cache_read).unwrap_or(prompt),
+            cache_write,
+            cache_write_1h: pick(|tier| tier.cache_write_1h, prices.cache_write_1h).unwrap_or(cache_write),
+            audio_input: pick(|tier| tier.audio_input, prices.audio_input).unwrap_or(prompt),
+            completion,
+            // A tier's completion price is also that of its reasoning, if reasoning has no price.
+            reasoning: prices.reasoning.unwrap_or(completion),
+            audio_output: prices.audio_output.unwrap_or(completion),
+            image_output: prices.image_output.unwrap_or(completion),
+        }
+    }
+
+    fn dearest_input(&self) -> Price {
+        let classes = [self.cache_read, self.cache_write, self.cache_write_1h, self.audio_input];
+        classes.into_iter().fold(self.prompt, Price::max)
+    }
+
+    fn dearest_output(&self) -> Price {
+        [self.reasoning, self.audio_output, self.image_output].into_iter().fold(self.completion, Price::max)
+    }
+}
+
+/// The worst case of one request at one offer: how many tokens go in, and at what rates.
+struct Bounds {
+    input: u64,
+    prompt: Price,
+    completion: Price,
+}
+
+impl Bounds {
+    fn of(prices: &Prices, size: &RequestSize, context_length: u64) -> Bounds {
+        let input = input_bound(prices, size).min(context_length);
+        let reachable = prices.tiers.iter().filter(|tier| input > tier.above_prompt_tokens);
+        let all: Vec<Rates> = std::iter::once(Rates::of(prices, None))
+            .chain(reachable.map(|tier| Rates::of(prices, Some(tier))))
+            .collect();
+        Bounds {
+            input,
+            prompt: all.iter().map(Rates::dearest_input).fold(Price::ZERO, Price::max),
+            completion: all.iter().map(Rates::dearest_output).fold(Price::ZERO, Price::max),
+        }
+    }
+
+    fn input_cost(&self, prices: &Prices, size: &RequestSize) -> Option<Money> {
+        sum([
+            Some(Money::from_pico(prices.request.pico())),
+            prices.image.unwrap_or(Price::ZERO).times(u64::from(size.images)),
+            self.prompt.times(self.input),
+        ])
+    }
+}
+
+/// The most tokens that the request can be, whatever the context. A file may be compressed or
+/// far away, so its bytes bound nothing; a recording has fewer tokens than bytes at any bit rate.
+fn input_bound(prices: &Prices, size: &RequestSize) -> u64 {
+    if size.files > 0 {
+        return u64::MAX;
+    }
+    let images = u64::from(size.images).saturating_mul(prices.image_tokens);
+    let audio = if size.audio > 0 { size.inline_bytes } else { 0 };
+    [size.text_bytes, images, audio].into_iter().fold(TEMPLATE_TOKENS, u64::saturating_add)
+}

@@ -1,0 +1,151 @@
+//! What went wrong with an attempt, who has to act, and whether another attempt may help.
+
+use crate::error::{Cause, Failure};
+
+/// How an attempt at an endpoint failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The provider says the request is wrong. Any other endpoint would say the same.
+    Caller { status: u16 },
+    /// The provider refuses our key, or our account there is used up.
+    Credential { status: u16 },
+    /// The provider has no room for us at the moment.
+    Capacity { status: u16, retry_after_s: Option<u32> },
+    /// The provider failed, or does not know the model.
+    Provider { status: u16 },
+    /// No connection, or none that lasted to the end of the head.
+    Unreachable,
+    /// A limit of ours ran out while waiting for this.
+    Late(Awaited),
+    /// A success by its status, but nothing in it that could be an answer.
+    BadReply,
+    /// The reply broke off.
+    Truncated,
+}
+
+/// What was being waited for when the time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    Head,
+    FirstToken,
+    NextToken,
+    End,
+}
+
+/// What to do after a failed attempt, as long as nothing of a reply has been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The same endpoint with another key, else the next endpoint.
+    NextKey,
+    /// The next endpoint.
+    NextOffer,
+    /// No other attempt would fare better.
+    GiveUp,
+}
+
+/// The fault that a status of the provider's stands for. `None` for a success.
+pub fn classify(status: u16, retry_after_s: Option<u32>) -> Option<Fault> {
+    match status {
+        200..=299 => None,
+        401..=403 => Some(Fault::Credential { status }),
+        // A model that the provider no longer has, or a path that it never had.
+        404 | 405 | 410 => Some(Fault::Provider { status }),
+        408 => Some(Fault::Provider { status }),
+        429 | 498 | 503 | 529 => Some(Fault::Capacity { status, retry_after_s }),
+        400..=499 => Some(Fault::Caller { status }),
+        // Redirects are not followed: they would carry our key elsewhere.
+        _ => Some(Fault::Provider { status }),
+    }
+}
+
+impl Fault {
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Fault::Caller { .. } => Verdict::GiveUp,
+            Fault::Credential { .. } => Verdict::NextKey,
+            Fault::Capacity { .. } => Verdict::NextKey,
+            Fault::Provider { .. } => Verdict::NextOffer,
+            Fault::Unreachable => Verdict::NextOffer,
+            Fault::Late(Awaited::End) => Verdict::GiveUp,
+            Fault::Late(Awaited::Head | Awaited::FirstToken | Awaited::NextToken) => Verdict::NextOffer,
+            Fault::BadReply => Verdict::NextOffer,
+            Fault::Truncated => Verdict::NextOffer,
+        }
+    }
+
+    /// A word for logs and receipts.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fault::Caller { .. } => "caller",
+            Fault::Credential { .. } => "credential",
+            Fault::Capacity { .. } => "capacity",
+            Fault::Provider { .. } => "provider",
+            Fault::Unreachable => "unreachable",
+            Fault::Late(Awaited::Head) => "late_head",
+            Fault::Late(Awaited::FirstToken) => "late_first_token",
+            Fault::Late(Awaited::NextToken) => "late_next_token",
+            Fault::Late(Awaited::End) => "late_end",
+            Fault::BadReply => "bad_reply",
+            Fault::Truncated => "truncated",
+        }
+    }
+
+    /// The status of the provider's answer, where there was one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Fault::Caller { status }
+            | Fault::Credential { status }
+            | Fault::Capacity { status, .. }
+            | Fault::Provider { status } => Some(*status),
+            Fault::Unreachable | Fault::Late(_) | Fault::BadReply | Fault::Truncated => None,
+        }
+    }
+
+    /// What the client is told when this was the last attempt. `words` are the provider's own.
+    pub fn failure(&self, words: Option<&str>) -> Failure {
+        let said = |text: &str| match words {
+            Some(words) if !words.is_empty() => format!("{text}: {words}"),
+            _ => text.to_owned(),
+        };
+        match self {
+            Fault::Caller { status: 413 } => Failure::new(Cause::PayloadTooLarge, said("Provider returned error")),
+            Fault::Caller { status: 422 } => Failure::new(Cause::Unprocessable, said("Provider returned error")),
+            Fault::Caller { .. } => Failure::new(Cause::InvalidRequest, said("Provider returned error")),
+            Fault::Credential { .. } => {
+                Failure::new(Cause::ProviderUnavailable, "The provider refused the gateway's credentials")
+            }
+            Fault::Capacity { status: 429 | 498, retry_after_s } => {
+                let failure = Failure::new(Cause::RateLimited, said("Provider returned error"));
+                Failure { retry_after_s: Some(retry_after_s.unwrap_or(DEFAULT_RETRY_AFTER_S)), ..failure }
+            }
+            Fault::Capacity { retry_after_s, .. } => {
+                let failure = Failure::new(Cause::ProviderOverloaded, said("Provider returned error"));
+                Failure { retry_after_s: *retry_after_s, ..failure }
+            }
+            Fault::Provider { status: 408 | 504 | 524 } => {
+                Failure::new(Cause::Timeout, "The provider took too long")
+            }
+            Fault::Provider { .. } => Failure::new(Cause::ProviderUnavailable, said("Provider returned error")),
+            Fault::Unreachable => Failure::new(Cause::ProviderUnavailable, "The provider could not be reached"),
+            Fault::Late(awaited) => Failure::new(Cause::Timeout, awaited.late()),
+            Fault::BadReply => {
+                Failure::new(Cause::ProviderUnavailable, said("The provider's reply was not an answer"))
+            }
+            Fault::Truncated => Failure::new(Cause::ProviderUnavailable, "The provider's reply broke off"),
+        }
+    }
+}
+
+/// For a 429 whose provider did not say when to come back.
+const DEFAULT_RETRY_AFTER_S: u32 = 5;
+
+impl Awaited {
+    fn late(self) -> &'static str {
+        match self {
+            Awaited::Head => "The provider took too long to answer",
+            Awaited::FirstToken => "The provider took too long to begin",
+            Awaited::NextToken => "The provider fell silent",
+            Awaited::End => "The reply took longer than the limit",
+        }
+    }
+}
