@@ -1,0 +1,86 @@
+-- The tables of one account's object. Amounts are picodollars, times are milliseconds since
+-- 1970-01-01T00:00:00Z, days are days since then. Amounts cross this border as text only.
+--
+-- A section begins at a line "-- version N" and brings a database of version N - 1 to version N.
+-- A released section is never edited. A statement ends with a semicolon at the end of a line.
+
+-- version 1
+
+CREATE TABLE IF NOT EXISTS schema_version (
+  version INTEGER NOT NULL
+) STRICT;
+
+-- One row. The totals are what the ledger and the leases add up to, kept so that a hold reads one row.
+CREATE TABLE IF NOT EXISTS account (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  granted INTEGER NOT NULL DEFAULT 0,
+  charged INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0),
+  held INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0)
+) STRICT;
+
+-- A deleted key stays as a tombstone: its hash is never given to another key.
+CREATE TABLE IF NOT EXISTS api_key (
+  number INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('inference', 'management')),
+  disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+  limit_amount INTEGER CHECK (limit_amount >= 0),
+  limit_reset TEXT CHECK (limit_reset IN ('daily', 'weekly', 'monthly')),
+  include_byok INTEGER NOT NULL DEFAULT 0 CHECK (include_byok IN (0, 1)),
+  expires_at INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  deleted_at INTEGER,
+  last_used_at INTEGER,
+  version INTEGER NOT NULL DEFAULT 1,
+  held INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0)
+) STRICT;
+
+-- Append-only. A grant adds money (a negative one takes it back), a charge spends it, an expiry
+-- tells of a hold that ended without a charge. `held` is what was held for a charge or an expiry,
+-- NULL where no hold was open. A charge of zero is a released hold.
+CREATE TABLE IF NOT EXISTS ledger (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('grant', 'charge', 'expiry')),
+  key_hash TEXT,
+  amount INTEGER NOT NULL,
+  held INTEGER,
+  exceeded_hold INTEGER NOT NULL DEFAULT 0 CHECK (exceeded_hold IN (0, 1)),
+  reason TEXT,
+  at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX IF NOT EXISTS ledger_by_id ON ledger (id, kind);
+
+-- Money set aside and not yet charged, released or expired.
+CREATE TABLE IF NOT EXISTS lease (
+  generation TEXT PRIMARY KEY,
+  key_hash TEXT NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS lease_by_expiry ON lease (expires_at);
+
+-- What each key spent on each day in UTC; every window and the total are sums over it.
+CREATE TABLE IF NOT EXISTS key_day (
+  key_hash TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  usage INTEGER NOT NULL DEFAULT 0,
+  byok_usage INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (key_hash, day)
+) STRICT, WITHOUT ROWID;
+
+-- What is known of a reply beside its cost, as JSON; never a prompt. `number` is that of its
+-- charge in the ledger, so old records are the first rows and are dropped without an index.
+CREATE TABLE IF NOT EXISTS generation (
+  number INTEGER PRIMARY KEY,
+  record TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;

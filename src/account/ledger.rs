@@ -1,0 +1,196 @@
+//! The account's money: what was granted and what was charged, as rows that are only ever added,
+//! and the totals they add up to.
+
+use super::command::{AccountRow, Answer, Refusal, Settle};
+use super::store::{Column, Fault, Store};
+use super::{difference, lease};
+use crate::id::{AccountId, GenerationId};
+use crate::money::Money;
+use crate::time::Time;
+use std::time::Duration;
+
+/// The longest record of a reply that is kept, in bytes.
+pub const RECORD_BYTES: usize = 64 * 1024;
+
+/// How long records of replies are kept. The ledger is kept for good.
+pub const RECORD_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+/// The most records that one alarm drops.
+const RECORDS_PER_ALARM: u64 = 1000;
+
+pub(super) fn create(store: &Store, now: Time, account: &AccountId, name: &str) -> Result<Answer, Fault> {
+    let inserted = store.row(
+        "INSERT INTO account (one, id, name, created_at) VALUES (1, ?1, ?2, CAST(?3 AS INTEGER))
+         ON CONFLICT DO NOTHING RETURNING id",
+        &[account.cell(), name.to_owned().cell(), now.cell()],
+    )?;
+    let row = describe(store)?;
+    if row.id != *account {
+        return Ok(invalid("this object is another account's"));
+    }
+    Ok(Answer::Created { already: inserted.is_none(), account: row })
+}
+
+pub(super) fn describe(store: &Store) -> Result<AccountRow, Fault> {
+    let row = store.row(
+        "SELECT id, name, CAST(created_at AS TEXT), CAST(granted AS TEXT), CAST(charged AS TEXT),
+         CAST(held AS TEXT) FROM account",
+        &[],
+    )?;
+    let mut row = row.ok_or(Fault::Corrupt("account"))?;
+    let (id, name, created_at) = (row.next()?, row.next()?, row.next()?);
+    let (granted, charged, held) = (row.next()?, row.next()?, row.next()?);
+    let available = difference(difference(granted, charged)?, held)?;
+    Ok(AccountRow { id, name, created_at, granted, charged, held, available })
+}
+
+pub(super) fn grant(
+    store: &Store,
+    now: Time,
+    id: &str,
+    amount: Money,
+    reason: &str,
+) -> Result<Answer, Fault> {
+    let account = describe(store)?;
+    if let Some(amount) = granted_before(store, id)? {
+        return Ok(Answer::Granted { already: true, amount, account });
+    }
+    let (Some(granted), Some(available)) =
+        (account.granted.checked_add(amount), account.available.checked_add(amount))
+    else {
+        return Ok(invalid("more than an account can hold"));
+    };
+    // Money that was spent or is held cannot be taken back.
+    if amount.is_negative() && available.is_negative() {
+        let missing = difference(Money::ZERO, available)?;
+        return Ok(refused(Refusal::Credit { available: account.available, missing }));
+    }
+    store.write(
+        "INSERT INTO ledger (id, kind, amount, reason, at)
+         VALUES (?1, 'grant', CAST(?2 AS INTEGER), ?3, CAST(?4 AS INTEGER))",
+        &[id.to_owned().cell(), amount.cell(), reason.to_owned().cell(), now.cell()],
+    )?;
+    store.write("UPDATE account SET granted = CAST(?1 AS INTEGER)", &[granted.cell()])?;
+    Ok(Answer::Granted { already: false, amount, account: AccountRow { granted, available, ..account } })
+}
+
+fn granted_before(store: &Store, id: &str) -> Result<Option<Money>, Fault> {
+    let statement = "SELECT CAST(amount AS TEXT) FROM ledger WHERE id = ?1 AND kind = 'grant'";
+    store.row(statement, &[id.to_owned().cell()])?.map(|mut row| row.next()).transpose()
+}
+
+/// Charges a generation once, whether its hold is open, has expired or never was.
+pub(super) fn settle(store: &Store, now: Time, settle: &Settle) -> Result<Answer, Fault> {
+    if let Some((amount, exceeded_hold)) = charged_before(store, &settle.generation)? {
+        return Ok(Answer::Settled { already: true, amount, exceeded_hold });
+    }
+    if describe(store)?.charged.checked_add(settle.amount).is_none() {
+        return Ok(invalid("more than an account can hold"));
+    }
+    let held = lease::take(store, &settle.generation)?;
+    let exceeded_hold = settle.amount > held.unwrap_or(Money::ZERO);
+    let number = add_charge(store, now, settle, held, exceeded_hold)?;
+    add_to_totals(store, now, settle)?;
+    add_record(store, now, number, settle.record.as_deref())?;
+    Ok(Answer::Settled { already: false, amount: settle.amount, exceeded_hold })
+}
+
+fn charged_before(store: &Store, generation: &GenerationId) -> Result<Option<(Money, bool)>, Fault> {
+    let row = store.row(
+        "SELECT CAST(amount AS TEXT), CAST(exceeded_hold AS TEXT) FROM ledger
+         WHERE id = ?1 AND kind = 'charge'",
+        &[generation.cell()],
+    )?;
+    row.map(|mut row| Ok((row.next()?, row.next()?))).transpose()
+}
+
+fn add_charge(
+    store: &Store,
+    now: Time,
+    settle: &Settle,
+    held: Option<Money>,
+    exceeded_hold: bool,
+) -> Result<u64, Fault> {
+    let row = store.row(
+        "INSERT INTO ledger (id, kind, key_hash, amount, held, exceeded_hold, at)
+         VALUES (?1, 'charge', ?2, CAST(?3 AS INTEGER), CAST(?4 AS INTEGER), CAST(?5 AS INTEGER),
+         CAST(?6 AS INTEGER)) RETURNING CAST(number AS TEXT)",
+        &[
+            settle.generation.cell(),
+            settle.key.cell(),
+            settle.amount.cell(),
+            held.cell(),
+            exceeded_hold.cell(),
+            now.cell(),
+        ],
+    )?;
+    row.ok_or(Fault::Corrupt("charge"))?.next()
+}
+
+fn add_to_totals(store: &Store, now: Time, settle: &Settle) -> Result<(), Fault> {
+    store.write(
+        "UPDATE api_key SET last_used_at = CAST(?2 AS INTEGER) WHERE hash = ?1",
+        &[settle.key.cell(), now.cell()],
+    )?;
+    if settle.amount == Money::ZERO {
+        return Ok(());
+    }
+    store.write("UPDATE account SET charged = charged + CAST(?1 AS INTEGER)", &[settle.amount.cell()])?;
+    store.write(
+        "INSERT INTO key_day (key_hash, day, usage)
+         VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER))
+         ON CONFLICT (key_hash, day) DO UPDATE SET usage = usage + excluded.usage",
+        &[settle.key.cell(), now.day().cell(), settle.amount.cell()],
+    )
+}
+
+fn add_record(store: &Store, now: Time, number: u64, record: Option<&str>) -> Result<(), Fault> {
+    let Some(record) = record.filter(|record| record.len() <= RECORD_BYTES) else {
+        return Ok(());
+    };
+    store.write(
+        "INSERT INTO generation (number, record, at)
+         VALUES (CAST(?1 AS INTEGER), ?2, CAST(?3 AS INTEGER))",
+        &[number.cell(), record.to_owned().cell(), now.cell()],
+    )
+}
+
+pub(super) fn generation(store: &Store, id: &GenerationId) -> Result<Answer, Fault> {
+    let row = store.row(
+        "SELECT CAST(ledger.amount AS TEXT), generation.record FROM ledger
+         JOIN generation ON generation.number = ledger.number
+         WHERE ledger.id = ?1 AND ledger.kind = 'charge'",
+        &[id.cell()],
+    )?;
+    match row {
+        Some(mut row) => Ok(Answer::Found { id: id.clone(), cost: row.next()?, record: row.next()? }),
+        None if lease::is_open(store, id)? => Ok(Answer::Pending),
+        None => Ok(Answer::NotFound),
+    }
+}
+
+/// Drops records beyond their retention, a bounded number at a time.
+pub(super) fn drop_old_records(store: &Store, now: Time) -> Result<u64, Fault> {
+    let cutoff = Time::from_ms(now.ms().saturating_sub(RECORD_RETENTION.as_millis() as u64));
+    let dropped = store.rows(
+        "DELETE FROM generation WHERE at <= CAST(?1 AS INTEGER) AND number IN
+         (SELECT number FROM generation ORDER BY number LIMIT CAST(?2 AS INTEGER))
+         RETURNING CAST(number AS TEXT)",
+        &[cutoff.cell(), RECORDS_PER_ALARM.cell()],
+    )?;
+    Ok(dropped.len() as u64)
+}
+
+pub(super) fn first_record_end(store: &Store) -> Result<Option<Time>, Fault> {
+    let row = store.row("SELECT CAST(at AS TEXT) FROM generation ORDER BY number LIMIT 1", &[])?;
+    let first: Option<Time> = row.map(|mut row| row.next()).transpose()?;
+    Ok(first.map(|at| at.plus(RECORD_RETENTION)))
+}
+
+pub(super) fn refused(refusal: Refusal) -> Answer {
+    Answer::Refused { refusal }
+}
+
+pub(super) fn invalid(message: &str) -> Answer {
+    Answer::Invalid { message: message.to_owned() }
+}

@@ -1,0 +1,95 @@
+//! One customer's money and keys: the mind of the account object. A command goes in and an answer
+//! comes out, with no wait between the first read and the last write.
+
+pub mod command;
+pub mod key;
+mod keyring;
+pub mod lease;
+pub mod ledger;
+pub mod limit;
+pub mod record;
+pub mod request;
+pub mod store;
+mod text;
+pub mod view;
+
+pub use command::{
+    AccountRow, Answer, Command, Hold, KeyChange, KeyRow, NewKeyPolicy, Refusal, Settle, Spending,
+};
+pub use key::{KeyKind, KeyRefusal, KeySnapshot, NewKey, parse_key};
+pub use limit::LimitReset;
+pub use record::GenerationRecord;
+pub use store::{Cell, Fault, Sql, SqlError};
+
+use crate::money::Money;
+use crate::time::Time;
+use store::Store;
+
+/// Carries out a command given as JSON and answers in JSON. After an answer of type `fault`
+/// ([`is_fault`]) the caller must roll back what was written.
+pub fn run(sql: &dyn Sql, now: Time, command: &str) -> String {
+    let answer = match serde_json::from_str(command) {
+        Ok(command) => {
+            execute(sql, now, &command).unwrap_or_else(|fault| Answer::Fault { message: fault.to_string() })
+        }
+        Err(error) => Answer::Invalid { message: format!("not a command: {error}") },
+    };
+    serde_json::to_string(&answer).expect("answers are strings, numbers and booleans")
+}
+
+/// Whether an answer of [`run`] means that nothing it wrote may stay.
+pub fn is_fault(answer: &str) -> bool {
+    answer.starts_with(r#"{"type":"fault""#)
+}
+
+/// As [`run`], for callers that hold a command. On a [`Fault`] the caller must roll back.
+pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fault> {
+    if let Some(flaw) = command.flaw() {
+        return Ok(ledger::invalid(flaw));
+    }
+    let store = match (Store::open(sql)?, command) {
+        (Some(store), _) => store,
+        (None, Command::Create { .. }) => Store::create(sql)?,
+        (None, _) => return Ok(Answer::Missing),
+    };
+    match command {
+        Command::Create { account, name } => ledger::create(&store, now, account, name),
+        Command::Describe => {
+            lease::expire(&store, now)?;
+            ledger::describe(&store).map(|account| Answer::Account { account })
+        }
+        Command::Grant { id, amount, reason } => ledger::grant(&store, now, id, *amount, reason),
+        Command::Credits => {
+            let account = ledger::describe(&store)?;
+            Ok(Answer::Credits { granted: account.granted, used: account.charged })
+        }
+        Command::CreateKey(policy) => keyring::create(&store, now, policy),
+        Command::ListKeys { offset, include_disabled, include_expired } => {
+            keyring::list(&store, now, *offset, *include_disabled, *include_expired)
+        }
+        Command::GetKey { hash, only } => keyring::get(&store, now, hash, *only),
+        Command::UpdateKey(change) => keyring::update(&store, now, change),
+        Command::DeleteKey { hash, only } => keyring::delete(&store, now, hash, *only),
+        Command::Authenticate { hash } => keyring::authenticate(&store, now, hash),
+        Command::Hold(hold) => lease::hold(&store, now, hold),
+        Command::Settle(settle) => ledger::settle(&store, now, settle),
+        Command::ExpireHolds => {
+            let holds = lease::expire(&store, now)?;
+            let records = ledger::drop_old_records(&store, now)?;
+            Ok(Answer::Expired { holds, records, next_alarm: next_alarm(&store)? })
+        }
+        Command::Generation { id } => ledger::generation(&store, id),
+    }
+}
+
+/// When the alarm has to run `ExpireHolds`: at the first expiry of a hold or the first end of a
+/// record's retention.
+fn next_alarm(store: &Store) -> Result<Option<Time>, Fault> {
+    let times = [lease::first_expiry(store)?, ledger::first_record_end(store)?];
+    Ok(times.into_iter().flatten().min())
+}
+
+/// A subtraction that can only fail where a total was wrong before.
+fn difference(left: Money, right: Money) -> Result<Money, Fault> {
+    left.checked_sub(right).ok_or(Fault::Corrupt("total"))
+}

@@ -1,0 +1,203 @@
+//! Reads the bodies of the management API: keys, grants and accounts. An unknown member is
+//! refused: a limit that is misspelt must not become a key without one.
+
+use crate::error::Failure;
+use crate::id::KeyHash;
+use crate::json::{self, Members};
+use crate::money::Money;
+use crate::time::Time;
+
+use super::command::{KeyChange, NewKeyPolicy};
+use super::key::{KeyKind, NewKey};
+use super::limit::LimitReset;
+
+const MAX_NAME: usize = 200;
+/// Members of OpenRouter's that mean nothing with a single workspace.
+const WITHOUT_EFFECT: [&str; 3] = ["workspace_id", "creator_user_id", "external"];
+
+/// What a new key is to be like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewKeyRequest {
+    pub name: String,
+    pub management: bool,
+    pub limit: Option<Money>,
+    pub limit_reset: Option<LimitReset>,
+    pub include_byok_in_limit: bool,
+    pub expires_at: Option<Time>,
+}
+
+/// Credit that an operator gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantRequest {
+    /// The same id again changes nothing; `None` where the caller gave none.
+    pub id: Option<String>,
+    pub amount: Money,
+    pub reason: String,
+}
+
+impl NewKeyRequest {
+    /// `management` says whether the caller may make management keys.
+    pub fn read(body: &[u8], management: bool) -> Result<NewKeyRequest, Failure> {
+        let text = text(body)?;
+        let members = object(text)?;
+        let known: &[&str] =
+            &["name", "limit", "limit_reset", "include_byok_in_limit", "expires_at", "management"];
+        only(&members, known)?;
+        let wants_management = boolean(&members, "management")?.unwrap_or(false);
+        if wants_management && !management {
+            return Err(Failure::invalid("management: only the admin key can make management keys"));
+        }
+        Ok(NewKeyRequest {
+            name: name(&members)?.ok_or_else(|| Failure::invalid("name: this member is required"))?,
+            management: wants_management,
+            limit: limit(&members)?.flatten(),
+            limit_reset: limit_reset(&members)?.flatten(),
+            include_byok_in_limit: boolean(&members, "include_byok_in_limit")?.unwrap_or(false),
+            expires_at: expires_at(&members)?,
+        })
+    }
+
+    pub fn policy(&self, key: &NewKey) -> NewKeyPolicy {
+        NewKeyPolicy {
+            hash: key.hash.clone(),
+            label: key.label.clone(),
+            name: self.name.clone(),
+            kind: if self.management { KeyKind::Management } else { KeyKind::Inference },
+            limit: self.limit,
+            limit_reset: self.limit_reset,
+            include_byok_in_limit: self.include_byok_in_limit,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// Reads the body of `PATCH /keys/{hash}`.
+pub fn read_key_change(hash: KeyHash, body: &[u8]) -> Result<KeyChange, Failure> {
+    let text = text(body)?;
+    let members = object(text)?;
+    only(&members, &["name", "disabled", "limit", "limit_reset", "include_byok_in_limit"])?;
+    Ok(KeyChange {
+        hash,
+        only: Some(KeyKind::Inference),
+        name: name(&members)?,
+        disabled: boolean(&members, "disabled")?,
+        limit: limit(&members)?,
+        limit_reset: limit_reset(&members)?,
+        include_byok_in_limit: boolean(&members, "include_byok_in_limit")?,
+    })
+}
+
+/// Reads the body that makes an account: its name.
+pub fn read_account_name(body: &[u8]) -> Result<String, Failure> {
+    let text = text(body)?;
+    let members = object(text)?;
+    only(&members, &["name"])?;
+    name(&members)?.ok_or_else(|| Failure::invalid("name: this member is required"))
+}
+
+impl GrantRequest {
+    pub fn read(body: &[u8]) -> Result<GrantRequest, Failure> {
+        let text = text(body)?;
+        let members = object(text)?;
+        only(&members, &["id", "amount", "reason"])?;
+        let amount =
+            members.value("amount").ok_or_else(|| Failure::invalid("amount: this member is required"))?;
+        Ok(GrantRequest {
+            id: string(&members, "id")?,
+            amount: money("amount", amount)?,
+            reason: string(&members, "reason")?.unwrap_or_default(),
+        })
+    }
+}
+
+fn text(body: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(body).map_err(|_| Failure::invalid("The body is not UTF-8"))
+}
+
+fn object(text: &str) -> Result<Members<'_>, Failure> {
+    json::members(text).map_err(|error| Failure::invalid(format!("The body is not a JSON object: {error}")))
+}
+
+fn only(members: &Members<'_>, known: &[&str]) -> Result<(), Failure> {
+    for member in members.iter() {
+        if !known.contains(&&*member.key) && !WITHOUT_EFFECT.contains(&&*member.key) {
+            return Err(Failure::invalid(format!(
+                "{}: no such member; known are {}",
+                member.key,
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn string(members: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
+    match members.value(key) {
+        None => Ok(None),
+        Some(value) => match json::string(value) {
+            Some(text) if text.chars().count() <= MAX_NAME => Ok(Some(text.into_owned())),
+            Some(_) => Err(Failure::invalid(format!("{key}: longer than {MAX_NAME} characters"))),
+            None => Err(Failure::invalid(format!("{key}: must be a string"))),
+        },
+    }
+}
+
+fn name(members: &Members<'_>) -> Result<Option<String>, Failure> {
+    match string(members, "name")? {
+        Some(name) if name.trim().is_empty() => Err(Failure::invalid("name: must not be empty")),
+        name => Ok(name),
+    }
+}
+
+fn boolean(members: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
+    match members.value(key) {
+        None => Ok(None),
+        Some(value) => match json::boolean(value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(Failure::invalid(format!("{key}: must be true or false"))),
+        },
+    }
+}
+
+/// A limit that is absent stays as it is; one that is null is taken away.
+fn limit(members: &Members<'_>) -> Result<Option<Option<Money>>, Failure> {
+    match members.get("limit") {
+        None => Ok(None),
+        Some(value) if json::is_null(value) => Ok(Some(None)),
+        Some(value) => {
+            let limit = money("limit", value)?;
+            if limit.is_negative() {
+                return Err(Failure::invalid("limit: must not be negative"));
+            }
+            Ok(Some(Some(limit)))
+        }
+    }
+}
+
+fn limit_reset(members: &Members<'_>) -> Result<Option<Option<LimitReset>>, Failure> {
+    match members.get("limit_reset") {
+        None => Ok(None),
+        Some(value) if json::is_null(value) => Ok(Some(None)),
+        Some(value) => match json::string(value).and_then(|text| LimitReset::parse(&text)) {
+            Some(reset) => Ok(Some(Some(reset))),
+            None => Err(Failure::invalid("limit_reset: must be daily, weekly, monthly or null")),
+        },
+    }
+}
+
+fn expires_at(members: &Members<'_>) -> Result<Option<Time>, Failure> {
+    match string(members, "expires_at")? {
+        None => Ok(None),
+        Some(text) => match Time::parse_iso8601(&text) {
+            Some(time) => Ok(Some(time)),
+            None => Err(Failure::invalid("expires_at: must be a time such as 2027-12-31T23:59:59Z")),
+        },
+    }
+}
+
+/// Dollars, from a JSON number or a string with one: read as text, so exactly.
+fn money(key: &str, value: &str) -> Result<Money, Failure> {
+    let digits = json::string(value);
+    Money::parse_usd(digits.as_deref().unwrap_or(value))
+        .map_err(|error| Failure::invalid(format!("{key}: {error}; dollars such as 12.50 are expected")))
+}

@@ -1,0 +1,256 @@
+//! The door to the object's SQLite and the versions of its tables. Everything crosses as text or
+//! NULL: a JavaScript number stands between this program and the database, and is no integer.
+
+use crate::id::{AccountId, GenerationId, KeyHash};
+use crate::money::Money;
+use crate::time::{Day, Time};
+use std::fmt;
+
+const SCHEMA: &str = include_str!("../../schema/account.sql");
+
+/// A value on its way in or out.
+pub type Cell = Option<String>;
+
+/// A database: Durable Object SQL in the shell, SQLite itself in tests. Never waits.
+pub trait Sql {
+    /// Runs one statement with arguments `?1`, `?2`…, and returns its rows. Every result column is
+    /// TEXT or NULL.
+    fn run(&self, statement: &str, arguments: &[Cell]) -> Result<Vec<Vec<Cell>>, SqlError>;
+}
+
+/// What the database said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlError(pub String);
+
+/// Why a command could not be carried out. All that it wrote must be rolled back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Sql(SqlError),
+    /// The tables were made by a later version of this program.
+    Newer {
+        found: u64,
+        known: u64,
+    },
+    /// A value that this program never writes, or a total that no longer adds up.
+    Corrupt(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Sql(SqlError(message)) => write!(out, "the account's database failed: {message}"),
+            Fault::Newer { found, known } => {
+                write!(out, "the account's tables are of version {found}, this program knows {known}")
+            }
+            Fault::Corrupt(what) => write!(out, "the account's database holds no valid {what}"),
+        }
+    }
+}
+
+impl From<SqlError> for Fault {
+    fn from(error: SqlError) -> Fault {
+        Fault::Sql(error)
+    }
+}
+
+/// Has a place in a column.
+pub(super) trait Column: Sized {
+    const NAME: &'static str;
+    fn cell(&self) -> Cell;
+    fn read(cell: Cell) -> Option<Self>;
+}
+
+/// A row of a result.
+pub(super) struct Row(std::vec::IntoIter<Cell>);
+
+impl Row {
+    /// The next column, from left to right.
+    pub fn next<T: Column>(&mut self) -> Result<T, Fault> {
+        self.0.next().and_then(T::read).ok_or(Fault::Corrupt(T::NAME))
+    }
+}
+
+/// A database whose tables are of the version this program knows.
+#[derive(Clone, Copy)]
+pub(super) struct Store<'s>(&'s dyn Sql);
+
+impl<'s> Store<'s> {
+    /// Opens an account's database; `None` if it was never created. Brings older tables up to date.
+    pub fn open(sql: &'s dyn Sql) -> Result<Option<Store<'s>>, Fault> {
+        match version(sql)? {
+            None => Ok(None),
+            Some(_) => Store::create(sql).map(Some),
+        }
+    }
+
+    /// Makes the tables that are not there.
+    pub fn create(sql: &'s dyn Sql) -> Result<Store<'s>, Fault> {
+        migrate(sql, SCHEMA)?;
+        Ok(Store(sql))
+    }
+
+    pub fn rows(&self, statement: &str, arguments: &[Cell]) -> Result<Vec<Row>, Fault> {
+        let rows = self.0.run(statement, arguments)?;
+        Ok(rows.into_iter().map(|cells| Row(cells.into_iter())).collect())
+    }
+
+    /// The first row, if there is one.
+    pub fn row(&self, statement: &str, arguments: &[Cell]) -> Result<Option<Row>, Fault> {
+        Ok(self.rows(statement, arguments)?.into_iter().next())
+    }
+
+    pub fn write(&self, statement: &str, arguments: &[Cell]) -> Result<(), Fault> {
+        self.0.run(statement, arguments)?;
+        Ok(())
+    }
+}
+
+/// Brings a database to the last version that `schema` has, from none or any before it. A database
+/// of a later version is refused untouched. The form of `schema`: see `schema/account.sql`.
+pub fn migrate(sql: &dyn Sql, schema: &str) -> Result<(), Fault> {
+    let sections: Vec<&str> = schema.split("\n-- version ").skip(1).collect();
+    let known = sections.len() as u64;
+    let found = version(sql)?;
+    match found {
+        Some(found) if found > known => return Err(Fault::Newer { found, known }),
+        Some(found) if found == known => return Ok(()),
+        Some(_) | None => {}
+    }
+    for section in &sections[found.unwrap_or(0) as usize..] {
+        for statement in statements(section) {
+            sql.run(&statement, &[])?;
+        }
+    }
+    sql.run("DELETE FROM schema_version", &[])?;
+    sql.run("INSERT INTO schema_version (version) VALUES (CAST(?1 AS INTEGER))", &[known.cell()])?;
+    Ok(())
+}
+
+/// The version of the tables; `None` where there are none. Writes nothing.
+fn version(sql: &dyn Sql) -> Result<Option<u64>, Fault> {
+    let tables =
+        sql.run("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'", &[])?;
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let rows = sql.run("SELECT CAST(version AS TEXT) FROM schema_version", &[])?;
+    match rows.into_iter().next() {
+        Some(cells) => Row(cells.into_iter()).next().map(Some),
+        None => Err(Fault::Corrupt("version")),
+    }
+}
+
+/// The statements of a section, without comments. Its first line is the rest of the marker.
+fn statements(section: &str) -> Vec<String> {
+    let lines: Vec<&str> = section.lines().skip(1).filter(|line| !line.starts_with("--")).collect();
+    let body = lines.join("\n") + "\n";
+    body.split(";\n").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+}
+
+impl<T: Column> Column for Option<T> {
+    const NAME: &'static str = T::NAME;
+    fn cell(&self) -> Cell {
+        self.as_ref().and_then(T::cell)
+    }
+    fn read(cell: Cell) -> Option<Option<T>> {
+        match cell {
+            None => Some(None),
+            Some(_) => T::read(cell).map(Some),
+        }
+    }
+}
+
+impl Column for String {
+    const NAME: &'static str = "text";
+    fn cell(&self) -> Cell {
+        Some(self.clone())
+    }
+    fn read(cell: Cell) -> Option<String> {
+        cell
+    }
+}
+
+impl Column for bool {
+    const NAME: &'static str = "flag";
+    fn cell(&self) -> Cell {
+        Some(if *self { "1" } else { "0" }.to_owned())
+    }
+    fn read(cell: Cell) -> Option<bool> {
+        match cell?.as_str() {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl Column for u64 {
+    const NAME: &'static str = "number";
+    fn cell(&self) -> Cell {
+        Some(self.to_string())
+    }
+    fn read(cell: Cell) -> Option<u64> {
+        cell?.parse().ok()
+    }
+}
+
+impl Column for Money {
+    const NAME: &'static str = "amount";
+    fn cell(&self) -> Cell {
+        Some(self.to_text())
+    }
+    fn read(cell: Cell) -> Option<Money> {
+        Money::from_text(&cell?).ok()
+    }
+}
+
+impl Column for Time {
+    const NAME: &'static str = "time";
+    fn cell(&self) -> Cell {
+        // The database's integers end at i64::MAX: a time beyond that is as good as never.
+        Some(self.ms().min(i64::MAX as u64).to_string())
+    }
+    fn read(cell: Cell) -> Option<Time> {
+        cell?.parse().ok().map(Time::from_ms)
+    }
+}
+
+impl Column for Day {
+    const NAME: &'static str = "day";
+    fn cell(&self) -> Cell {
+        Some(self.number().to_string())
+    }
+    fn read(cell: Cell) -> Option<Day> {
+        cell?.parse().ok().map(Day::from_number)
+    }
+}
+
+impl Column for AccountId {
+    const NAME: &'static str = "account";
+    fn cell(&self) -> Cell {
+        Some(self.to_string())
+    }
+    fn read(cell: Cell) -> Option<AccountId> {
+        AccountId::parse(&cell?)
+    }
+}
+
+impl Column for GenerationId {
+    const NAME: &'static str = "generation";
+    fn cell(&self) -> Cell {
+        Some(self.to_string())
+    }
+    fn read(cell: Cell) -> Option<GenerationId> {
+        GenerationId::parse(&cell?)
+    }
+}
+
+impl Column for KeyHash {
+    const NAME: &'static str = "key";
+    fn cell(&self) -> Cell {
+        Some(self.to_string())
+    }
+    fn read(cell: Cell) -> Option<KeyHash> {
+        KeyHash::parse(&cell?)
+    }
+}

@@ -1,0 +1,373 @@
+//! Keys, credits and records as OpenRouter's management API shows them. Dollars are JSON numbers
+//! with every digit they need: their text is spliced in, no float is involved.
+
+use super::command::{KeyRow, Spending};
+use super::key::KeyKind;
+use super::limit::LimitReset;
+use super::record::{Attempt, GenerationRecord};
+use crate::id::GenerationId;
+use crate::money::Money;
+use crate::time::Time;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+type Number = Box<RawValue>;
+
+/// The body of `GET` and `PATCH /keys/{hash}`.
+pub fn write_key(row: &KeyRow) -> String {
+    json(&Data { data: KeyObject::new(row) })
+}
+
+/// The body of `GET /keys`.
+pub fn write_keys(rows: &[KeyRow]) -> String {
+    json(&Data { data: rows.iter().map(KeyObject::new).collect::<Vec<_>>() })
+}
+
+/// The body of `POST /keys`: the only one that ever holds the key itself.
+pub fn write_created_key(row: &KeyRow, key: &str) -> String {
+    #[derive(Serialize)]
+    struct Created<'a> {
+        data: KeyObject<'a>,
+        key: &'a str,
+    }
+    json(&Created { data: KeyObject::new(row), key })
+}
+
+/// The body of `DELETE /keys/{hash}`.
+pub fn write_deleted_key() -> String {
+    r#"{"deleted":true}"#.to_owned()
+}
+
+/// The body of `GET /key`: the key as it sees itself.
+pub fn write_current_key(row: &KeyRow) -> String {
+    json(&Data { data: CurrentKey::new(row) })
+}
+
+/// The body of `GET /credits`.
+pub fn write_credits(granted: Money, used: Money) -> String {
+    #[derive(Serialize)]
+    struct Credits {
+        total_credits: Number,
+        total_usage: Number,
+    }
+    json(&Data { data: Credits { total_credits: usd(granted), total_usage: usd(used) } })
+}
+
+/// The body of `GET /generation`.
+pub fn write_generation(id: &GenerationId, cost: Money, record: &GenerationRecord) -> String {
+    json(&Data { data: Generation::new(id, cost, record) })
+}
+
+#[derive(Serialize)]
+struct Data<T> {
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Usage {
+    usage: Number,
+    usage_daily: Number,
+    usage_weekly: Number,
+    usage_monthly: Number,
+    byok_usage: Number,
+    byok_usage_daily: Number,
+    byok_usage_weekly: Number,
+    byok_usage_monthly: Number,
+}
+
+#[derive(Serialize)]
+struct KeyObject<'a> {
+    hash: &'a str,
+    label: &'a str,
+    name: &'a str,
+    disabled: bool,
+    limit: Option<Number>,
+    limit_remaining: Option<Number>,
+    limit_reset: Option<LimitReset>,
+    include_byok_in_limit: bool,
+    #[serde(flatten)]
+    usage: Usage,
+    created_at: String,
+    updated_at: Option<String>,
+    expires_at: Option<String>,
+    last_used_at: Option<String>,
+    creator_user_id: Option<String>,
+    external_user: Option<String>,
+    workspace_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct CurrentKey<'a> {
+    label: &'a str,
+    limit: Option<Number>,
+    limit_remaining: Option<Number>,
+    limit_reset: Option<LimitReset>,
+    include_byok_in_limit: bool,
+    #[serde(flatten)]
+    usage: Usage,
+    is_free_tier: bool,
+    is_management_key: bool,
+    is_provisioning_key: bool,
+    creator_user_id: Option<String>,
+    organization_id: Option<String>,
+    workspace_id: &'a str,
+    expires_at: Option<String>,
+    allowed_data_regions: [&'static str; 1],
+    free_model_daily_requests: FreeModelDailyRequests,
+    budgets: Vec<Budget>,
+    effective_budget: Option<Budget>,
+    rate_limit: RateLimit,
+}
+
+/// There is no quota of free requests; -1 says so, as it does in `rate_limit`.
+#[derive(Serialize)]
+struct FreeModelDailyRequests {
+    used: i64,
+    limit: i64,
+    remaining: i64,
+}
+
+#[derive(Serialize)]
+struct Budget {
+    scope: &'static str,
+    guardrail_id: Option<String>,
+    budget_id: Option<String>,
+    limit_usd: Number,
+    spend_usd: Number,
+    remaining_usd: Number,
+    reset_interval: Option<LimitReset>,
+    resets_at: Option<String>,
+    include_byok: bool,
+}
+
+#[derive(Serialize)]
+struct RateLimit {
+    requests: i64,
+    interval: &'static str,
+    note: &'static str,
+}
+
+impl Usage {
+    fn new(usage: &Spending, byok: &Spending) -> Usage {
+        Usage {
+            usage: usd(usage.total),
+            usage_daily: usd(usage.daily),
+            usage_weekly: usd(usage.weekly),
+            usage_monthly: usd(usage.monthly),
+            byok_usage: usd(byok.total),
+            byok_usage_daily: usd(byok.daily),
+            byok_usage_weekly: usd(byok.weekly),
+            byok_usage_monthly: usd(byok.monthly),
+        }
+    }
+}
+
+impl KeyObject<'_> {
+    fn new(row: &KeyRow) -> KeyObject<'_> {
+        KeyObject {
+            hash: row.hash.as_str(),
+            label: &row.label,
+            name: &row.name,
+            disabled: row.disabled,
+            limit: row.limit.map(usd),
+            limit_remaining: row.limit_remaining.map(usd),
+            limit_reset: row.limit_reset,
+            include_byok_in_limit: row.include_byok_in_limit,
+            usage: Usage::new(&row.usage, &row.byok_usage),
+            created_at: row.created_at.to_iso8601(),
+            updated_at: row.updated_at.map(Time::to_iso8601),
+            expires_at: row.expires_at.map(Time::to_iso8601),
+            last_used_at: row.last_used_at.map(Time::to_iso8601),
+            creator_user_id: None,
+            external_user: None,
+            workspace_id: row.account.as_str(),
+        }
+    }
+}
+
+impl CurrentKey<'_> {
+    fn new(row: &KeyRow) -> CurrentKey<'_> {
+        let management = row.kind == KeyKind::Management;
+        CurrentKey {
+            label: &row.label,
+            limit: row.limit.map(usd),
+            limit_remaining: row.limit_remaining.map(usd),
+            limit_reset: row.limit_reset,
+            include_byok_in_limit: row.include_byok_in_limit,
+            usage: Usage::new(&row.usage, &row.byok_usage),
+            is_free_tier: false,
+            is_management_key: management,
+            is_provisioning_key: management,
+            creator_user_id: None,
+            organization_id: None,
+            workspace_id: row.account.as_str(),
+            expires_at: row.expires_at.map(Time::to_iso8601),
+            allowed_data_regions: ["global"],
+            free_model_daily_requests: FreeModelDailyRequests { used: 0, limit: -1, remaining: -1 },
+            budgets: Budget::of_limit(row).into_iter().collect(),
+            effective_budget: Budget::of_limit(row),
+            rate_limit: RateLimit {
+                requests: -1,
+                interval: "10s",
+                note: "This field is deprecated and safe to ignore.",
+            },
+        }
+    }
+}
+
+impl Budget {
+    /// The key's own limit: the only budget there is.
+    fn of_limit(row: &KeyRow) -> Option<Budget> {
+        let limit = row.limit?;
+        let spent = match row.limit_reset {
+            None => row.usage.total,
+            Some(LimitReset::Daily) => row.usage.daily,
+            Some(LimitReset::Weekly) => row.usage.weekly,
+            Some(LimitReset::Monthly) => row.usage.monthly,
+        };
+        Some(Budget {
+            scope: "key_limit",
+            guardrail_id: None,
+            budget_id: None,
+            limit_usd: usd(limit),
+            spend_usd: usd(spent),
+            // Both are amounts of one account, never below zero: their difference always fits.
+            remaining_usd: usd(limit.checked_sub(spent).unwrap_or(Money::ZERO)),
+            reset_interval: row.limit_reset,
+            resets_at: row.limit_resets_at.map(Time::to_iso8601),
+            include_byok: row.include_byok_in_limit,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Generation<'a> {
+    id: &'a str,
+    upstream_id: &'a Option<String>,
+    request_id: &'a Option<String>,
+    session_id: &'a Option<String>,
+    model: &'a str,
+    provider_name: &'a Option<String>,
+    created_at: String,
+    app_id: Option<u64>,
+    origin: &'a str,
+    http_referer: &'a Option<String>,
+    user_agent: &'a Option<String>,
+    external_user: &'a Option<String>,
+    preset_id: Option<String>,
+    router: Option<String>,
+    workspace_id: Option<String>,
+    data_region: &'static str,
+    api_type: &'static str,
+    streamed: bool,
+    cancelled: bool,
+    finish_reason: &'a Option<String>,
+    native_finish_reason: &'a Option<String>,
+    service_tier: &'a Option<String>,
+    latency: Option<u64>,
+    moderation_latency: Option<u64>,
+    generation_time: Option<u64>,
+    tokens_prompt: u64,
+    tokens_completion: u64,
+    native_tokens_prompt: u64,
+    native_tokens_completion: u64,
+    native_tokens_completion_images: Option<u64>,
+    native_tokens_reasoning: Option<u64>,
+    native_tokens_cached: Option<u64>,
+    num_media_prompt: Option<u64>,
+    num_input_audio_prompt: Option<u64>,
+    num_media_completion: Option<u64>,
+    num_search_results: Option<u64>,
+    num_fetches: Option<u64>,
+    web_search_engine: Option<String>,
+    usage: Number,
+    total_cost: Number,
+    upstream_inference_cost: Option<Number>,
+    cache_discount: Option<Number>,
+    is_byok: bool,
+    response_cache_source_id: Option<String>,
+    provider_responses: Vec<ProviderResponse<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProviderResponse<'a> {
+    provider_name: &'a str,
+    model_permaslug: &'a str,
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<u64>,
+    is_byok: bool,
+}
+
+impl Generation<'_> {
+    fn new<'a>(id: &'a GenerationId, cost: Money, record: &'a GenerationRecord) -> Generation<'a> {
+        Generation {
+            id: id.as_str(),
+            upstream_id: &record.upstream_id,
+            request_id: &record.request_id,
+            session_id: &record.session_id,
+            model: &record.model,
+            provider_name: &record.provider,
+            created_at: record.created_at.to_iso8601(),
+            app_id: None,
+            origin: &record.origin,
+            http_referer: &record.http_referer,
+            user_agent: &record.user_agent,
+            external_user: &record.external_user,
+            preset_id: None,
+            router: None,
+            workspace_id: None,
+            data_region: "global",
+            api_type: "completions",
+            streamed: record.streamed,
+            cancelled: record.cancelled,
+            finish_reason: &record.finish_reason,
+            native_finish_reason: &record.native_finish_reason,
+            service_tier: &record.service_tier,
+            latency: record.latency_ms,
+            moderation_latency: None,
+            generation_time: record.generation_ms,
+            tokens_prompt: record.tokens_prompt,
+            tokens_completion: record.tokens_completion,
+            native_tokens_prompt: record.tokens_prompt,
+            native_tokens_completion: record.tokens_completion,
+            native_tokens_completion_images: record.tokens_completion_images,
+            native_tokens_reasoning: record.tokens_reasoning,
+            native_tokens_cached: record.tokens_cached,
+            num_media_prompt: record.media_prompt,
+            num_input_audio_prompt: record.input_audio_prompt,
+            num_media_completion: record.media_completion,
+            num_search_results: None,
+            num_fetches: None,
+            web_search_engine: None,
+            usage: usd(cost),
+            total_cost: usd(cost),
+            upstream_inference_cost: record.upstream_inference_cost.map(usd),
+            cache_discount: record.cache_discount.map(usd),
+            is_byok: record.is_byok,
+            response_cache_source_id: None,
+            provider_responses: record.attempts.iter().map(ProviderResponse::new).collect(),
+        }
+    }
+}
+
+impl ProviderResponse<'_> {
+    fn new(attempt: &Attempt) -> ProviderResponse<'_> {
+        ProviderResponse {
+            provider_name: &attempt.provider,
+            model_permaslug: &attempt.model,
+            status: attempt.status,
+            latency: attempt.latency_ms,
+            is_byok: attempt.is_byok,
+        }
+    }
+}
+
+/// Dollars as a JSON number, exactly.
+fn usd(amount: Money) -> Number {
+    RawValue::from_string(amount.to_usd()).expect("a plain decimal is a JSON number")
+}
+
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("strings, numbers and booleans are always JSON")
+}
