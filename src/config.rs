@@ -1,0 +1,190 @@
+//! What the operator set: limits, the root secret, and which providers are live with which keys.
+//! Read from named variables; knows nothing of where they come from.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::catalog::{self, Provider};
+use crate::id::KeyHash;
+
+/// A text that must never be shown. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[secret]")
+    }
+}
+
+/// How long and how large things may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From sending a streamed request to the head of the provider's answer.
+    pub headers: Duration,
+    /// From sending a streamed request to the first content.
+    pub first_token: Duration,
+    /// Between two pieces of content.
+    pub idle: Duration,
+    /// From the request's arrival to the end of its reply.
+    pub total: Duration,
+    /// How long a stream is silent at its start before comments keep it alive.
+    pub comment_after: Duration,
+    /// How far apart such comments are.
+    pub comment_every: Duration,
+    /// How long a hold outlives the total limit.
+    pub hold_grace: Duration,
+    /// The largest request body, in bytes.
+    pub body_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            headers: Duration::from_secs(60),
+            first_token: Duration::from_secs(180),
+            idle: Duration::from_secs(120),
+            total: Duration::from_secs(900),
+            comment_after: Duration::from_secs(1),
+            comment_every: Duration::from_secs(5),
+            hold_grace: Duration::from_secs(60),
+            body_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// One key of a provider and its share of the requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderKey {
+    pub secret: Secret,
+    pub weight: u32,
+}
+
+/// Where a live provider is and what opens it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub provider: &'static Provider,
+    /// Without a trailing slash; empty for the embedded provider.
+    pub base_url: String,
+    /// Empty for providers that ask for none.
+    pub keys: Vec<ProviderKey>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub admin_key: Option<KeyHash>,
+    pub limits: Limits,
+    pub connections: Vec<Connection>,
+    /// Variables that were set to something unusable, by name, for the operator.
+    pub problems: Vec<String>,
+}
+
+impl Config {
+    /// Reads every variable through `variable`, which gives `None` for those not set.
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Config {
+        let set = |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let mut problems = Vec::new();
+        let limits = read_limits(&set, &mut problems);
+        let connections =
+            catalog::providers().iter().filter_map(|provider| connect(provider, &set, &mut problems)).collect();
+        let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
+        Config { admin_key, limits, connections, problems }
+    }
+
+    pub fn connection(&self, provider: &Provider) -> Option<&Connection> {
+        self.connections.iter().find(|connection| connection.provider.slug == provider.slug)
+    }
+
+    pub fn is_live(&self, provider: &Provider) -> bool {
+        self.connection(provider).is_some()
+    }
+}
+
+fn read_limits(set: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Limits {
+    let mut number = |name: &str, default: u64| match set(name).map(|text| text.parse::<u64>()) {
+        None => default,
+        Some(Ok(number)) if number > 0 => number,
+        Some(_) => {
+            problems.push(format!("{name} is not a positive whole number"));
+            default
+        }
+    };
+    let default = Limits::default();
+    let mut ms =
+        |name: &str, default: Duration| Duration::from_millis(number(name, default.as_millis() as u64));
+    Limits {
+        headers: ms("MILLRACE_HEADERS_TIMEOUT_MS", default.headers),
+        first_token: ms("MILLRACE_FIRST_TOKEN_TIMEOUT_MS", default.first_token),
+        idle: ms("MILLRACE_IDLE_TIMEOUT_MS", default.idle),
+        total: ms("MILLRACE_TOTAL_TIMEOUT_MS", default.total),
+        comment_after: ms("MILLRACE_COMMENT_AFTER_MS", default.comment_after),
+        comment_every: ms("MILLRACE_COMMENT_EVERY_MS", default.comment_every),
+        hold_grace: ms("MILLRACE_HOLD_GRACE_MS", default.hold_grace),
+        body_bytes: number("MILLRACE_MAX_BODY_BYTES", default.body_bytes),
+    }
+}
+
+/// A provider is live when its key is set; one that runs locally, when its address is; the
+/// embedded one always.
+fn connect(
+    provider: &'static Provider,
+    set: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<String>,
+) -> Option<Connection> {
+    let named = |name: &str| if name.is_empty() { None } else { set(name) };
+    let keys = match named(provider.key_variable) {
+        Some(text) => read_keys(provider.key_variable, &text, problems),
+        None => Vec::new(),
+    };
+    let own_url = named(provider.base_url_variable);
+    let live = match provider.protocol {
+        catalog::Protocol::Millrace => true,
+        catalog::Protocol::OpenAiChat if provider.local => own_url.is_some(),
+        catalog::Protocol::OpenAiChat => !keys.is_empty(),
+    };
+    let base_url = own_url.unwrap_or_else(|| provider.base_url.to_owned());
+    let base_url = base_url.trim_end_matches('/').to_owned();
+    if !live {
+        return None;
+    }
+    if !is_web_address(&base_url) && provider.protocol != catalog::Protocol::Millrace {
+        problems.push(format!("{} is not an http or https address", provider.base_url_variable));
+        return None;
+    }
+    Some(Connection { provider, base_url, keys })
+}
+
+fn is_web_address(text: &str) -> bool {
+    ["https://", "http://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+}
+
+/// Reads `key`, `key,key` or `key|3,key|1`: keys, each with an optional weight.
+fn read_keys(variable: &str, text: &str, problems: &mut Vec<String>) -> Vec<ProviderKey> {
+    let mut keys = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (secret, weight) = match part.rsplit_once('|') {
+            Some((secret, weight)) => (secret.trim(), weight.trim().parse().ok().filter(|weight| *weight > 0)),
+            None => (part, Some(1)),
+        };
+        match weight {
+            Some(weight) if is_header_safe(secret) => keys.push(ProviderKey { secret: Secret::new(secret), weight }),
+            _ => problems.push(format!("{variable} is not a list of keys with weights")),
+        }
+    }
+    keys
+}
+
+/// Header values with other bytes make `fetch` throw, and its words would hold the key.
+fn is_header_safe(secret: &str) -> bool {
+    !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,135 @@
+//! Every URL we answer, in one match.
+
+use crate::error::{Cause, Failure};
+use crate::id::{AccountId, KeyHash};
+
+/// What a method and a path ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Welcome,
+    Health,
+    /// A browser asks whether it may.
+    Preflight,
+    ChatCompletions,
+    Models,
+    ModelsCount,
+    /// `author/slug`
+    Model(String),
+    /// `author/slug`
+    ModelEndpoints(String),
+    Providers,
+    Key,
+    Credits,
+    ListKeys,
+    CreateKey,
+    GetKey(KeyHash),
+    UpdateKey(KeyHash),
+    DeleteKey(KeyHash),
+    Generation,
+    AdminListAccounts,
+    AdminCreateAccount,
+    AdminAccount(AccountId),
+    AdminGrant(AccountId),
+    AdminListKeys(AccountId),
+    AdminCreateKey(AccountId),
+    /// Fails on purpose; only in builds made for tests.
+    Failpoint(String),
+}
+
+/// The paths whose clients speak to us under either prefix.
+const PREFIXES: [&str; 2] = ["/api/v1/", "/v1/"];
+
+/// Finds what `method` and `path` (without its query) ask for.
+/// Fails with 404 for an unknown path, and with 405 for a known one under another method; the
+/// methods it does take are then in the metadata as `allow`.
+pub fn find(method: &str, path: &str) -> Result<Endpoint, Failure> {
+    if method == "OPTIONS" {
+        return Ok(Endpoint::Preflight);
+    }
+    let ways = ways(path);
+    if ways.is_empty() {
+        return Err(Failure::new(Cause::NotFound, format!("No such path: {}", shown(path))));
+    }
+    // A HEAD is a GET whose body the runtime leaves out.
+    let wanted = if method == "HEAD" { "GET" } else { method };
+    let allow = ways.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");
+    match ways.into_iter().find(|(method, _)| *method == wanted) {
+        Some((_, endpoint)) => Ok(endpoint),
+        None => {
+            let words = format!("{} is answered to {allow}, not to this method", shown(path));
+            Err(Failure::new(Cause::MethodNotAllowed, words).with("allow", allow))
+        }
+    }
+}
+
+/// The methods that `path` takes, and what each means.
+fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
+    match path {
+        "/" | "/api/v1" | "/v1" => return vec![("GET", Endpoint::Welcome)],
+        "/health" => return vec![("GET", Endpoint::Health)],
+        _ => {}
+    }
+    if let Some(name) = path.strip_prefix("/__failpoint/").filter(|_| cfg!(feature = "failpoints")) {
+        return vec![("POST", Endpoint::Failpoint(name.to_owned()))];
+    }
+    let Some(rest) = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)) else {
+        return Vec::new();
+    };
+    let rest = rest.trim_end_matches('/');
+    let parts: Vec<&str> = rest.split('/').collect();
+    match parts.as_slice() {
+        ["chat", "completions"] => vec![("POST", Endpoint::ChatCompletions)],
+        ["models"] => vec![("GET", Endpoint::Models)],
+        ["models", "count"] => vec![("GET", Endpoint::ModelsCount)],
+        ["models", author, slug, "endpoints"] => {
+            vec![("GET", Endpoint::ModelEndpoints(format!("{author}/{slug}")))]
+        }
+        ["model" | "models", author, slug] => vec![("GET", Endpoint::Model(format!("{author}/{slug}")))],
+        ["providers"] => vec![("GET", Endpoint::Providers)],
+        ["key"] | ["auth", "key"] => vec![("GET", Endpoint::Key)],
+        ["credits"] => vec![("GET", Endpoint::Credits)],
+        ["keys"] => vec![("GET", Endpoint::ListKeys), ("POST", Endpoint::CreateKey)],
+        ["keys", hash] => key_ways(hash),
+        ["generation"] => vec![("GET", Endpoint::Generation)],
+        ["admin", rest @ ..] => admin_ways(rest),
+        _ => Vec::new(),
+    }
+}
+
+fn key_ways(hash: &str) -> Vec<(&'static str, Endpoint)> {
+    let Some(hash) = KeyHash::parse(hash) else {
+        return Vec::new();
+    };
+    vec![
+        ("GET", Endpoint::GetKey(hash.clone())),
+        ("PATCH", Endpoint::UpdateKey(hash.clone())),
+        ("DELETE", Endpoint::DeleteKey(hash)),
+    ]
+}
+
+fn admin_ways(parts: &[&str]) -> Vec<(&'static str, Endpoint)> {
+    let account = |text: &str| AccountId::parse(text);
+    match parts {
+        ["accounts"] => vec![("GET", Endpoint::AdminListAccounts), ("POST", Endpoint::AdminCreateAccount)],
+        ["accounts", id] => match account(id) {
+            Some(id) => vec![("GET", Endpoint::AdminAccount(id))],
+            None => Vec::new(),
+        },
+        ["accounts", id, "credits"] => match account(id) {
+            Some(id) => vec![("POST", Endpoint::AdminGrant(id))],
+            None => Vec::new(),
+        },
+        ["accounts", id, "keys"] => match account(id) {
+            Some(id) => {
+                vec![("GET", Endpoint::AdminListKeys(id.clone())), ("POST", Endpoint::AdminCreateKey(id))]
+            }
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// A path as an error may repeat it: short, and without anything that is not plain text.
+fn shown(path: &str) -> String {
+    path.chars().filter(|character| character.is_ascii_graphic()).take(100).collect()
+}

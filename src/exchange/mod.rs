@@ -1,0 +1,663 @@
+//! One request from its arrival to its settlement, without waiting: `step` says what to do next,
+//! `feed` says what happened. A fallback, a client that leaves and a limit that runs out are
+//! inputs like any other. Knows nothing of how its steps are carried out.
+
+mod outcome;
+mod record;
+mod route;
+mod view;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::account::command::Refusal;
+use crate::account::key::KeySnapshot;
+use crate::catalog::Protocol;
+use crate::config::{Limits, Secret};
+use crate::error::{Cause, Failure};
+use crate::id::{GenerationId, KeyHash};
+use crate::money::Money;
+use crate::pricing;
+use crate::protocol::openai_chat::{
+    ChatRequest, Facts, Fault as ProviderError, Identity, Splice, Target, read_error, read_reply, write_error,
+    write_request,
+};
+use crate::routing::verdict::{Awaited, Fault, Verdict, classify};
+use crate::time::Time;
+
+use outcome::{Charge, Outcome};
+pub use outcome::Settlement;
+pub use route::{Route, routes};
+pub use view::{account_down, key_refusal};
+
+/// The largest reply that is not streamed, in bytes.
+const MAX_REPLY: usize = 64 * 1024 * 1024;
+/// As much of a provider's error as is read.
+const MAX_ERROR: usize = 64 * 1024;
+/// How long the body of a provider's error may take.
+const ERROR_BODY: Duration = Duration::from_secs(5);
+const COMMENT: &[u8] = b": OPENROUTER PROCESSING\n\n";
+
+/// What to do next. Each step is done once, in the order given.
+#[derive(Debug)]
+pub enum Step {
+    /// Set money aside; answered by [`Input::Held`] or [`Input::Refused`].
+    Hold { amount: Money, expires_at: Time },
+    /// Start an attempt. Its outcome comes as [`Input::Head`] or [`Input::Unreachable`].
+    Send(Outgoing),
+    /// Nothing to do until the provider says something, or until this moment ([`Input::Clock`]).
+    Wait { until: Time },
+    /// Close the connection to the provider; nothing more from it is wanted.
+    Cancel,
+    /// The provider has said all it had to; its connection may be used again.
+    Release,
+    /// Answer the client with a whole reply.
+    Reply(Reply),
+    /// Answer the client with this head; [`Step::Write`] gives the body.
+    Begin(Head),
+    Write(Vec<u8>),
+    /// The client's reply is complete.
+    Close,
+    /// Charge for what was delivered and release the rest of the hold.
+    Settle(Settlement),
+    /// One line for the log.
+    Log(String),
+    Done,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    Held,
+    Refused(Refusal),
+    /// The account could not be asked.
+    AccountDown,
+    Head { status: u16, retry_after_s: Option<u32> },
+    Unreachable,
+    Chunk(&'a [u8]),
+    End,
+    /// The connection to the provider broke.
+    Broken,
+    /// Time has passed; nothing else happened.
+    Clock,
+    ClientGone,
+}
+
+/// A request to a provider.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The embedded provider answers this one itself.
+    pub embedded: bool,
+    pub url: String,
+    pub key: Option<Secret>,
+    pub stream: bool,
+    pub body: Vec<u8>,
+}
+
+/// The head of a reply to the client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Head {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub head: Head,
+    pub body: Vec<u8>,
+}
+
+/// Everything known when a request arrives.
+#[derive(Debug)]
+pub struct Arrival {
+    pub now: Time,
+    pub generation: GenerationId,
+    pub key: KeySnapshot,
+    pub body: Vec<u8>,
+    pub request: ChatRequest,
+    pub limits: Limits,
+    /// `X-OpenRouter-Metadata: enabled`
+    pub show_attempts: bool,
+    pub caller: Caller,
+}
+
+/// What a caller says of itself, for the generation's record.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    pub referer: Option<String>,
+    pub title: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+/// An attempt that was made.
+#[derive(Clone, Debug)]
+struct Attempt {
+    route: usize,
+    sent: Time,
+    ended: Time,
+    status: Option<u16>,
+    fault: Option<Fault>,
+    /// What the provider said of it, without secrets; for the client only.
+    said: Option<ProviderError>,
+}
+
+/// What the exchange is waiting for.
+enum Stage {
+    Holding,
+    /// The head of the current attempt.
+    Sending,
+    /// The rest of a reply that is not streamed.
+    Collecting(Vec<u8>),
+    /// The rest of a provider's error.
+    Failing(Fault, Time, Vec<u8>),
+    /// The first content of a stream; what came so far is held back.
+    Peeking(Box<Splice>, Vec<u8>),
+    /// The rest of a stream that has begun.
+    Streaming(Box<Splice>),
+    Ended,
+}
+
+pub struct Exchange {
+    arrival: Arrival,
+    routes: Vec<Route>,
+    /// The route of the current attempt.
+    current: usize,
+    sent: Time,
+    attempts: Vec<Attempt>,
+    stage: Stage,
+    outbox: VecDeque<Step>,
+    /// The head of a streamed reply is with the client, if only for comments.
+    begun: bool,
+    client_gone: bool,
+    first_token: Option<Time>,
+    last_progress: Time,
+    next_comment: Time,
+}
+
+impl Exchange {
+    /// `routes` is not empty.
+    pub fn new(arrival: Arrival, routes: Vec<Route>) -> Exchange {
+        let now = arrival.now;
+        let next_comment = now.plus(arrival.limits.comment_after);
+        let mut exchange = Exchange {
+            arrival,
+            routes,
+            current: 0,
+            sent: now,
+            attempts: Vec::new(),
+            stage: Stage::Holding,
+            outbox: VecDeque::new(),
+            begun: false,
+            client_gone: false,
+            first_token: None,
+            last_progress: now,
+            next_comment,
+        };
+        exchange.hold();
+        exchange
+    }
+
+    /// The next thing to do.
+    pub fn step(&mut self) -> Step {
+        match self.outbox.pop_front() {
+            Some(step) => step,
+            None if matches!(self.stage, Stage::Ended) => Step::Done,
+            None => Step::Wait { until: self.deadline() },
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    pub fn feed(&mut self, now: Time, input: Input<'_>) {
+        if matches!(self.stage, Stage::Ended) {
+            return;
+        }
+        match input {
+            Input::Held if self.client_gone => self.end(now, Outcome::Cancelled),
+            Input::Held => self.send(now),
+            Input::Refused(refusal) => {
+                let failure = view::refusal(&refusal, |available| self.affordable_max_tokens(available));
+                self.refuse(now, failure);
+            }
+            Input::AccountDown => self.refuse(now, view::account_down()),
+            Input::Head { status, retry_after_s } => self.take_head(now, status, retry_after_s),
+            Input::Unreachable => self.fail_attempt(now, Fault::Unreachable, None),
+            Input::Chunk(bytes) => self.take_chunk(now, bytes),
+            Input::End => self.take_end(now),
+            Input::Broken => self.take_break(now),
+            Input::Clock => self.take_time(now),
+            Input::ClientGone => self.take_leave(now),
+        }
+    }
+
+    /// Whether the reply has begun and only needs its chunks moved: from here on each chunk of
+    /// the provider's, and nothing else, leads to a [`Step::Write`].
+    pub fn is_streaming(&self) -> bool {
+        matches!(self.stage, Stage::Streaming(_))
+    }
+
+    pub fn generation(&self) -> &GenerationId {
+        &self.arrival.generation
+    }
+
+    pub fn key(&self) -> &KeyHash {
+        &self.arrival.key.hash
+    }
+
+    /// The most tokens of output that `available` would pay for on every endpoint that may serve.
+    fn affordable_max_tokens(&self, available: Money) -> u64 {
+        let size = &self.arrival.request.size;
+        let affordable = |route: &Route| {
+            let candidate = &route.candidate;
+            pricing::affordable_max_tokens(&candidate.prices, size, candidate.context_length, available)
+        };
+        self.routes.iter().map(affordable).min().unwrap_or(0)
+    }
+
+    /// Asks for the most that any endpoint of the plan may charge.
+    fn hold(&mut self) {
+        let size = &self.arrival.request.size;
+        let ceiling = |route: &Route| {
+            let candidate = &route.candidate;
+            pricing::ceiling(&candidate.prices, size, candidate.context_length, candidate.max_output)
+        };
+        let ceilings: Option<Vec<Money>> = self.routes.iter().map(ceiling).collect();
+        let Some(amount) = ceilings.and_then(|ceilings| ceilings.into_iter().max()) else {
+            let failure = Failure::invalid("The most this request could cost is beyond what can be held");
+            return self.refuse(self.arrival.now, failure);
+        };
+        let limits = &self.arrival.limits;
+        let expires_at = self.arrival.now.plus(limits.total).plus(limits.hold_grace);
+        self.outbox.push_back(Step::Hold { amount, expires_at });
+    }
+
+    /// Starts the attempt of the current route.
+    fn send(&mut self, now: Time) {
+        let route = &self.routes[self.current];
+        let candidate = &route.candidate;
+        let target = Target { model: &candidate.upstream_model, quirks: &candidate.provider.quirks };
+        let outgoing = Outgoing {
+            embedded: candidate.provider.protocol == Protocol::Millrace,
+            url: format!("{}/chat/completions", route.base_url),
+            key: route.key.clone(),
+            stream: self.arrival.request.stream,
+            body: write_request(&self.arrival.body, &target),
+        };
+        self.sent = now;
+        self.stage = Stage::Sending;
+        self.outbox.push_back(Step::Send(outgoing));
+    }
+
+    fn take_head(&mut self, now: Time, status: u16, retry_after_s: Option<u32>) {
+        if !matches!(self.stage, Stage::Sending) {
+            return;
+        }
+        self.stage = match classify(status, retry_after_s) {
+            Some(fault) => Stage::Failing(fault, now.plus(ERROR_BODY), Vec::new()),
+            None if self.arrival.request.stream => {
+                let quirks = self.routes[self.current].candidate.provider.quirks;
+                Stage::Peeking(Box::new(Splice::new(self.identity(), quirks)), Vec::new())
+            }
+            None => Stage::Collecting(Vec::new()),
+        };
+    }
+
+    fn take_chunk(&mut self, now: Time, bytes: &[u8]) {
+        let mut out = Vec::new();
+        match &mut self.stage {
+            Stage::Holding | Stage::Sending | Stage::Ended => {}
+            Stage::Collecting(body) if body.len() + bytes.len() > MAX_REPLY => {
+                let message = "longer than the gateway takes".to_owned();
+                self.fail_attempt(now, Fault::BadReply, Some(ProviderError { message, ..Default::default() }));
+            }
+            Stage::Collecting(body) => body.extend_from_slice(bytes),
+            Stage::Failing(_, _, body) => {
+                let room = MAX_ERROR - body.len();
+                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                if body.len() == MAX_ERROR {
+                    self.take_end(now);
+                }
+            }
+            Stage::Peeking(splice, held) => {
+                splice.read(bytes, held);
+                self.advance_peek(now);
+            }
+            Stage::Streaming(splice) => {
+                splice.read(bytes, &mut out);
+                self.advance_stream(now, out);
+            }
+        }
+    }
+
+    /// After more of a stream was read that has not begun: begins it, fails it, or goes on waiting.
+    fn advance_peek(&mut self, now: Time) {
+        let Stage::Peeking(splice, _) = &self.stage else {
+            return;
+        };
+        let facts = splice.facts();
+        if facts.began {
+            self.begin(now);
+        } else if let Some(fault) = &facts.fault {
+            let said = fault.clone();
+            self.fail_attempt(now, view::inner_fault(&said), Some(said));
+        } else if facts.done {
+            self.fail_attempt(now, Fault::BadReply, None);
+        }
+    }
+
+    /// Commits to this attempt: what was held back goes to the client.
+    fn begin(&mut self, now: Time) {
+        let Stage::Peeking(splice, held) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return;
+        };
+        self.stage = Stage::Streaming(splice);
+        self.first_token = Some(now);
+        self.begin_head();
+        self.advance_stream(now, held);
+    }
+
+    fn begin_head(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            self.outbox.push_back(Step::Begin(view::stream_head(&self.arrival.generation)));
+        }
+    }
+
+    /// Sends what was read and ends the reply where the provider has.
+    fn advance_stream(&mut self, now: Time, out: Vec<u8>) {
+        if !out.is_empty() {
+            self.last_progress = now;
+            self.next_comment = now.plus(self.arrival.limits.comment_every);
+            self.outbox.push_back(Step::Write(out));
+        }
+        let Stage::Streaming(splice) = &self.stage else {
+            return;
+        };
+        if let Some(fault) = &splice.facts().fault {
+            let said = fault.clone();
+            self.break_off(now, view::inner_fault(&said), Some(said));
+        } else if splice.facts().done {
+            self.complete_stream(now);
+        }
+    }
+
+    fn take_end(&mut self, now: Time) {
+        match std::mem::replace(&mut self.stage, Stage::Sending) {
+            Stage::Holding => self.stage = Stage::Holding,
+            Stage::Sending | Stage::Ended => self.fail_attempt(now, Fault::Unreachable, None),
+            Stage::Collecting(body) => self.take_reply(now, &body),
+            Stage::Failing(fault, _, body) => {
+                self.fail_attempt(now, fault, Some(read_error(&body)));
+            }
+            Stage::Peeking(mut splice, mut held) => {
+                splice.end_of_input(&mut held);
+                self.stage = Stage::Peeking(splice, held);
+                self.advance_peek(now);
+                match &self.stage {
+                    Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
+                    Stage::Streaming(_) => self.end_stream(now),
+                    _ => {}
+                }
+            }
+            Stage::Streaming(mut splice) => {
+                let mut out = Vec::new();
+                splice.end_of_input(&mut out);
+                self.stage = Stage::Streaming(splice);
+                self.advance_stream(now, out);
+                self.end_stream(now);
+            }
+        }
+    }
+
+    /// The provider closed the stream: complete if it said so by a finish, else broken off.
+    fn end_stream(&mut self, now: Time) {
+        let Stage::Streaming(splice) = &self.stage else {
+            return;
+        };
+        match splice.facts().finish {
+            Some(_) => self.complete_stream(now),
+            None => self.break_off(now, Fault::Truncated, None),
+        }
+    }
+
+    fn complete_stream(&mut self, now: Time) {
+        let Stage::Streaming(splice) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return;
+        };
+        self.note_attempt(now, Some(200), None, None);
+        let charge = self.charge(&Outcome::Complete, Some(splice.facts()));
+        let mut out = Vec::new();
+        splice.write_end(&self.bill(&charge), &mut out);
+        self.outbox.push_back(Step::Write(out));
+        self.outbox.push_back(Step::Close);
+        self.settle(now, Outcome::Complete, charge, Some(splice.facts()));
+        self.outbox.push_back(Step::Release);
+    }
+
+    fn take_reply(&mut self, now: Time, body: &[u8]) {
+        let candidate = &self.routes[self.current].candidate;
+        let reply = match read_reply(body, &candidate.provider.quirks) {
+            Ok(reply) => reply,
+            Err(fault) => {
+                let (kind, said) = view::reply_fault(fault);
+                return self.fail_attempt(now, kind, said);
+            }
+        };
+        self.stage = Stage::Ended;
+        self.note_attempt(now, Some(200), None, None);
+        self.first_token = Some(now);
+        let charge = self.charge(&Outcome::Complete, Some(&reply.facts));
+        let body = reply.write(body, &self.identity(), &self.bill(&charge));
+        let head = view::json_head(200, &self.arrival.generation);
+        self.outbox.push_back(Step::Reply(Reply { head, body }));
+        self.settle(now, Outcome::Complete, charge, Some(&reply.facts));
+        self.outbox.push_back(Step::Release);
+    }
+
+    fn take_break(&mut self, now: Time) {
+        match &self.stage {
+            Stage::Holding | Stage::Ended => {}
+            Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),
+            Stage::Collecting(_) | Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
+            Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
+            Stage::Streaming(splice) if splice.facts().finish.is_some() => self.complete_stream(now),
+            Stage::Streaming(_) => self.break_off(now, Fault::Truncated, None),
+        }
+    }
+
+    fn take_time(&mut self, now: Time) {
+        if matches!(self.stage, Stage::Holding | Stage::Ended) {
+            return;
+        }
+        if let Some(awaited) = self.late(now) {
+            return match &self.stage {
+                Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
+                // All that a provider can still add after its finish is usage.
+                Stage::Streaming(splice) if splice.facts().finish.is_some() => self.complete_stream(now),
+                Stage::Streaming(_) => self.break_off(now, Fault::Late(awaited), None),
+                _ => self.fail_attempt(now, Fault::Late(awaited), None),
+            };
+        }
+        if self.arrival.request.stream && now >= self.next_comment {
+            self.begin_head();
+            self.outbox.push_back(Step::Write(COMMENT.to_vec()));
+            self.next_comment = now.plus(self.arrival.limits.comment_every);
+        }
+    }
+
+    /// Which limit has run out, if any.
+    fn late(&self, now: Time) -> Option<Awaited> {
+        self.limits().into_iter().find(|(at, _)| now >= *at).map(|(_, awaited)| awaited)
+    }
+
+    /// The limits that apply to the present stage.
+    fn limits(&self) -> Vec<(Time, Awaited)> {
+        let limits = &self.arrival.limits;
+        let mut found = vec![(self.arrival.now.plus(limits.total), Awaited::End)];
+        match &self.stage {
+            Stage::Holding | Stage::Collecting(_) | Stage::Ended => {}
+            Stage::Sending if self.arrival.request.stream => {
+                found.push((self.sent.plus(limits.headers), Awaited::Head));
+                found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));
+            }
+            Stage::Sending => {}
+            Stage::Failing(_, until, _) => found.push((*until, Awaited::Head)),
+            Stage::Peeking(..) => found.push((self.sent.plus(limits.first_token), Awaited::FirstToken)),
+            Stage::Streaming(_) => found.push((self.last_progress.plus(limits.idle), Awaited::NextToken)),
+        }
+        found
+    }
+
+    fn deadline(&self) -> Time {
+        let limits = self.limits().into_iter().map(|(at, _)| at);
+        let comment = self.arrival.request.stream.then_some(self.next_comment);
+        limits.chain(comment).min().expect("the total limit always applies")
+    }
+
+    /// Ends the current attempt, which has given the client nothing, and starts the next or gives up.
+    fn fail_attempt(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
+        self.outbox.push_back(Step::Cancel);
+        self.note_attempt(now, fault.status(), Some(fault.clone()), said);
+        match self.next_route(fault.verdict()) {
+            Some(next) => {
+                self.current = next;
+                self.send(now);
+            }
+            None => self.give_up(now),
+        }
+    }
+
+    fn next_route(&self, verdict: Verdict) -> Option<usize> {
+        let offer = self.routes[self.current].offer;
+        let rest = self.current + 1..self.routes.len();
+        match verdict {
+            Verdict::GiveUp => None,
+            Verdict::NextKey => rest.into_iter().next(),
+            Verdict::NextOffer => rest.into_iter().find(|next| self.routes[*next].offer != offer),
+        }
+    }
+
+    /// Every attempt failed: the client gets the last failure, and pays nothing.
+    fn give_up(&mut self, now: Time) {
+        let failure = self.failure();
+        self.answer_failure(&failure);
+        self.end(now, Outcome::Failed(failure.cause));
+    }
+
+    /// The account refused: nothing was sent and nothing is held.
+    fn refuse(&mut self, now: Time, failure: Failure) {
+        if !self.client_gone {
+            self.answer_failure(&failure);
+        }
+        self.stage = Stage::Ended;
+        self.outbox.push_back(Step::Log(self.log_line(now, &Outcome::Refused(failure.cause), None)));
+    }
+
+    fn answer_failure(&mut self, failure: &Failure) {
+        if self.begun {
+            let mut out = Vec::new();
+            Splice::new(self.identity(), self.quirks()).write_error(failure, None, &mut out);
+            self.outbox.push_back(Step::Write(out));
+            self.outbox.push_back(Step::Close);
+            return;
+        }
+        let head = view::failure_head(failure, &self.arrival.generation);
+        self.outbox.push_back(Step::Reply(Reply { head, body: write_error(failure) }));
+    }
+
+    /// Ends a stream that has begun but cannot go on. No other endpoint may take over.
+    fn break_off(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
+        let Stage::Streaming(splice) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return;
+        };
+        self.outbox.push_back(Step::Cancel);
+        self.note_attempt(now, fault.status(), Some(fault), said);
+        let failure = self.failure();
+        let outcome = Outcome::BrokenOff(failure.cause);
+        let charge = self.charge(&outcome, Some(splice.facts()));
+        let mut out = Vec::new();
+        splice.write_error(&failure, Some(&self.bill(&charge)), &mut out);
+        self.outbox.push_back(Step::Write(out));
+        self.outbox.push_back(Step::Close);
+        self.settle(now, outcome, charge, Some(splice.facts()));
+    }
+
+    fn take_leave(&mut self, now: Time) {
+        self.client_gone = true;
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            // The hold is on its way: it is released when its answer comes.
+            Stage::Holding => self.stage = Stage::Holding,
+            Stage::Ended => {}
+            Stage::Streaming(splice) => {
+                self.outbox.clear();
+                self.outbox.push_back(Step::Cancel);
+                self.note_attempt(now, Some(200), None, None);
+                let charge = self.charge(&Outcome::Cancelled, Some(splice.facts()));
+                self.settle(now, Outcome::Cancelled, charge, Some(splice.facts()));
+            }
+            Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Peeking(..) => {
+                self.outbox.clear();
+                self.outbox.push_back(Step::Cancel);
+                self.note_attempt(now, None, None, None);
+                self.end(now, Outcome::Cancelled);
+            }
+        }
+    }
+
+    /// Ends without anything delivered.
+    fn end(&mut self, now: Time, outcome: Outcome) {
+        self.stage = Stage::Ended;
+        let charge = self.charge(&outcome, None);
+        self.settle(now, outcome, charge, None);
+    }
+
+    fn settle(&mut self, now: Time, outcome: Outcome, charge: Charge, facts: Option<&Facts>) {
+        let record = self.record(now, &outcome, &charge, facts);
+        let settlement = Settlement { amount: charge.cost.total, record };
+        let line = self.log_line(now, &outcome, Some(&charge));
+        self.outbox.push_back(Step::Settle(settlement));
+        self.outbox.push_back(Step::Log(line));
+    }
+
+    fn note_attempt(
+        &mut self,
+        now: Time,
+        status: Option<u16>,
+        fault: Option<Fault>,
+        said: Option<ProviderError>,
+    ) {
+        let (route, sent) = (self.current, self.sent);
+        let said = said.map(|said| self.scrub(said));
+        self.attempts.push(Attempt { route, sent, ended: now, status, fault, said });
+    }
+
+    /// What the client is told after the last attempt failed.
+    fn failure(&self) -> Failure {
+        let Some(last) = self.attempts.last() else {
+            return Failure::new(Cause::Internal, "No attempt was made");
+        };
+        let fault = last.fault.clone().unwrap_or(Fault::BadReply);
+        let failure = fault.failure(last.words());
+        self.explain(failure)
+    }
+
+    fn quirks(&self) -> crate::chat::Quirks {
+        self.routes[self.current].candidate.provider.quirks
+    }
+
+    fn identity(&self) -> Identity {
+        let candidate = &self.routes[self.current].candidate;
+        Identity {
+            generation: self.arrival.generation.as_str().to_owned(),
+            created: self.arrival.now.seconds(),
+            model: candidate.model.clone(),
+            provider: candidate.provider.name.to_owned(),
+        }
+    }
+
+    /// Takes every provider key that was used out of what a provider said.
+    fn scrub(&self, said: ProviderError) -> ProviderError {
+        let keys = || self.routes.iter().filter_map(|route| route.key.as_ref());
+        let clean = |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.expose(), "[key]"));
+        ProviderError { message: clean(&said.message), raw: clean(&said.raw), ..said }
+    }
+}

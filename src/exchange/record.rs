@@ -1,0 +1,120 @@
+//! What is remembered of an exchange: the record that its account keeps, and one line for the
+//! log. Never a prompt, a reply, a key or what a provider said.
+
+use serde_json::{Value, json};
+
+use crate::account::GenerationRecord;
+use crate::account::record::Attempt as AttemptRecord;
+use crate::money::Money;
+use crate::protocol::openai_chat::Facts;
+use crate::time::Time;
+
+use super::{Attempt, Charge, Exchange, Outcome};
+
+/// As much of a hash as tells keys apart in a log.
+const SHORT_HASH: usize = 12;
+
+impl Exchange {
+    pub(super) fn record(&self, now: Time, outcome: &Outcome, charge: &Charge, facts: Option<&Facts>) -> String {
+        let arrival = &self.arrival;
+        let candidate = &self.routes[self.current].candidate;
+        let usage = &charge.usage;
+        let began = facts.is_some_and(|facts| facts.began);
+        let record = GenerationRecord {
+            created_at: arrival.now,
+            model: candidate.model.clone(),
+            provider: began.then(|| candidate.provider.name.to_owned()),
+            upstream_id: facts.and_then(|facts| facts.upstream_id.clone()),
+            session_id: arrival.request.session_id.clone(),
+            external_user: arrival.request.user.clone(),
+            http_referer: arrival.caller.referer.clone(),
+            user_agent: arrival.caller.user_agent.clone(),
+            origin: arrival.caller.referer.clone().unwrap_or_default(),
+            streamed: arrival.request.stream,
+            cancelled: *outcome == Outcome::Cancelled,
+            finish_reason: facts.and_then(|facts| facts.finish_reason).map(str::to_owned),
+            native_finish_reason: facts.and_then(|facts| facts.finish.clone()),
+            service_tier: facts.and_then(|facts| facts.service_tier.clone()),
+            latency_ms: self.first_token.map(|at| ms_between(arrival.now, at)),
+            generation_ms: self.first_token.map(|at| ms_between(at, now)),
+            tokens_prompt: usage.total_input(),
+            tokens_completion: usage.total_output(),
+            tokens_completion_images: Some(usage.output_image),
+            tokens_reasoning: Some(usage.reasoning),
+            tokens_cached: Some(usage.cache_read),
+            media_prompt: Some(u64::from(arrival.request.size.images)),
+            input_audio_prompt: Some(u64::from(arrival.request.size.audio)),
+            upstream_inference_cost: Some(charge.cost.total),
+            attempts: self.attempts.iter().map(|attempt| self.attempt_record(attempt)).collect(),
+            ..GenerationRecord::default()
+        };
+        serde_json::to_string(&record).expect("strings, numbers and booleans are always JSON")
+    }
+
+    fn attempt_record(&self, attempt: &Attempt) -> AttemptRecord {
+        let candidate = &self.routes[attempt.route].candidate;
+        AttemptRecord {
+            provider: candidate.provider.name.to_owned(),
+            model: candidate.model.clone(),
+            status: attempt.status,
+            latency_ms: Some(ms_between(attempt.sent, attempt.ended)),
+            is_byok: false,
+        }
+    }
+
+    pub(super) fn log_line(&self, now: Time, outcome: &Outcome, charge: Option<&Charge>) -> String {
+        let arrival = &self.arrival;
+        let candidate = &self.routes[self.current].candidate;
+        let attempts: Vec<Value> = self.attempts.iter().map(|attempt| self.attempt_line(attempt)).collect();
+        let usage = charge.map(|charge| charge.usage).unwrap_or_default();
+        json!({
+            "event": "exchange",
+            "generation": arrival.generation.as_str(),
+            "account": arrival.key.account.as_str(),
+            "key_hash": arrival.key.hash.as_str()[..SHORT_HASH],
+            "outcome": outcome.name(),
+            "status": outcome.status(),
+            "model": candidate.model,
+            "provider": candidate.provider.slug,
+            "streamed": arrival.request.stream,
+            "request_bytes": arrival.body.len(),
+            "attempts": attempts,
+            "first_token_ms": self.first_token.map(|at| ms_between(arrival.now, at)),
+            "total_ms": ms_between(arrival.now, now),
+            "input_tokens": usage.total_input(),
+            "cached_tokens": usage.cache_read,
+            "output_tokens": usage.total_output(),
+            "reasoning_tokens": usage.reasoning,
+            "usage_estimated": charge.is_some_and(|charge| charge.estimated),
+            "cost_usd": charge.map_or(Money::ZERO, |charge| charge.cost.total).to_usd(),
+        })
+        .to_string()
+    }
+
+    fn attempt_line(&self, attempt: &Attempt) -> Value {
+        let candidate = &self.routes[attempt.route].candidate;
+        json!({
+            "provider": candidate.provider.slug,
+            "model": candidate.upstream_model,
+            "status": attempt.status,
+            "fault": attempt.fault.as_ref().map(|fault| fault.name()),
+            "ms": ms_between(attempt.sent, attempt.ended),
+        })
+    }
+
+    /// The line for a charge that the account never confirmed: an operator can make it by hand.
+    pub fn unsettled_line(&self, amount: Money) -> String {
+        json!({
+            "event": "unsettled",
+            "generation": self.arrival.generation.as_str(),
+            "account": self.arrival.key.account.as_str(),
+            "key_hash": self.arrival.key.hash.as_str()[..SHORT_HASH],
+            "cost_usd": amount.to_usd(),
+        })
+        .to_string()
+    }
+}
+
+fn ms_between(from: Time, to: Time) -> u64 {
+    to.since(from).as_millis() as u64
+}

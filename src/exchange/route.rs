@@ -1,0 +1,70 @@
+//! The attempts a request may make, in order: each endpoint of the plan with each of its
+//! provider's keys.
+
+use crate::config::{Config, ProviderKey, Secret};
+use crate::routing::{Candidate, Plan};
+
+/// One attempt that may be made.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Which endpoint of the plan this is; routes that differ only in the key share it.
+    pub offer: usize,
+    pub candidate: Candidate,
+    pub base_url: String,
+    pub key: Option<Secret>,
+}
+
+/// The keys tried at one endpoint, at most.
+const KEYS_PER_OFFER: usize = 3;
+
+/// Every attempt that `plan` allows, best first. Endpoints whose provider is not live have no
+/// place in a plan and are left out.
+pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (offer, candidate) in plan.candidates().iter().enumerate() {
+        let Some(connection) = config.connection(candidate.provider) else {
+            continue;
+        };
+        let route = |key: Option<Secret>| Route {
+            offer,
+            candidate: candidate.clone(),
+            base_url: connection.base_url.clone(),
+            key,
+        };
+        if connection.keys.is_empty() {
+            routes.push(route(None));
+        }
+        let order = weighted_order(&connection.keys, seed.wrapping_add(offer as u64));
+        routes.extend(order.into_iter().take(KEYS_PER_OFFER).map(|key| route(Some(key))));
+    }
+    routes
+}
+
+/// The keys in an order drawn by their weights: the first is each key with the probability of
+/// its share, the second likewise among the rest.
+fn weighted_order(keys: &[ProviderKey], seed: u64) -> Vec<Secret> {
+    let mut left: Vec<&ProviderKey> = keys.iter().collect();
+    let mut state = seed;
+    let mut order = Vec::with_capacity(keys.len());
+    while !left.is_empty() {
+        let total: u64 = left.iter().map(|key| u64::from(key.weight)).sum();
+        let mut draw = next_random(&mut state) % total;
+        let drawn = left.iter().position(|key| {
+            let hit = draw < u64::from(key.weight);
+            draw = draw.wrapping_sub(u64::from(key.weight));
+            hit
+        });
+        let drawn = drawn.expect("the draw is below the sum of the weights");
+        order.push(left.remove(drawn).secret.clone());
+    }
+    order
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): spreads load, keeps no secrets.
+fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

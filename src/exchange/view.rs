@@ -1,0 +1,202 @@
+//! How the outcome of an exchange looks from outside: heads, explanations of failures, and the
+//! words of providers, bounded and safe to repeat.
+
+use serde_json::{Map, Value, json};
+
+use crate::account::command::Refusal;
+use crate::account::key::KeyRefusal;
+use crate::error::{Cause, Failure};
+use crate::id::GenerationId;
+use crate::money::Money;
+use crate::protocol::openai_chat::{Fault as ProviderError, ReplyFault};
+use crate::routing::verdict::{Fault, classify};
+
+use super::{Attempt, Exchange, Head};
+
+/// When to try again after the account could not be asked.
+const ACCOUNT_RETRY_S: u32 = 2;
+
+pub fn stream_head(generation: &GenerationId) -> Head {
+    let mut head = head(200, "text/event-stream", generation);
+    // Proxies that buffer or compress would hold events back.
+    head.headers.push(("cache-control", "no-cache, no-transform".to_owned()));
+    head.headers.push(("x-accel-buffering", "no".to_owned()));
+    head
+}
+
+pub fn json_head(status: u16, generation: &GenerationId) -> Head {
+    head(status, "application/json", generation)
+}
+
+pub fn failure_head(failure: &Failure, generation: &GenerationId) -> Head {
+    let mut head = json_head(failure.cause.status(), generation);
+    if let Some(seconds) = failure.retry_after_s {
+        head.headers.push(("retry-after", seconds.to_string()));
+    }
+    head
+}
+
+fn head(status: u16, content_type: &str, generation: &GenerationId) -> Head {
+    let headers =
+        vec![("content-type", content_type.to_owned()), ("x-generation-id", generation.as_str().to_owned())];
+    Head { status, headers }
+}
+
+/// The fault behind an error that came with status 200.
+pub fn inner_fault(said: &ProviderError) -> Fault {
+    said.status.and_then(|status| classify(status, None)).unwrap_or(Fault::Provider { status: 500 })
+}
+
+/// The fault behind a reply that is no answer, and what the provider said of it.
+pub fn reply_fault(fault: ReplyFault) -> (Fault, Option<ProviderError>) {
+    match fault {
+        ReplyFault::NotJson(_) => (Fault::BadReply, None),
+        ReplyFault::Empty => (Fault::BadReply, None),
+        ReplyFault::Error(said) => (inner_fault(&said), Some(said)),
+    }
+}
+
+/// What the client is told when the account refuses to set the money aside.
+/// `affordable` is the largest `max_tokens` that would fit.
+pub fn refusal(refusal: &Refusal, affordable: impl Fn(Money) -> u64) -> Failure {
+    let short = |what: &str, source: &str, available: Money, missing: Money| {
+        let tokens = affordable(available);
+        let words = format!(
+            "This request requires more credits, or fewer max_tokens. {what} has ${} left, which is ${} too \
+             little; it can afford max_tokens of {tokens}.",
+            available.to_usd(),
+            missing.to_usd()
+        );
+        Failure::new(Cause::PaymentRequired, words)
+            .with("limit_source", source)
+            .with("available", available.to_usd())
+            .with("missing", missing.to_usd())
+            .with("affordable_max_tokens", tokens)
+    };
+    match refusal {
+        Refusal::Key { reason } => key_refusal(*reason),
+        Refusal::Credit { available, missing } => {
+            short("The account", "openrouter_credits", *available, *missing)
+        }
+        Refusal::KeyLimit { available, missing, resets_at } => {
+            let failure = short("The key", "openrouter_key_limit", *available, *missing);
+            match resets_at {
+                Some(at) => failure.with("resets_at", at.to_iso8601()),
+                None => failure,
+            }
+        }
+        Refusal::Ended => Failure::new(Cause::Internal, "The request's hold had ended before it began"),
+    }
+}
+
+/// What the holder of a key that is not good is told.
+pub fn key_refusal(reason: KeyRefusal) -> Failure {
+    let words = match reason {
+        KeyRefusal::Unknown => "Invalid credentials",
+        KeyRefusal::Disabled => "This API key is disabled",
+        KeyRefusal::Expired => "This API key has expired",
+        KeyRefusal::Deleted => "This API key was deleted",
+        KeyRefusal::Management => "Management keys cannot be used for inference",
+    };
+    Failure::new(reason.cause(), words)
+}
+
+pub fn account_down() -> Failure {
+    let words = "The account cannot be reached at the moment; nothing was charged";
+    Failure::new(Cause::AccountUnavailable, words).retry_after(ACCOUNT_RETRY_S)
+}
+
+impl Attempt {
+    /// What the provider said of its failure, in a sentence.
+    pub(super) fn words(&self) -> Option<&str> {
+        self.said.as_ref().map(|said| said.message.as_str())
+    }
+}
+
+impl Exchange {
+    /// Adds to a failure who was asked, what they said, and what failed before.
+    pub(super) fn explain(&self, mut failure: Failure) -> Failure {
+        let Some((last, earlier)) = self.attempts.split_last() else {
+            return failure;
+        };
+        let provider = self.routes[last.route].candidate.provider;
+        failure = failure.with("provider_name", provider.name);
+        if let (Some(said), false) = (&last.said, is_credential(last)) {
+            failure = failure.with("raw", said.raw.as_str());
+            if let Some(code) = &said.code {
+                failure = failure.with("provider_code", code.as_str());
+            }
+        }
+        if !earlier.is_empty() {
+            let errors: Vec<Value> = earlier.iter().map(|attempt| self.previous_error(attempt)).collect();
+            failure = failure.with("previous_errors", errors);
+        }
+        if self.arrival.show_attempts {
+            failure = failure.with("openrouter_metadata", self.attempts_view());
+        }
+        failure
+    }
+
+    fn previous_error(&self, attempt: &Attempt) -> Value {
+        let failure = match &attempt.fault {
+            Some(fault) => fault.failure(attempt.words()),
+            None => Failure::new(Cause::Internal, "Unknown"),
+        };
+        json!({
+            "provider_name": self.routes[attempt.route].candidate.provider.name,
+            "model": self.routes[attempt.route].candidate.model,
+            "code": failure.cause.status(),
+            "message": failure.message,
+        })
+    }
+
+    /// The `openrouter_metadata` of a reply: what was asked for, who could serve it, who was tried.
+    pub(super) fn attempts_view(&self) -> Value {
+        let request = &self.arrival.request;
+        let requested = request.model.as_ref().or(request.models.first());
+        let served = &self.routes[self.current].candidate;
+        let mut offers: Vec<&super::Route> = Vec::new();
+        for route in &self.routes {
+            if offers.last().is_none_or(|last| last.offer != route.offer) {
+                offers.push(route);
+            }
+        }
+        let available: Vec<Value> = offers
+            .iter()
+            .map(|route| {
+                json!({
+                    "provider": route.candidate.provider.name,
+                    "model": route.candidate.model,
+                    "selected": route.offer == self.routes[self.current].offer,
+                })
+            })
+            .collect();
+        json!({
+            "requested": requested,
+            "strategy": if request.candidates().len() > 1 { "fallback" } else { "direct" },
+            "summary": format!("available={}, selected={}", offers.len(), served.provider.name),
+            "attempt": self.attempts.len(),
+            "is_byok": false,
+            "endpoints": { "total": offers.len(), "available": available },
+            "attempts": self.attempts.iter().map(|attempt| self.attempt_view(attempt)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn attempt_view(&self, attempt: &Attempt) -> Value {
+        let candidate = &self.routes[attempt.route].candidate;
+        let mut view = Map::new();
+        view.insert("provider".to_owned(), candidate.provider.name.into());
+        view.insert("model".to_owned(), candidate.model.as_str().into());
+        view.insert("status".to_owned(), attempt.status.unwrap_or(0).into());
+        if let Some(fault) = &attempt.fault {
+            view.insert("error".to_owned(), fault.name().into());
+        }
+        view.insert("ms".to_owned(), (attempt.ended.since(attempt.sent).as_millis() as u64).into());
+        Value::Object(view)
+    }
+}
+
+/// A refusal of the gateway's own credentials is the operator's to read, not the client's.
+fn is_credential(attempt: &Attempt) -> bool {
+    matches!(attempt.fault, Some(Fault::Credential { .. }))
+}
