@@ -1,0 +1,103 @@
+//! The body of an account: its mind is `crate::account`. One command is one turn, without an
+//! `await` between its first read and its last write; the entry module wraps it in a transaction.
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+
+use crate::account::{self, Answer, Cell as SqlCell, Command, Sql, SqlError};
+use crate::shell::bindings;
+use crate::shell::clock::now;
+
+#[wasm_bindgen]
+extern "C" {
+    type ObjectState;
+    #[wasm_bindgen(method, getter)]
+    fn storage(this: &ObjectState) -> ObjectStorage;
+
+    type ObjectStorage;
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm(this: &ObjectStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
+}
+
+#[wasm_bindgen]
+pub struct AccountBody {
+    database: Database,
+    storage: ObjectStorage,
+    /// When the alarm is due, as far as this instance knows: milliseconds since 1970.
+    alarm_at: AssertUnwindSafe<Cell<Option<u64>>>,
+}
+
+#[wasm_bindgen]
+impl AccountBody {
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: JsValue, _env: JsValue) -> AccountBody {
+        let state: ObjectState = state.unchecked_into();
+        let storage = state.storage();
+        let database = Database { storage: storage.clone() };
+        AccountBody { database, storage, alarm_at: AssertUnwindSafe(Cell::new(None)) }
+    }
+
+    /// Runs one command. Fails, so that all it wrote is rolled back, where the database does.
+    pub fn call(&self, command: &str) -> Result<String, JsValue> {
+        let command: Command = serde_json::from_str(command).map_err(|_| js_error("not a command"))?;
+        let answer =
+            account::execute(&self.database, now(), &command).map_err(|fault| js_error(&fault.to_string()))?;
+        match &answer {
+            Answer::Held { next_alarm: Some(at), .. } => self.wake_at(at.ms())?,
+            Answer::Expired { next_alarm, .. } => {
+                self.alarm_at.set(None);
+                if let Some(at) = next_alarm {
+                    self.wake_at(at.ms())?;
+                }
+            }
+            _ => {}
+        }
+        serde_json::to_string(&answer).map_err(|error| js_error(&error.to_string()))
+    }
+
+    /// Gives back what was abandoned.
+    pub fn alarm(&self) -> Result<(), JsValue> {
+        self.call(r#"{"type":"expire_holds"}"#).map(|_| ())
+    }
+
+    fn wake_at(&self, at_ms: u64) -> Result<(), JsValue> {
+        if self.alarm_at.get().is_some_and(|known| known <= at_ms) {
+            return Ok(());
+        }
+        // The output gate waits for the write; nothing needs the promise.
+        let _ = self.storage.set_alarm(at_ms as f64)?;
+        self.alarm_at.set(Some(at_ms));
+        Ok(())
+    }
+}
+
+fn js_error(words: &str) -> JsValue {
+    js_sys::Error::new(words).into()
+}
+
+/// The object's SQLite. Every cell crosses as text: JavaScript's numbers would round money.
+struct Database {
+    storage: JsValue,
+}
+
+impl Sql for Database {
+    fn run(&self, statement: &str, arguments: &[SqlCell]) -> Result<Vec<Vec<SqlCell>>, SqlError> {
+        let cells: Array = arguments.iter().map(|cell| cell.as_deref().map_or(JsValue::NULL, JsValue::from_str)).collect();
+        let rows = bindings::query(&self.storage, statement, &cells).map_err(|error| {
+            let words = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+            SqlError(words.unwrap_or_else(|| "unknown database error".to_owned()))
+        })?;
+        Ok(rows.iter().map(|row| Array::from(&row).iter().map(|cell| text_of(&cell)).collect()).collect())
+    }
+}
+
+/// A cell as text: numbers come only where a statement forgot its CAST, and then whole.
+fn text_of(cell: &JsValue) -> SqlCell {
+    match cell.as_f64() {
+        Some(number) => Some(format!("{number}")),
+        None => cell.as_string(),
+    }
+}

@@ -1,0 +1,51 @@
+//! Talks to accounts: one Durable Object each, told commands as text.
+
+use std::time::Duration;
+
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use crate::account::command::{Answer, Command};
+use crate::id::AccountId;
+use crate::shell::bindings::{AccountStub, ObjectNamespace, binding, console_log};
+use crate::shell::clock::within;
+
+/// How long an account may take to answer; an object that hangs must not hang its callers.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The account could not be asked, or failed: nothing is known of what it did.
+#[derive(Debug)]
+pub struct AccountDown;
+
+pub struct AccountClient {
+    namespace: ObjectNamespace,
+    account: AccountId,
+}
+
+impl AccountClient {
+    pub fn new(env: &JsValue, account: &AccountId) -> Result<AccountClient, AccountDown> {
+        let namespace = binding(env, "ACCOUNTS").ok_or(AccountDown)?;
+        Ok(AccountClient { namespace: namespace.unchecked_into(), account: account.clone() })
+    }
+
+    pub async fn call(&self, command: &Command) -> Result<Answer, AccountDown> {
+        let text = serde_json::to_string(command).map_err(|_| AccountDown)?;
+        let answer = within(LIMIT, Box::pin(self.ask(&text))).await.ok_or(AccountDown)?;
+        let answer = answer.map_err(|error| {
+            console_log(&format!(r#"{{"event":"account_down","error":{:?}}}"#, describe(&error)));
+            AccountDown
+        })?;
+        serde_json::from_str(&answer.as_string().ok_or(AccountDown)?).map_err(|_| AccountDown)
+    }
+
+    async fn ask(&self, command: &str) -> Result<JsValue, JsValue> {
+        let id = self.namespace.id_from_name(self.account.as_str())?;
+        let stub: AccountStub = self.namespace.object(&id)?;
+        JsFuture::from(stub.call(command)?).await
+    }
+}
+
+/// The words of a JavaScript error. They never hold what was sent.
+fn describe(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| "unknown".to_owned(), |error| String::from(error.message()))
+}

@@ -1,0 +1,150 @@
+//! Who is asking: from the key in the request to its policy. KV answers first; a key that KV
+//! does not know yet is asked of its account before it is refused.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Request;
+
+use crate::account::command::{Answer, Command, Refusal};
+use crate::account::key::{KeyKind, KeyRefusal, KeySnapshot, entry_name, parse_key};
+use crate::config::Config;
+use crate::error::{Cause, Failure};
+use crate::exchange::{account_down, key_refusal};
+use crate::id::KeyHash;
+use crate::shell::accounts::AccountClient;
+use crate::shell::bindings::{KvNamespace, binding, console_log};
+use crate::shell::clock::now;
+use crate::time::Time;
+
+/// How long an isolate believes what it read of a key. What money depends on is asked of the
+/// account anyway.
+const BELIEVED: Duration = Duration::from_secs(10);
+/// Keys that an isolate remembers, at most.
+const REMEMBERED: usize = 10_000;
+
+/// What was found of a key, and when.
+type Known = (Time, Result<KeySnapshot, KeyRefusal>);
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<KeyHash, Known>> = RefCell::default();
+}
+
+/// The secret that a request carries, as its client spells it.
+fn presented(request: &Request) -> Result<String, Failure> {
+    let header = |name: &str| request.headers().get(name).ok().flatten().filter(|text| !text.trim().is_empty());
+    if let Some(value) = header("authorization") {
+        let (scheme, secret) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+        if scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty() {
+            return Ok(secret.trim().to_owned());
+        }
+        return Err(Failure::new(Cause::Authentication, "The Authorization header must be: Bearer <API key>"));
+    }
+    header("x-api-key")
+        .map(|secret| secret.trim().to_owned())
+        .ok_or_else(|| Failure::new(Cause::Authentication, "Missing Authentication header"))
+}
+
+/// The policy of the key in `request`: one that is known and good, of either kind.
+pub async fn authenticate(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+    let key = presented(request)?;
+    let account = parse_key(&key).ok_or_else(|| key_refusal(KeyRefusal::Unknown))?;
+    let hash = KeyHash::of(&key);
+    let known = match remembered(&hash) {
+        Some(known) => known,
+        None => {
+            let found = match read_entry(env, &hash).await {
+                Some(snapshot) => Ok(snapshot),
+                None => ask_account(env, &account, &hash).await?,
+            };
+            remember(&hash, found.clone());
+            found
+        }
+    };
+    let snapshot = known.map_err(key_refusal)?;
+    snapshot.check(now()).map_err(key_refusal)?;
+    Ok(snapshot)
+}
+
+/// Like [`authenticate`], for what only one kind of key may do.
+pub async fn authenticate_as(kind: KeyKind, request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+    let snapshot = authenticate(request, env).await?;
+    match (kind, snapshot.kind) {
+        (KeyKind::Management, KeyKind::Inference) => {
+            Err(Failure::new(Cause::PermissionDenied, "Only management keys can perform this operation"))
+        }
+        (KeyKind::Inference, KeyKind::Management) => Err(key_refusal(KeyRefusal::Management)),
+        (KeyKind::Management, KeyKind::Management) | (KeyKind::Inference, KeyKind::Inference) => Ok(snapshot),
+    }
+}
+
+/// Whether `request` carries the root secret. Digests are compared, so the time that takes says
+/// nothing of the secret.
+pub fn authenticate_admin(request: &Request, config: &Config) -> Result<(), Failure> {
+    let Some(admin) = &config.admin_key else {
+        return Err(Failure::new(Cause::PermissionDenied, "MILLRACE_ADMIN_KEY is not set: there is no admin"));
+    };
+    if KeyHash::of(&presented(request)?) == *admin {
+        Ok(())
+    } else {
+        Err(Failure::new(Cause::Authentication, "This needs the admin key"))
+    }
+}
+
+async fn read_entry(env: &JsValue, hash: &KeyHash) -> Option<KeySnapshot> {
+    let keys: KvNamespace = binding(env, "KEYS")?.unchecked_into();
+    let entry = JsFuture::from(keys.kv_get(&entry_name(hash), "text").ok()?).await.ok()?;
+    KeySnapshot::from_json(&entry.as_string()?).filter(|snapshot| snapshot.hash == *hash)
+}
+
+async fn ask_account(
+    env: &JsValue,
+    account: &crate::id::AccountId,
+    hash: &KeyHash,
+) -> Result<Result<KeySnapshot, KeyRefusal>, Failure> {
+    let client = AccountClient::new(env, account).map_err(|_| account_down())?;
+    match client.call(&Command::Authenticate { hash: hash.clone() }).await {
+        Ok(Answer::Authenticated { snapshot }) => {
+            write_entry(env, &snapshot).await;
+            Ok(Ok(snapshot))
+        }
+        Ok(Answer::Refused { refusal: Refusal::Key { reason } }) => Ok(Err(reason)),
+        Ok(Answer::Missing) => Ok(Err(KeyRefusal::Unknown)),
+        Ok(_) | Err(_) => Err(account_down()),
+    }
+}
+
+/// Puts a key's policy where every edge finds it. Where that fails, edges ask the account.
+pub async fn write_entry(env: &JsValue, snapshot: &KeySnapshot) {
+    KNOWN.with_borrow_mut(|known| known.remove(&snapshot.hash));
+    let Some(keys) = binding(env, "KEYS") else {
+        return;
+    };
+    let keys: KvNamespace = keys.unchecked_into();
+    let written = match keys.kv_put(&entry_name(&snapshot.hash), &snapshot.to_json()) {
+        Ok(promise) => JsFuture::from(promise).await.is_ok(),
+        Err(_) => false,
+    };
+    if !written {
+        console_log(r#"{"event":"kv_write_failed","what":"key"}"#);
+    }
+}
+
+fn remembered(hash: &KeyHash) -> Option<Result<KeySnapshot, KeyRefusal>> {
+    KNOWN.with_borrow(|known| {
+        let (at, snapshot) = known.get(hash)?;
+        (now().since(*at) < BELIEVED).then(|| snapshot.clone())
+    })
+}
+
+fn remember(hash: &KeyHash, found: Result<KeySnapshot, KeyRefusal>) {
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash.clone(), (now(), found));
+    });
+}

@@ -1,0 +1,93 @@
+//! Takes in a chat request and sets its exchange going.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use futures::channel::oneshot;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{AbortSignal, Request, Response};
+use worker::worker_sys;
+
+use crate::account::key::KeyKind;
+use crate::config::Config;
+use crate::error::{Cause, Failure};
+use crate::exchange::{Arrival, Caller, Exchange, account_down, routes};
+use crate::id::GenerationId;
+use crate::protocol::openai_chat::read_request;
+use crate::routing::{Preference, Query, plan};
+use crate::shell::accounts::AccountClient;
+use crate::shell::auth::authenticate_as;
+use crate::shell::bindings::random;
+use crate::shell::driver::Driver;
+use crate::shell::{body, clock};
+
+/// As much of a header as a record keeps, in characters.
+const MAX_HEADER: usize = 200;
+
+pub async fn complete(
+    request: Request,
+    env: &JsValue,
+    config: &Config,
+    context: worker_sys::Context,
+) -> Result<Response, Failure> {
+    let arrived = clock::now();
+    let key = authenticate_as(KeyKind::Inference, &request, env).await?;
+    let body = body::read(&request, config.limits.body_bytes).await?;
+    let chat = read_request(&body)?;
+    let preference = Preference::read(chat.provider.as_deref())?;
+    let candidates = chat.candidates();
+    let query = Query { models: &candidates, preference: &preference, needs: &chat.needs, size: &chat.size };
+    let seed = u64::from_le_bytes(random());
+    let plan = plan(&query, &|provider| config.is_live(provider), seed)?;
+    let routes = routes(&plan, config, seed);
+    let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
+    let arrival = Arrival {
+        now: arrived,
+        generation: GenerationId::new(arrived, &random()),
+        key,
+        body,
+        request: chat,
+        limits: config.limits,
+        show_attempts: header(&request, "x-openrouter-metadata").is_some_and(|v| v.eq_ignore_ascii_case("enabled")),
+        caller: caller(&request),
+    };
+    let exchange = Exchange::new(arrival, routes);
+    start(exchange, account, request.signal(), context).await
+}
+
+/// Runs the exchange in the background, so that it settles even without its client, and waits
+/// for its answer.
+async fn start(
+    exchange: Exchange,
+    account: AccountClient,
+    signal: AbortSignal,
+    context: worker_sys::Context,
+) -> Result<Response, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    let driver = Driver::new(exchange, account, signal, sender);
+    let background = future_to_promise(AssertUnwindSafe(async move {
+        // A panic ends this exchange alone. Its hold is given back by the account's alarm.
+        let _ = AssertUnwindSafe(driver.run()).catch_unwind().await;
+        Ok(JsValue::UNDEFINED)
+    }));
+    context.wait_until(&background).map_err(|_| internal())?;
+    receiver.await.map_err(|_| internal())
+}
+
+fn caller(request: &Request) -> Caller {
+    Caller {
+        referer: header(request, "http-referer").or_else(|| header(request, "referer")),
+        title: header(request, "x-openrouter-title").or_else(|| header(request, "x-title")),
+        user_agent: header(request, "user-agent"),
+    }
+}
+
+fn header(request: &Request, name: &str) -> Option<String> {
+    let value = request.headers().get(name).ok().flatten()?;
+    Some(value.chars().take(MAX_HEADER).collect())
+}
+
+fn internal() -> Failure {
+    Failure::new(Cause::Internal, "Internal Server Error")
+}

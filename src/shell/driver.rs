@@ -1,0 +1,267 @@
+//! Carries out the steps of an exchange and reports what came of them. Decides nothing.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortSignal, Response, WritableStreamDefaultWriter};
+
+use crate::account::command::{Answer, Command, Hold, Settle};
+use crate::exchange::{Exchange, Head, Input, Reply, Settlement, Step};
+use crate::money::Money;
+use crate::shell::accounts::AccountClient;
+use crate::shell::bindings::{self, IdentityTransformStream, console_log};
+use crate::shell::clock::{delay_until, now};
+use crate::shell::reply;
+use crate::shell::upstream::Connection;
+use crate::time::Time;
+
+/// How often the limits of a stream that has begun are looked at.
+const TICK_MS: u32 = 250;
+/// A settlement is tried this often, each time after twice the pause.
+const SETTLE_TRIES: u32 = 6;
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
+
+type Shared = Rc<RefCell<Exchange>>;
+
+/// One exchange under way.
+pub struct Driver {
+    exchange: Shared,
+    account: AccountClient,
+    connection: Connection,
+    /// Takes the head of the reply, once.
+    answer: Option<oneshot::Sender<Response>>,
+    writer: Option<WritableStreamDefaultWriter>,
+    signal: AbortSignal,
+    /// Steps that a relay ended with.
+    left_over: VecDeque<Step>,
+}
+
+impl Driver {
+    pub fn new(
+        exchange: Exchange,
+        account: AccountClient,
+        signal: AbortSignal,
+        answer: oneshot::Sender<Response>,
+    ) -> Driver {
+        Driver {
+            exchange: Rc::new(RefCell::new(exchange)),
+            account,
+            connection: Connection::Closed,
+            answer: Some(answer),
+            writer: None,
+            signal,
+            left_over: VecDeque::new(),
+        }
+    }
+
+    /// Runs the exchange to its end. Survives the client, as far as the runtime lets it.
+    pub async fn run(mut self) {
+        let (leave, mut gone) = oneshot::channel::<()>();
+        let listener = Closure::once_assert_unwind_safe(move || {
+            // Nobody listens any more once the exchange is over.
+            let _ = leave.send(());
+        });
+        self.signal.set_onabort(Some(listener.as_ref().unchecked_ref()));
+        let mut watching = true;
+        if self.signal.aborted() {
+            watching = false;
+            self.feed(Input::ClientGone);
+        }
+        loop {
+            let step = self.left_over.pop_front().unwrap_or_else(|| self.exchange.borrow_mut().step());
+            match step {
+                Step::Hold { amount, expires_at } => self.hold(amount, expires_at).await,
+                Step::Send(outgoing) => self.connection = Connection::open(outgoing),
+                Step::Wait { until } => {
+                    if !self.relay().await && self.wait(until, &mut gone, watching).await {
+                        watching = false;
+                    }
+                }
+                Step::Cancel => self.connection.cancel(),
+                Step::Release => self.connection.release().await,
+                Step::Reply(reply) => self.reply(reply),
+                Step::Begin(head) => self.begin(head),
+                Step::Write(bytes) => self.write(&bytes).await,
+                Step::Close => self.close().await,
+                Step::Settle(settlement) => self.settle(settlement).await,
+                Step::Log(line) => console_log(&line),
+                Step::Done => break,
+            }
+        }
+        self.signal.set_onabort(None);
+    }
+
+    fn feed(&self, input: Input<'_>) {
+        self.exchange.borrow_mut().feed(now(), input);
+    }
+
+    async fn hold(&self, amount: Money, expires_at: Time) {
+        let command = {
+            let exchange = self.exchange.borrow();
+            let (generation, key) = (exchange.generation().clone(), exchange.key().clone());
+            Command::Hold(Hold { generation, key, amount, minimum: None, expires_at })
+        };
+        match self.account.call(&command).await {
+            Ok(Answer::Held { .. }) => self.feed(Input::Held),
+            Ok(Answer::Refused { refusal }) => self.feed(Input::Refused(refusal)),
+            Ok(_) | Err(_) => self.feed(Input::AccountDown),
+        }
+    }
+
+    /// Waits for the provider, the clock or the client. Says whether the client left.
+    async fn wait(&mut self, until: Time, gone: &mut oneshot::Receiver<()>, watching: bool) -> bool {
+        let event = {
+            let provider = std::pin::pin!(self.connection.next());
+            let clock_or_client = async {
+                if !watching {
+                    delay_until(until).await;
+                    return false;
+                }
+                matches!(select(delay_until(until), gone).await, Either::Right(_))
+            };
+            match select(provider, std::pin::pin!(clock_or_client)).await {
+                Either::Left((event, _)) => Ok(event),
+                Either::Right((left, _)) => Err(left),
+            }
+        };
+        match &event {
+            Ok(event) => self.feed(event.as_input()),
+            Err(true) => self.feed(Input::ClientGone),
+            Err(false) => self.feed(Input::Clock),
+        }
+        matches!(event, Err(true))
+    }
+
+    /// Once the reply has begun, its chunks are moved by a loop outside the crate. Says whether
+    /// there was anything to move.
+    async fn relay(&mut self) -> bool {
+        if !self.exchange.borrow().is_streaming() {
+            return false;
+        }
+        let (Some(reader), Some(writer)) = (self.connection.idle_reader(), &self.writer) else {
+            return false;
+        };
+        let left_over = Rc::new(RefCell::new(VecDeque::new()));
+        let core = Relay {
+            exchange: AssertUnwindSafe(Rc::clone(&self.exchange)),
+            left_over: AssertUnwindSafe(Rc::clone(&left_over)),
+        };
+        let moved = bindings::relay(core, reader, writer, &self.signal, TICK_MS);
+        if JsFuture::from(moved).await.is_err() {
+            self.feed(Input::Broken);
+        }
+        self.left_over.append(&mut left_over.borrow_mut());
+        true
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.answer_with(reply::whole(&reply.head, &reply.body));
+    }
+
+    fn begin(&mut self, head: Head) {
+        let Ok(pipe) = IdentityTransformStream::new() else {
+            return;
+        };
+        self.writer = pipe.writable().get_writer().ok();
+        self.answer_with(reply::stream(&head, &pipe.readable()));
+    }
+
+    fn answer_with(&mut self, response: Response) {
+        if let Some(answer) = self.answer.take() {
+            // A client that has left needs no answer.
+            let _ = answer.send(response);
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        let Some(writer) = &self.writer else {
+            return;
+        };
+        let written = JsFuture::from(writer.write_with_chunk(&Uint8Array::from(bytes))).await;
+        if written.is_err() {
+            self.feed(Input::ClientGone);
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            // It fails only where the client has left.
+            let _ = JsFuture::from(writer.close()).await;
+        }
+    }
+
+    async fn settle(&mut self, settlement: Settlement) {
+        let (generation, key) = {
+            let exchange = self.exchange.borrow();
+            (exchange.generation().clone(), exchange.key().clone())
+        };
+        let amount = settlement.amount;
+        let command = Command::Settle(Settle { generation, key, amount, record: Some(settlement.record) });
+        for attempt in 0..SETTLE_TRIES {
+            if matches!(self.account.call(&command).await, Ok(Answer::Settled { .. })) {
+                return;
+            }
+            worker::Delay::from(SETTLE_PAUSE * 2u32.pow(attempt)).await;
+        }
+        let exchange = self.exchange.borrow();
+        console_log(&exchange.unsettled_line(amount));
+    }
+}
+
+/// The core of a stream that has begun, as the loop outside calls it. Bytes that come back are
+/// to be written; once it is over, nothing more may be called but `is_over`.
+#[wasm_bindgen]
+pub struct Relay {
+    exchange: AssertUnwindSafe<Shared>,
+    left_over: AssertUnwindSafe<Rc<RefCell<VecDeque<Step>>>>,
+}
+
+#[wasm_bindgen]
+impl Relay {
+    pub fn chunk(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.feed(Input::Chunk(bytes))
+    }
+
+    pub fn end(&self) -> Option<Vec<u8>> {
+        self.feed(Input::End)
+    }
+
+    pub fn broken(&self) -> Option<Vec<u8>> {
+        self.feed(Input::Broken)
+    }
+
+    pub fn tick(&self) -> Option<Vec<u8>> {
+        self.feed(Input::Clock)
+    }
+
+    pub fn client_gone(&self) {
+        self.feed(Input::ClientGone);
+    }
+
+    pub fn is_over(&self) -> bool {
+        !self.exchange.borrow().is_streaming()
+    }
+
+    /// Reports to the exchange and gathers what is to be written; other steps are left to the driver.
+    fn feed(&self, input: Input<'_>) -> Option<Vec<u8>> {
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.feed(now(), input);
+        let mut out = Vec::new();
+        loop {
+            match exchange.step() {
+                Step::Write(mut bytes) => out.append(&mut bytes),
+                Step::Wait { .. } | Step::Done => break,
+                step => self.left_over.borrow_mut().push_back(step),
+            }
+        }
+        (!out.is_empty()).then_some(out)
+    }
+}

@@ -1,0 +1,69 @@
+// The worker's entry module: the runtime's classes and handlers on one side, the compiled crate
+// on the other. It moves values across and decides nothing. Durable Objects answer remote calls
+// only as a JavaScript class that extends DurableObject; that is why the class is written here.
+//
+// A Rust panic unwinds: it rejects one call and the instance lives on; the crate's panic hook has
+// logged it. A trap (stack overflow, out of memory) ends the instance: the bindings notice on the
+// next call and start a fresh one, and an object's state from before the trap is built anew.
+
+import { DurableObject } from "cloudflare:workers";
+import wasm from "./millrace_bg.wasm";
+import { AccountBody, __worker_init_state, handle, initSync } from "#bindings";
+
+initSync({ module: wasm });
+
+// A trap after an await has no caller to throw to; the runtime reports it here.
+addEventListener("error", (event) => logUnlessPanic(event.error));
+
+export default {
+  async fetch(request, env, context) {
+    try {
+      return await handle(request, env, context);
+    } catch (error) {
+      logUnlessPanic(error);
+      return internalServerError();
+    }
+  },
+};
+
+export class AccountObject extends DurableObject {
+  #body;
+  #instanceId;
+
+  // A command that fails leaves nothing behind, on disk or in memory.
+  call(command) {
+    return this.#guard(() => this.ctx.storage.transactionSync(() => this.#liveBody().call(command)));
+  }
+
+  alarm() {
+    return this.#guard(() => this.#liveBody().alarm());
+  }
+
+  #guard(action) {
+    try {
+      return action();
+    } catch (error) {
+      this.#body = undefined;
+      logUnlessPanic(error);
+      throw error;
+    }
+  }
+
+  #liveBody() {
+    const { instanceId } = __worker_init_state();
+    if (this.#body === undefined || this.#instanceId !== instanceId) {
+      this.#body = new AccountBody(this.ctx, this.env);
+      this.#instanceId = instanceId;
+    }
+    return this.#body;
+  }
+}
+
+function logUnlessPanic(error) {
+  if (error?.name !== "PanicError") console.error(String(error?.stack ?? error));
+}
+
+function internalServerError() {
+  const body = { error: { code: 500, message: "Internal Server Error" } };
+  return Response.json(body, { status: 500, headers: { "access-control-allow-origin": "*" } });
+}

@@ -1,0 +1,85 @@
+// What Rust cannot reach well: the loop that moves a stream, and a provider inside the worker.
+// It moves bytes and decides nothing: each chunk is one synchronous call into the core.
+
+// Moves a reply that has begun from `reader` to `writer` until the core says that it is over.
+// `core` is the crate's `Relay`; its calls answer with bytes to write, or with nothing.
+// Writes are whole frames, so a comment written by the timer never falls inside one.
+export async function relay(core, reader, writer, signal, tickMs) {
+  let over = false;
+  const leave = () => {
+    if (over) return;
+    over = true;
+    core.client_gone();
+    reader.cancel().catch(() => {});
+  };
+  const timer = setInterval(() => {
+    if (over) return;
+    const bytes = core.tick();
+    if (bytes) writer.write(bytes).catch(leave);
+    if (core.is_over()) {
+      over = true;
+      reader.cancel().catch(() => {});
+    }
+  }, tickMs);
+  signal?.addEventListener("abort", leave);
+  writer.closed.catch(leave);
+  try {
+    while (!over) {
+      const bytes = await next(core, reader, () => over);
+      if (bytes) {
+        try {
+          await writer.write(bytes);
+        } catch {
+          leave();
+        }
+      }
+      if (core.is_over()) over = true;
+    }
+  } finally {
+    clearInterval(timer);
+    signal?.removeEventListener("abort", leave);
+  }
+}
+
+async function next(core, reader, isOver) {
+  let piece;
+  try {
+    piece = await reader.read();
+  } catch {
+    return isOver() ? undefined : core.broken();
+  }
+  if (isOver()) return undefined;
+  return piece.done ? core.end() : core.chunk(piece.value);
+}
+
+// Reads the rest of a provider's body, which should be its end, so that its connection can be
+// used again; gives up after `ms`.
+export async function release(reader, ms) {
+  const timer = setTimeout(() => reader.cancel().catch(() => {}), ms);
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The provider's connection broke after its answer was complete: nobody misses anything.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// The answer of a provider that is inside the worker: `source.next()` gives bytes until it
+// gives none.
+export function embedded(source, status, contentType) {
+  const body = new ReadableStream({
+    pull(controller) {
+      const bytes = source.next();
+      if (bytes) controller.enqueue(bytes);
+      else controller.close();
+    },
+  });
+  return new Response(body, { status, headers: { "content-type": contentType } });
+}
+
+// Runs one statement on a Durable Object's database: rows as arrays of cells. What the database
+// throws is thrown on, which the crate's bindings catch only for a function of our own.
+export function query(storage, statement, cells) {
+  return storage.sql.exec(statement, ...cells).raw().toArray();
+}

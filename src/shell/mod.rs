@@ -1,0 +1,85 @@
+//! The only code that waits. It takes requests from the runtime, asks the core what to do, does
+//! it, and reports what happened.
+
+mod account_object;
+mod accounts;
+mod auth;
+mod bindings;
+mod body;
+mod chat;
+mod clock;
+mod driver;
+mod manage;
+mod reply;
+mod upstream;
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{Request, Response};
+use worker::worker_sys;
+
+use crate::config::Config;
+use crate::endpoint::{self, Endpoint};
+use crate::error::Failure;
+use crate::shell::manage::Call;
+
+thread_local! {
+    /// What the operator set; the same for every request of an isolate.
+    static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+}
+
+/// Answers one request. A panic rejects the promise and harms no other request: what requests
+/// share is whole between any two steps.
+#[wasm_bindgen]
+pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> Promise {
+    future_to_promise(AssertUnwindSafe(async move {
+        let response = match answer(request, &env, context).await {
+            Ok(response) => response,
+            Err(failure) => reply::failure(&failure),
+        };
+        Ok(response.into())
+    }))
+}
+
+async fn answer(request: Request, env: &JsValue, context: worker_sys::Context) -> Result<Response, Failure> {
+    let url = request.url();
+    let (path, query) = path_and_query(&url);
+    let config = config(env);
+    match endpoint::find(&request.method(), path)? {
+        Endpoint::ChatCompletions => chat::complete(request, env, &config, context).await,
+        #[cfg(feature = "failpoints")]
+        Endpoint::Failpoint(name) => fail(&name),
+        endpoint => Call { request: &request, env, config: &config, query }.answer(endpoint).await,
+    }
+}
+
+/// Splits `https://host/path?query#fragment` without decoding anything.
+fn path_and_query(url: &str) -> (&str, &str) {
+    let url = url.split('#').next().unwrap_or(url);
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let path = url[after_scheme..].find('/').map_or("/", |at| &url[after_scheme + at..]);
+    path.split_once('?').unwrap_or((path, ""))
+}
+
+fn config(env: &JsValue) -> Rc<Config> {
+    CONFIG.with_borrow_mut(|known| {
+        let read = || {
+            let variable = |name: &str| bindings::binding(env, name)?.as_string();
+            Rc::new(Config::read(&variable))
+        };
+        Rc::clone(known.get_or_insert_with(read))
+    })
+}
+
+#[cfg(feature = "failpoints")]
+fn fail(name: &str) -> Result<Response, Failure> {
+    match name {
+        "panic" => panic!("a test asked for this"),
+        _ => Err(Failure::invalid("no such failpoint")),
+    }
+}

@@ -1,0 +1,63 @@
+//! Builds responses: heads, bodies, and what browsers need to see them.
+
+use js_sys::Uint8Array;
+use web_sys::{Headers, ReadableStream, Response, ResponseInit};
+
+use crate::error::Failure;
+use crate::exchange::Head;
+use crate::protocol::openai_chat::write_error;
+
+/// Headers of ours that scripts in a browser may read.
+const EXPOSED: &str = "x-generation-id, retry-after";
+
+pub fn whole(head: &Head, body: &[u8]) -> Response {
+    let init = init(head.status, &head.headers);
+    let bytes = Uint8Array::from(body);
+    Response::new_with_opt_buffer_source_and_init(Some(&bytes), &init).expect("statuses and header names are ours")
+}
+
+pub fn stream(head: &Head, body: &ReadableStream) -> Response {
+    let init = init(head.status, &head.headers);
+    Response::new_with_opt_readable_stream_and_init(Some(body), &init)
+        .expect("statuses and header names are ours")
+}
+
+pub fn json(status: u16, body: &str) -> Response {
+    let headers = vec![("content-type", "application/json".to_owned())];
+    whole(&Head { status, headers }, body.as_bytes())
+}
+
+pub fn failure(failure: &Failure) -> Response {
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if let Some(seconds) = failure.retry_after_s {
+        headers.push(("retry-after", seconds.to_string()));
+    }
+    if let Some(allow) = failure.metadata.get("allow").and_then(|allow| allow.as_str()) {
+        headers.push(("allow", allow.to_owned()));
+    }
+    whole(&Head { status: failure.cause.status(), headers }, &write_error(failure))
+}
+
+/// The answer to a browser that asks whether it may.
+pub fn preflight() -> Response {
+    let headers = vec![
+        ("access-control-allow-methods", "GET, POST, PATCH, DELETE, OPTIONS".to_owned()),
+        ("access-control-allow-headers", "*, authorization".to_owned()),
+        ("access-control-max-age", "86400".to_owned()),
+    ];
+    let init = init(204, &headers);
+    Response::new_with_opt_str_and_init(None, &init).expect("statuses and header names are ours")
+}
+
+fn init(status: u16, headers: &[(&'static str, String)]) -> ResponseInit {
+    let list = Headers::new().expect("an empty list of headers is always possible");
+    let cors = [("access-control-allow-origin", "*"), ("access-control-expose-headers", EXPOSED)];
+    let given = headers.iter().map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in given.chain(cors) {
+        list.set(name, value).expect("header values are plain text");
+    }
+    let init = ResponseInit::new();
+    init.set_status(status);
+    init.set_headers(&list);
+    init
+}

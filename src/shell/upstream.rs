@@ -1,0 +1,194 @@
+//! Sends an attempt to a provider, or to the one inside the worker, and gives what comes back.
+
+use std::panic::AssertUnwindSafe;
+
+use js_sys::{Object, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
+
+use crate::exchange::{Input, Outgoing};
+use crate::protocol::millrace;
+use crate::shell::{bindings, body};
+
+/// A connection to a provider, from the first byte sent to the last received.
+pub enum Connection {
+    Closed,
+    Opening { answer: JsFuture, abort: AbortController },
+    Open { reader: ReadableStreamDefaultReader, read: Option<JsFuture>, abort: AbortController },
+}
+
+/// What a provider did.
+pub enum Event {
+    Head { status: u16, retry_after_s: Option<u32> },
+    Unreachable,
+    Chunk(Vec<u8>),
+    End,
+    Broken,
+}
+
+impl Event {
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Event::Head { status, retry_after_s } => {
+                Input::Head { status: *status, retry_after_s: *retry_after_s }
+            }
+            Event::Unreachable => Input::Unreachable,
+            Event::Chunk(bytes) => Input::Chunk(bytes),
+            Event::End => Input::End,
+            Event::Broken => Input::Broken,
+        }
+    }
+}
+
+impl Connection {
+    pub fn open(outgoing: Outgoing) -> Connection {
+        let Ok(abort) = AbortController::new() else {
+            return Connection::Closed;
+        };
+        let promise = if outgoing.embedded {
+            Ok(js_sys::Promise::resolve(&answer_embedded(&outgoing)))
+        } else {
+            request_init(&outgoing, &abort).and_then(|init| bindings::fetch(&outgoing.url, &init))
+        };
+        match promise {
+            Ok(promise) => Connection::Opening { answer: JsFuture::from(promise), abort },
+            Err(_) => Connection::Closed,
+        }
+    }
+
+    /// The next thing the provider does. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Event {
+        match self {
+            Connection::Closed => Event::Unreachable,
+            Connection::Opening { answer, .. } => {
+                let answer = answer.await;
+                self.take_answer(answer)
+            }
+            Connection::Open { reader, read, .. } => {
+                let pending = read.get_or_insert_with(|| JsFuture::from(reader.read()));
+                let piece = pending.await;
+                *read = None;
+                match piece {
+                    Ok(piece) => match body::piece_bytes(&piece) {
+                        Some(bytes) => Event::Chunk(bytes.to_vec()),
+                        None => Event::End,
+                    },
+                    Err(_) => Event::Broken,
+                }
+            }
+        }
+    }
+
+    fn take_answer(&mut self, answer: Result<JsValue, JsValue>) -> Event {
+        let Connection::Opening { abort, .. } = std::mem::replace(self, Connection::Closed) else {
+            return Event::Unreachable;
+        };
+        let Ok(response) = answer.and_then(|value| value.dyn_into::<Response>()) else {
+            return Event::Unreachable;
+        };
+        // An answer without a body gets an empty one, so that its end is read like any other.
+        let stream = response.body().or_else(|| Response::new_with_opt_str(Some("")).ok()?.body());
+        let Some(stream) = stream else {
+            return Event::Unreachable;
+        };
+        let reader = stream.get_reader().unchecked_into();
+        let event = Event::Head { status: response.status(), retry_after_s: retry_after(&response) };
+        *self = Connection::Open { reader, read: None, abort };
+        event
+    }
+
+    /// The reader of an open connection that has no read under way.
+    pub fn idle_reader(&self) -> Option<&ReadableStreamDefaultReader> {
+        match self {
+            Connection::Open { reader, read: None, .. } => Some(reader),
+            Connection::Open { .. } | Connection::Opening { .. } | Connection::Closed => None,
+        }
+    }
+
+    /// Closes the connection at once: the provider is to stop.
+    pub fn cancel(&mut self) {
+        match std::mem::replace(self, Connection::Closed) {
+            Connection::Closed => {}
+            Connection::Opening { abort, .. } => abort.abort(),
+            Connection::Open { abort, reader, .. } => {
+                abort.abort();
+                drop(reader);
+            }
+        }
+    }
+
+    /// Lets go of a connection whose answer is complete.
+    pub async fn release(&mut self) {
+        let connection = std::mem::replace(self, Connection::Closed);
+        if let Some(reader) = connection.idle_reader() {
+            // Nothing depends on how it ended.
+            let _ = JsFuture::from(bindings::release(reader, RELEASE_MS)).await;
+        }
+    }
+}
+
+/// How long a provider that has said everything may keep its connection open.
+const RELEASE_MS: u32 = 200;
+
+fn request_init(outgoing: &Outgoing, abort: &AbortController) -> Result<JsValue, JsValue> {
+    let headers = object(&[
+        ("content-type", "application/json".into()),
+        ("accept", if outgoing.stream { "text/event-stream" } else { "application/json" }.into()),
+        // A compressed stream is held back by whoever compresses it.
+        ("accept-encoding", "identity".into()),
+        ("user-agent", concat!("millrace/", env!("CARGO_PKG_VERSION")).into()),
+    ])?;
+    if let Some(key) = &outgoing.key {
+        Reflect::set(&headers, &"authorization".into(), &format!("Bearer {}", key.expose()).into())?;
+    }
+    object(&[
+        ("method", "POST".into()),
+        ("headers", headers),
+        ("body", Uint8Array::from(outgoing.body.as_slice()).into()),
+        // A redirect would carry our key to an address that nobody configured.
+        ("redirect", "manual".into()),
+        ("signal", abort.signal().into()),
+    ])
+}
+
+fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
+    let object = Object::new();
+    for (name, value) in members {
+        Reflect::set(&object, &JsValue::from_str(name), value)?;
+    }
+    Ok(object.into())
+}
+
+/// Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); at least 1.
+fn retry_after(response: &Response) -> Option<u32> {
+    let header = |name: &str| response.headers().get(name).ok().flatten();
+    let from_ms = header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()).map(|ms| ms / 1000.0);
+    let from_seconds = || header("retry-after").and_then(|text| text.trim().parse::<f64>().ok());
+    let from_date = || {
+        let at = js_sys::Date::parse(&header("retry-after")?);
+        at.is_finite().then(|| (at - js_sys::Date::now()) / 1000.0)
+    };
+    let seconds = from_ms.or_else(from_seconds).or_else(from_date)?;
+    seconds.is_finite().then(|| seconds.ceil().clamp(1.0, 86_400.0) as u32)
+}
+
+fn answer_embedded(outgoing: &Outgoing) -> JsValue {
+    let answer = millrace::answer(&outgoing.body);
+    let (status, content_type) = (answer.status, answer.content_type);
+    bindings::embedded(EmbeddedSource { answer: AssertUnwindSafe(answer) }, status, content_type).into()
+}
+
+/// The pieces of the embedded provider's answer, pulled one at a time.
+#[wasm_bindgen]
+pub struct EmbeddedSource {
+    answer: AssertUnwindSafe<millrace::Answer>,
+}
+
+#[wasm_bindgen]
+impl EmbeddedSource {
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Option<Vec<u8>> {
+        self.answer.next()
+    }
+}
