@@ -1,0 +1,142 @@
+// The build: crate to WebAssembly with unwinding panics, bindings, one entry module, optimiser.
+// Nothing is done twice: the inputs' digest is kept beside the result.
+
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { gzipSync } from "node:zlib";
+
+import { Failure, root, run, say, step } from "./process.mjs";
+
+const TARGET = "wasm32-unknown-unknown";
+const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "package-lock.json"];
+const TARGET_DIRECTORY = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+// What rustc's WebAssembly target uses by default, and exceptions. Not "all features": the
+// optimiser knows encodings that the runtime does not.
+const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling"];
+
+/**
+ * Builds the worker unless it is up to date, and returns the folder with `index.js` and
+ * `millrace_bg.wasm`. `failpoints` adds the routes that fail on purpose, in a folder of its own;
+ * `optimise: false` accepts a result that the optimiser has not seen.
+ */
+export async function build(rust, { failpoints = false, optimise = true } = {}) {
+  const output = join(root, failpoints ? "build-failpoints" : "build");
+  const stamp = join(output, ".stamp.json");
+  const inputs = digestOfInputs(rust);
+  if (isCurrent(stamp, inputs, optimise)) return output;
+
+  const work = join(TARGET_DIRECTORY, failpoints ? "worker-failpoints" : "worker");
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  await step(`Compiling the gateway to WebAssembly${failpoints ? " (with failpoints)" : ""}`, () => compile(rust, failpoints));
+  await step("Writing its JavaScript bindings", () => bind(rust, work));
+  await step("Bundling the entry module", () => bundle(work));
+  if (optimise) await step("Optimising", () => optimiseWasm(work));
+
+  mkdirSync(output, { recursive: true });
+  rmSync(stamp, { force: true });
+  for (const name of ["index.js", "millrace_bg.wasm"]) replaceFile(join(work, name), join(output, name));
+  writeFileSync(stamp, JSON.stringify({ inputs, optimised: optimise }));
+  reportSize(output);
+  return output;
+}
+
+async function compile(rust, failpoints) {
+  const argumentList = [
+    "rustc", "--lib", "--crate-type", "cdylib", "--release",
+    "--features", failpoints ? "worker,failpoints" : "worker",
+    "--target", TARGET,
+    "-Z", "build-std=std,panic_unwind",
+  ];
+  const env = {
+    ...rust.env,
+    CARGO_TARGET_DIR: TARGET_DIRECTORY,
+    // Building the standard library, which unwinding needs, is unstable in a stable compiler.
+    RUSTC_BOOTSTRAP: "1",
+    RUSTFLAGS: "-Cpanic=unwind",
+    // Async exports use js-sys' executor, which catches panics.
+    WASM_BINDGEN_USE_JS_SYS: "1",
+  };
+  await run(join(rust.bin, "cargo"), argumentList, { env, advice: "The gateway does not compile: see the compiler's words above." });
+}
+
+async function bind(rust, work) {
+  checkBindgenVersion();
+  const env = { ...rust.env, CARGO_TARGET_DIR: join(TARGET_DIRECTORY, "tools") };
+  const manifest = join(root, "tools", "wbg", "Cargo.toml");
+  await run(join(rust.bin, "cargo"), ["build", "--locked", "--manifest-path", manifest], {
+    env,
+    advice: "tools/wbg does not compile: check that the crate registry can be reached, then run this again.",
+  });
+  const tool = join(TARGET_DIRECTORY, "tools", "debug", "millrace-wbg");
+  await run(tool, [join(TARGET_DIRECTORY, TARGET, "release", "millrace.wasm"), work], {
+    advice: "wasm-bindgen refused the compiled gateway: see above.",
+  });
+}
+
+/** The tool and the library speak to each other in a format that changes with every version. */
+function checkBindgenVersion() {
+  const versionIn = (path, name) =>
+    readFileSync(join(root, path), "utf8").match(new RegExp(`name = "${name}"\\nversion = "([^"]+)"`))?.[1];
+  const library = versionIn("Cargo.lock", "wasm-bindgen");
+  const tool = versionIn("tools/wbg/Cargo.lock", "wasm-bindgen-cli-support");
+  if (library !== tool) {
+    throw new Failure(`Cargo.lock has wasm-bindgen ${library}, tools/wbg has ${tool}: set both to the same version.`);
+  }
+}
+
+function bundle(work) {
+  return run(join(root, "node_modules", ".bin", "esbuild"), [
+    join(root, "src", "shell", "entry.js"),
+    "--bundle",
+    "--format=esm",
+    "--target=es2022",
+    "--log-level=warning",
+    `--alias:#bindings=${join(work, "millrace.js")}`,
+    "--external:./millrace_bg.wasm",
+    "--external:cloudflare:*",
+    `--outfile=${join(work, "index.js")}`,
+  ]);
+}
+
+function optimiseWasm(work) {
+  const wasm = join(work, "millrace_bg.wasm");
+  // The names stay (--debuginfo): they are what makes a stack trace readable.
+  const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
+  const optimiser = join(root, "node_modules", ".bin", "wasm-opt");
+  return run(process.execPath, [optimiser, "-O2", "--debuginfo", ...features, wasm, "-o", wasm]);
+}
+
+function isCurrent(stamp, inputs, optimise) {
+  if (!existsSync(stamp)) return false;
+  const built = JSON.parse(readFileSync(stamp, "utf8"));
+  return built.inputs === inputs && (built.optimised || !optimise);
+}
+
+function digestOfInputs(rust) {
+  const hash = createHash("sha256").update(rust.bin);
+  for (const path of INPUTS.flatMap((input) => filesUnder(join(root, input)))) {
+    hash.update(`\0${relative(root, path)}\0`).update(readFileSync(path));
+  }
+  return hash.digest("hex");
+}
+
+function filesUnder(path) {
+  if (!existsSync(path)) return [];
+  if (!statSync(path).isDirectory()) return [path];
+  const names = readdirSync(path).filter((name) => name !== "target" && name !== "node_modules");
+  return names.sort().flatMap((name) => filesUnder(join(path, name)));
+}
+
+/** Puts a whole new file in an old one's place at once: a server may be watching. */
+function replaceFile(from, to) {
+  copyFileSync(from, `${to}.new`);
+  renameSync(`${to}.new`, to);
+}
+
+function reportSize(output) {
+  const wasm = readFileSync(join(output, "millrace_bg.wasm"));
+  const kilobytes = (bytes) => `${Math.round(bytes / 1000)} kB`;
+  say(`  ${relative(root, output)}/millrace_bg.wasm: ${kilobytes(wasm.length)}, ${kilobytes(gzipSync(wasm).length)} compressed`);
+}
