@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The members of one object, in the order of the text.
@@ -66,11 +66,14 @@ pub fn members(text: &str) -> Result<Members<'_>, JsonError> {
     Ok(Members { source: text, members })
 }
 
+/// The most members or elements that one object or array may have to be taken apart: each costs
+/// memory beyond its own text.
+pub const MOST_PIECES: usize = 65_536;
+
 /// Reads the JSON texts of the elements of the array that `text` is.
 pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
-    let raw: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an array"))?;
-    Ok(raw.into_iter().map(RawValue::get).collect())
+    let pieces: Elements = serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an array"))?;
+    Ok(pieces.0)
 }
 
 /// The string that a value is; `None` if it is no string.
@@ -203,8 +206,12 @@ impl<'a> Members<'a> {
 
 impl JsonError {
     fn new(error: &serde_json::Error, expected: &str) -> JsonError {
-        // A data error would quote the value that was found, which may be somebody's prompt.
-        let message = if error.is_data() { format!("expected {expected}") } else { position_free(error) };
+        let text = position_free(error);
+        // A data error quotes the value that was found, which may be somebody's prompt.
+        let message = match error.is_data() && text != TOO_MANY {
+            true => format!("expected {expected}"),
+            false => text,
+        };
         JsonError { line: error.line(), column: error.column(), message }
     }
 }
@@ -245,10 +252,45 @@ impl<'de> Visitor<'de> for PairsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
         let mut pairs = Vec::with_capacity(8);
         while let Some((key, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            check_room(pairs.len())?;
             pairs.push((key.0, value));
         }
         Ok(Pairs(pairs))
     }
+}
+
+/// The elements of an array as serde hands them over.
+struct Elements<'a>(Vec<&'a str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ElementsVisitor)
+    }
+}
+
+struct ElementsVisitor;
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = Elements<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Elements<'de>, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = sequence.next_element::<&'de RawValue>()? {
+            check_room(elements.len())?;
+            elements.push(element.get());
+        }
+        Ok(Elements(elements))
+    }
+}
+
+const TOO_MANY: &str = "more than 65536 members or elements";
+
+fn check_room<E: serde::de::Error>(taken: usize) -> Result<(), E> {
+    if taken < MOST_PIECES { Ok(()) } else { Err(E::custom(TOO_MANY)) }
 }
 
 /// A string that is borrowed where it holds no escape; serde's own `Cow` always copies.

@@ -38,7 +38,7 @@ pub fn ceiling(
     let limits = [size.max_tokens, max_output, Some(context_length)];
     let each = limits.into_iter().flatten().min()?;
     let output = each.checked_mul(choices(size))?;
-    bounds.input_cost(prices, size)?.checked_add(bounds.completion.times(output)?)
+    bounds.input_cost(prices)?.checked_add(bounds.completion.times(output)?)
 }
 
 /// Returns what a reply cost, or `None` where that is more than an amount can hold.
@@ -70,7 +70,7 @@ pub fn affordable_max_tokens(
     available: Money,
 ) -> u64 {
     let bounds = Bounds::of(prices, size, context_length);
-    let Some(left) = bounds.input_cost(prices, size).and_then(|input| available.checked_sub(input)) else {
+    let Some(left) = bounds.input_cost(prices).and_then(|input| available.checked_sub(input)) else {
         return 0;
     };
     if left.is_negative() {
@@ -176,12 +176,8 @@ impl Bounds {
         }
     }
 
-    fn input_cost(&self, prices: &Prices, size: &RequestSize) -> Option<Money> {
-        sum([
-            Some(Money::from_pico(prices.request.pico())),
-            prices.image.unwrap_or(Price::ZERO).times(u64::from(size.images)),
-            self.prompt.times(self.input),
-        ])
+    fn input_cost(&self, prices: &Prices) -> Option<Money> {
+        self.prompt.times(self.input)?.checked_add(Money::from_pico(prices.request.pico()))
     }
 }
 

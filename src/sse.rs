@@ -116,7 +116,7 @@ impl Reader {
 
     fn check(&mut self, more: usize) -> Result<(), TooLong> {
         let held = self.line.len() + self.data.len() + self.event.len();
-        self.failed = self.failed || held.saturating_add(more) > self.limit;
+        self.failed = held.saturating_add(more) > self.limit;
         if self.failed { Err(TooLong) } else { Ok(()) }
     }
 

@@ -1,11 +1,11 @@
 //! The account's keys in its tables: made, found, listed, changed and ended, with what each spent.
 
 use super::command::{Answer, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
+use super::difference;
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::ledger::{self, refused};
 use super::limit::LimitReset;
 use super::store::{Column, Fault, Row, Store};
-use super::{Cell, difference};
 use crate::id::{AccountId, KeyHash};
 use crate::money::Money;
 use crate::time::Time;
@@ -21,7 +21,7 @@ const COLUMNS: &str = "hash, label, name, kind, CAST(disabled AS TEXT), CAST(lim
 /// A row of the table of keys.
 #[derive(Clone, PartialEq)]
 pub(super) struct Key {
-    pub hash: KeyHash,
+    hash: KeyHash,
     label: String,
     name: String,
     kind: KeyKind,
@@ -39,8 +39,8 @@ pub(super) struct Key {
 }
 
 /// What a key spent of the account's credit, and of its owner's own at providers.
-pub(super) struct Spent {
-    pub usage: Spending,
+struct Spent {
+    usage: Spending,
     byok_usage: Spending,
 }
 
@@ -156,17 +156,25 @@ pub(super) fn authenticate(store: &Store, now: Time, hash: &KeyHash) -> Result<A
 pub(super) fn find_spending(
     store: &Store,
     now: Time,
+    account: &AccountId,
     hash: &KeyHash,
 ) -> Result<Result<Key, KeyRefusal>, Fault> {
-    let Some(key) = find(store, hash)? else {
-        return Ok(Err(KeyRefusal::Unknown));
-    };
-    let snapshot = key.snapshot(ledger::describe(store)?.id);
-    Ok(snapshot.check_spending(now).map(|()| key))
+    match find(store, hash)? {
+        None => Ok(Err(KeyRefusal::Unknown)),
+        Some(key) => Ok(key.snapshot(account.clone()).check_spending(now).map(|()| key)),
+    }
+}
+
+/// What is left of a key's limit beside its open holds; `None` without a limit.
+pub(super) fn available(store: &Store, now: Time, key: &Key) -> Result<Option<Money>, Fault> {
+    match key.limit {
+        None => Ok(None),
+        Some(_) => key.remaining(&spending(store, now, &key.hash)?.usage),
+    }
 }
 
 /// What a key spent in all and in the windows that hold `now`.
-pub(super) fn spending(store: &Store, now: Time, hash: &KeyHash) -> Result<Spent, Fault> {
+fn spending(store: &Store, now: Time, hash: &KeyHash) -> Result<Spent, Fault> {
     let since = |column: &str, argument: &str| {
         format!("CAST(COALESCE(SUM(CASE WHEN day >= {argument} THEN {column} END), 0) AS TEXT)")
     };
@@ -261,8 +269,7 @@ impl Key {
         })
     }
 
-    /// What is left of the key's limit beside its open holds; `None` without a limit.
-    pub fn remaining(&self, usage: &Spending) -> Result<Option<Money>, Fault> {
+    fn remaining(&self, usage: &Spending) -> Result<Option<Money>, Fault> {
         let Some(limit) = self.limit else {
             return Ok(None);
         };
@@ -298,25 +305,5 @@ impl Key {
         self.limit_reset = change.limit_reset.unwrap_or(self.limit_reset);
         self.include_byok = change.include_byok_in_limit.unwrap_or(self.include_byok);
         self
-    }
-}
-
-impl Column for KeyKind {
-    const NAME: &'static str = "kind of key";
-    fn cell(&self) -> Cell {
-        Some(self.as_str().to_owned())
-    }
-    fn read(cell: Cell) -> Option<KeyKind> {
-        KeyKind::parse(&cell?)
-    }
-}
-
-impl Column for LimitReset {
-    const NAME: &'static str = "limit reset";
-    fn cell(&self) -> Cell {
-        Some(self.as_str().to_owned())
-    }
-    fn read(cell: Cell) -> Option<LimitReset> {
-        LimitReset::parse(&cell?)
     }
 }

@@ -1,7 +1,7 @@
 //! Holds: money set aside for one request until it is settled or its time is over.
 
 use super::command::{Answer, Hold, Refusal};
-use super::keyring::{self, Key};
+use super::keyring;
 use super::ledger::{self, refused};
 use super::store::{Column, Fault, Store};
 use super::{difference, next_alarm};
@@ -34,29 +34,22 @@ fn held(store: &Store, hold: &Hold, amount: Money, expires_at: Time) -> Result<A
 /// How much of the hold's amount can be set aside, or why not even its minimum can.
 fn grantable(store: &Store, now: Time, hold: &Hold) -> Result<Result<Money, Refusal>, Fault> {
     let needed = hold.minimum.unwrap_or(hold.amount);
-    let key = match keyring::find_spending(store, now, &hold.key)? {
+    let account = ledger::describe(store)?;
+    let key = match keyring::find_spending(store, now, &account.id, &hold.key)? {
         Ok(key) => key,
         Err(reason) => return Ok(Err(Refusal::Key { reason })),
     };
-    let mut amount = hold.amount;
-    if let Some(available) = key_available(store, now, &key)? {
-        if available < needed {
-            let missing = difference(needed, available)?;
-            let resets_at = key.limit_reset.map(|reset| reset.resets_at(now));
-            return Ok(Err(Refusal::KeyLimit { available, missing, resets_at }));
-        }
-        amount = amount.min(available);
+    let key_available = keyring::available(store, now, &key)?;
+    if let Some(available) = key_available.filter(|available| *available < needed) {
+        let missing = difference(needed, available)?;
+        let resets_at = key.limit_reset.map(|reset| reset.resets_at(now));
+        return Ok(Err(Refusal::KeyLimit { available, missing, resets_at }));
     }
-    let available = ledger::describe(store)?.available;
+    let available = account.available;
     if available < needed {
         return Ok(Err(Refusal::Credit { available, missing: difference(needed, available)? }));
     }
-    Ok(Ok(amount.min(available)))
-}
-
-fn key_available(store: &Store, now: Time, key: &Key) -> Result<Option<Money>, Fault> {
-    let usage = keyring::spending(store, now, &key.hash)?.usage;
-    key.remaining(&usage)
+    Ok(Ok(hold.amount.min(available).min(key_available.unwrap_or(Money::MAX))))
 }
 
 fn add(store: &Store, hold: &Hold, amount: Money) -> Result<(), Fault> {
@@ -136,9 +129,4 @@ pub(super) fn expire(store: &Store, now: Time) -> Result<u64, Fault> {
     store.write("UPDATE account SET held = held - CAST(?1 AS INTEGER)", &[total.cell()])?;
     store.write("DELETE FROM lease WHERE expires_at <= CAST(?1 AS INTEGER)", &over)?;
     Ok(count)
-}
-
-pub(super) fn first_expiry(store: &Store) -> Result<Option<Time>, Fault> {
-    let row = store.row("SELECT CAST(MIN(expires_at) AS TEXT) FROM lease", &[])?;
-    row.ok_or(Fault::Corrupt("time"))?.next()
 }

@@ -181,12 +181,6 @@ pub(super) fn drop_old_records(store: &Store, now: Time) -> Result<u64, Fault> {
     Ok(dropped.len() as u64)
 }
 
-pub(super) fn first_record_end(store: &Store) -> Result<Option<Time>, Fault> {
-    let row = store.row("SELECT CAST(at AS TEXT) FROM generation ORDER BY number LIMIT 1", &[])?;
-    let first: Option<Time> = row.map(|mut row| row.next()).transpose()?;
-    Ok(first.map(|at| at.plus(RECORD_RETENTION)))
-}
-
 pub(super) fn refused(refusal: Refusal) -> Answer {
     Answer::Refused { refusal }
 }

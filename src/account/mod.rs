@@ -85,8 +85,15 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
 /// When the alarm has to run `ExpireHolds`: at the first expiry of a hold or the first end of a
 /// record's retention.
 fn next_alarm(store: &Store) -> Result<Option<Time>, Fault> {
-    let times = [lease::first_expiry(store)?, ledger::first_record_end(store)?];
-    Ok(times.into_iter().flatten().min())
+    let row = store.row(
+        "SELECT CAST((SELECT MIN(expires_at) FROM lease) AS TEXT),
+         CAST((SELECT at FROM generation ORDER BY number LIMIT 1) AS TEXT)",
+        &[],
+    )?;
+    let mut row = row.ok_or(Fault::Corrupt("time"))?;
+    let (first_expiry, first_record): (Option<Time>, Option<Time>) = (row.next()?, row.next()?);
+    let first_record_end = first_record.map(|at| at.plus(ledger::RECORD_RETENTION));
+    Ok([first_expiry, first_record_end].into_iter().flatten().min())
 }
 
 /// A subtraction that can only fail where a total was wrong before.

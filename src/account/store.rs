@@ -1,9 +1,7 @@
 //! The door to the object's SQLite and the versions of its tables. Everything crosses as text or
 //! NULL: a JavaScript number stands between this program and the database, and is no integer.
 
-use crate::id::{AccountId, GenerationId, KeyHash};
-use crate::money::Money;
-use crate::time::{Day, Time};
+use super::text::Text;
 use std::fmt;
 
 const SCHEMA: &str = include_str!("../../schema/account.sql");
@@ -53,7 +51,7 @@ impl From<SqlError> for Fault {
     }
 }
 
-/// Has a place in a column.
+/// Has a place in a column: a text, or one that may be NULL.
 pub(super) trait Column: Sized {
     const NAME: &'static str;
     fn cell(&self) -> Cell;
@@ -147,110 +145,25 @@ fn statements(section: &str) -> Vec<String> {
     body.split(";\n").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
 }
 
-impl<T: Column> Column for Option<T> {
+impl<T: Text> Column for T {
     const NAME: &'static str = T::NAME;
     fn cell(&self) -> Cell {
-        self.as_ref().and_then(T::cell)
+        Some(self.write())
+    }
+    fn read(cell: Cell) -> Option<T> {
+        T::read(&cell?)
+    }
+}
+
+impl<T: Text> Column for Option<T> {
+    const NAME: &'static str = T::NAME;
+    fn cell(&self) -> Cell {
+        self.as_ref().map(T::write)
     }
     fn read(cell: Cell) -> Option<Option<T>> {
         match cell {
             None => Some(None),
-            Some(_) => T::read(cell).map(Some),
+            Some(text) => T::read(&text).map(Some),
         }
-    }
-}
-
-impl Column for String {
-    const NAME: &'static str = "text";
-    fn cell(&self) -> Cell {
-        Some(self.clone())
-    }
-    fn read(cell: Cell) -> Option<String> {
-        cell
-    }
-}
-
-impl Column for bool {
-    const NAME: &'static str = "flag";
-    fn cell(&self) -> Cell {
-        Some(if *self { "1" } else { "0" }.to_owned())
-    }
-    fn read(cell: Cell) -> Option<bool> {
-        match cell?.as_str() {
-            "0" => Some(false),
-            "1" => Some(true),
-            _ => None,
-        }
-    }
-}
-
-impl Column for u64 {
-    const NAME: &'static str = "number";
-    fn cell(&self) -> Cell {
-        Some(self.to_string())
-    }
-    fn read(cell: Cell) -> Option<u64> {
-        cell?.parse().ok()
-    }
-}
-
-impl Column for Money {
-    const NAME: &'static str = "amount";
-    fn cell(&self) -> Cell {
-        Some(self.to_text())
-    }
-    fn read(cell: Cell) -> Option<Money> {
-        Money::from_text(&cell?).ok()
-    }
-}
-
-impl Column for Time {
-    const NAME: &'static str = "time";
-    fn cell(&self) -> Cell {
-        // The database's integers end at i64::MAX: a time beyond that is as good as never.
-        Some(self.ms().min(i64::MAX as u64).to_string())
-    }
-    fn read(cell: Cell) -> Option<Time> {
-        cell?.parse().ok().map(Time::from_ms)
-    }
-}
-
-impl Column for Day {
-    const NAME: &'static str = "day";
-    fn cell(&self) -> Cell {
-        Some(self.number().to_string())
-    }
-    fn read(cell: Cell) -> Option<Day> {
-        cell?.parse().ok().map(Day::from_number)
-    }
-}
-
-impl Column for AccountId {
-    const NAME: &'static str = "account";
-    fn cell(&self) -> Cell {
-        Some(self.to_string())
-    }
-    fn read(cell: Cell) -> Option<AccountId> {
-        AccountId::parse(&cell?)
-    }
-}
-
-impl Column for GenerationId {
-    const NAME: &'static str = "generation";
-    fn cell(&self) -> Cell {
-        Some(self.to_string())
-    }
-    fn read(cell: Cell) -> Option<GenerationId> {
-        GenerationId::parse(&cell?)
-    }
-}
-
-impl Column for KeyHash {
-    const NAME: &'static str = "key";
-    fn cell(&self) -> Cell {
-        Some(self.to_string())
-    }
-    fn read(cell: Cell) -> Option<KeyHash> {
-        KeyHash::parse(&cell?)
     }
 }

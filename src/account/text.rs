@@ -1,53 +1,57 @@
-//! How amounts, ids and times are written in commands and answers: amounts as picodollars in a
-//! string, ids as strings that are checked when read, times as milliseconds.
+//! How amounts, ids and times are spelt where they cross a border. In SQL everything is text; in
+//! commands and answers amounts and ids are strings, times numbers of milliseconds.
 
+use super::key::KeyKind;
+use super::limit::LimitReset;
 use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::money::Money;
-use crate::time::Time;
+use crate::time::{Day, Time};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
-/// Has one spelling as a string.
+/// Has one spelling as text.
 pub trait Text: Sized {
+    /// What a text that cannot be read is said to be no valid one of.
+    const NAME: &'static str;
     fn write(&self) -> String;
     fn read(text: &str) -> Option<Self>;
 }
 
-impl Text for Money {
-    fn write(&self) -> String {
-        self.to_text()
-    }
-    fn read(text: &str) -> Option<Money> {
-        Money::from_text(text).ok()
-    }
+macro_rules! spelt {
+    ($type:ty, $name:literal, $write:expr, $read:expr) => {
+        impl Text for $type {
+            const NAME: &'static str = $name;
+            fn write(&self) -> String {
+                $write(self)
+            }
+            fn read(text: &str) -> Option<$type> {
+                $read(text)
+            }
+        }
+    };
 }
 
-impl Text for AccountId {
-    fn write(&self) -> String {
-        self.to_string()
-    }
-    fn read(text: &str) -> Option<AccountId> {
-        AccountId::parse(text)
-    }
-}
-
-impl Text for GenerationId {
-    fn write(&self) -> String {
-        self.to_string()
-    }
-    fn read(text: &str) -> Option<GenerationId> {
-        GenerationId::parse(text)
-    }
-}
-
-impl Text for KeyHash {
-    fn write(&self) -> String {
-        self.to_string()
-    }
-    fn read(text: &str) -> Option<KeyHash> {
-        KeyHash::parse(text)
-    }
-}
+spelt!(Money, "amount", |money: &Money| money.to_text(), |text| Money::from_text(text).ok());
+spelt!(AccountId, "account", AccountId::to_string, AccountId::parse);
+spelt!(GenerationId, "generation", GenerationId::to_string, GenerationId::parse);
+spelt!(KeyHash, "key", KeyHash::to_string, KeyHash::parse);
+spelt!(KeyKind, "kind of key", |kind: &KeyKind| kind.as_str().to_owned(), KeyKind::parse);
+spelt!(LimitReset, "limit reset", |reset: &LimitReset| reset.as_str().to_owned(), LimitReset::parse);
+// The database's integers end at i64::MAX: a time beyond that is as good as never.
+spelt!(Time, "time", |time: &Time| time.ms().min(i64::MAX as u64).to_string(), |text: &str| {
+    text.parse().ok().map(Time::from_ms)
+});
+spelt!(Day, "day", |day: &Day| day.number().to_string(), |text: &str| text
+    .parse()
+    .ok()
+    .map(Day::from_number));
+spelt!(String, "text", String::clone, |text: &str| Some(text.to_owned()));
+spelt!(u64, "number", u64::to_string, |text: &str| text.parse().ok());
+spelt!(bool, "flag", |flag: &bool| u8::from(*flag).to_string(), |text| match text {
+    "0" => Some(false),
+    "1" => Some(true),
+    _ => None,
+});
 
 pub fn serialize<T: Text, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(&value.write())
@@ -58,7 +62,7 @@ pub fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::
 }
 
 fn read_one<T: Text, E: Error>(text: &str) -> Result<T, E> {
-    T::read(text).ok_or_else(|| E::custom("not a well-formed amount or id"))
+    T::read(text).ok_or_else(|| E::custom(format_args!("not a valid {}", T::NAME)))
 }
 
 /// A value or null.

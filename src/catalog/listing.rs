@@ -135,7 +135,6 @@ fn pricing(prices: &Prices) -> Value {
     put("prompt", Some(prices.prompt));
     put("completion", Some(prices.completion));
     put("request", Some(prices.request));
-    put("image", prices.image);
     put("image_output", prices.image_output);
     put("audio", prices.audio_input);
     put("audio_output", prices.audio_output);

@@ -66,8 +66,6 @@ pub struct Prices {
     pub completion: Price,
     /// For each request, whatever its size.
     pub request: Price,
-    /// For each input image, beside the tokens that it becomes.
-    pub image: Option<Price>,
     /// The most input tokens that one image becomes.
     pub image_tokens: u64,
     /// Unknown is not free: it costs what the prompt costs.
@@ -210,7 +208,6 @@ impl Prices {
         prompt: Price::ZERO,
         completion: Price::ZERO,
         request: Price::ZERO,
-        image: None,
         image_tokens: 0,
         cache_read: None,
         cache_write: None,

@@ -208,7 +208,10 @@ impl Exchange {
 
     /// Takes in what happened at `now`.
     pub fn feed(&mut self, now: Time, input: Input<'_>) {
-        if matches!(self.stage, Stage::Ended) {
+        let about_hold = matches!(input, Input::Held | Input::Refused(_) | Input::AccountDown);
+        let holding = matches!(self.stage, Stage::Holding);
+        let late = about_hold && !holding;
+        if late || matches!(self.stage, Stage::Ended) {
             return;
         }
         match input {
@@ -220,10 +223,9 @@ impl Exchange {
             }
             Input::AccountDown => self.refuse(now, view::account_down()),
             Input::Head { status, retry_after_s } => self.take_head(now, status, retry_after_s),
-            Input::Unreachable => self.fail_attempt(now, Fault::Unreachable, None),
             Input::Chunk(bytes) => self.take_chunk(now, bytes),
             Input::End => self.take_end(now),
-            Input::Broken => self.take_break(now),
+            Input::Unreachable | Input::Broken => self.take_break(now),
             Input::Clock => self.take_time(now),
             Input::ClientGone => self.take_leave(now),
         }

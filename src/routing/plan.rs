@@ -8,6 +8,7 @@ use crate::chat::{Needs, RequestSize};
 use crate::error::{Cause, Failure};
 use crate::pricing::estimate_tokens;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The candidates to try, best first. Never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,9 @@ enum Named {
 /// without it the first is drawn with weight 1/price² and the rest follow by price. Any sort
 /// takes the place of the draw; nothing is measured yet, so every sort is by price.
 pub fn plan(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Result<Plan, Failure> {
+    if query.models.is_empty() {
+        return Err(Failure::invalid("`model` must not be empty"));
+    }
     let mut removed = Vec::new();
     let mut groups = Vec::new();
     for (row, slug) in query.models.iter().enumerate() {
@@ -56,7 +60,8 @@ pub fn plan(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Resul
     if query.preference.partition == Partition::None && query.preference.sort.is_some() {
         candidates.sort_by_key(|candidate| candidate.prices.blend());
     }
-    candidates.dedup_by(|a, b| a.model == b.model && a.provider == b.provider);
+    let mut seen = BTreeSet::new();
+    candidates.retain(|candidate| seen.insert((candidate.model.clone(), candidate.provider.slug)));
     if candidates.is_empty() { Err(nobody(query, &removed)) } else { Ok(Plan(candidates)) }
 }
 

@@ -61,6 +61,7 @@ pub struct MaxPrice {
     pub prompt: Option<Money>,
     pub completion: Option<Money>,
     pub request: Option<Money>,
+    /// For one input image. No offer takes such a fee; images are tokens.
     pub image: Option<Money>,
     pub audio: Option<Money>,
 }
@@ -160,6 +161,7 @@ impl MaxPrice {
         Ok(limits)
     }
 
+    /// Whether no price is above its limit.
     pub fn allows(&self, prices: &Prices) -> bool {
         let within = |limit: Option<Money>, pico: i64, units: i128| {
             limit.is_none_or(|limit| i128::from(pico) * units <= i128::from(limit.pico()))
@@ -168,7 +170,6 @@ impl MaxPrice {
         within(self.prompt, prices.prompt.pico(), 1_000_000)
             && within(self.completion, prices.completion.pico(), 1_000_000)
             && within(self.request, prices.request.pico(), 1)
-            && within(self.image, prices.image.map_or(0, |image| image.pico()), 1)
             && within(self.audio, audio.pico(), 1_000_000)
     }
 }

@@ -50,7 +50,8 @@ pub fn classify(status: u16, retry_after_s: Option<u32>) -> Option<Fault> {
         401..=403 => Some(Fault::Credential { status }),
         // A model that the provider no longer has, or a path that it never had.
         404 | 405 | 410 => Some(Fault::Provider { status }),
-        408 => Some(Fault::Provider { status }),
+        // 499: the provider believes that we left.
+        408 | 499 => Some(Fault::Provider { status }),
         429 | 498 | 503 | 529 => Some(Fault::Capacity { status, retry_after_s }),
         400..=499 => Some(Fault::Caller { status }),
         // Redirects are not followed: they would carry our key elsewhere.
@@ -108,8 +109,12 @@ impl Fault {
             _ => text.to_owned(),
         };
         match self {
-            Fault::Caller { status: 413 } => Failure::new(Cause::PayloadTooLarge, said("Provider returned error")),
-            Fault::Caller { status: 422 } => Failure::new(Cause::Unprocessable, said("Provider returned error")),
+            Fault::Caller { status: 413 } => {
+                Failure::new(Cause::PayloadTooLarge, said("Provider returned error"))
+            }
+            Fault::Caller { status: 422 } => {
+                Failure::new(Cause::Unprocessable, said("Provider returned error"))
+            }
             Fault::Caller { .. } => Failure::new(Cause::InvalidRequest, said("Provider returned error")),
             Fault::Credential { .. } => {
                 Failure::new(Cause::ProviderUnavailable, "The provider refused the gateway's credentials")
@@ -125,8 +130,12 @@ impl Fault {
             Fault::Provider { status: 408 | 504 | 524 } => {
                 Failure::new(Cause::Timeout, "The provider took too long")
             }
-            Fault::Provider { .. } => Failure::new(Cause::ProviderUnavailable, said("Provider returned error")),
-            Fault::Unreachable => Failure::new(Cause::ProviderUnavailable, "The provider could not be reached"),
+            Fault::Provider { .. } => {
+                Failure::new(Cause::ProviderUnavailable, said("Provider returned error"))
+            }
+            Fault::Unreachable => {
+                Failure::new(Cause::ProviderUnavailable, "The provider could not be reached")
+            }
             Fault::Late(awaited) => Failure::new(Cause::Timeout, awaited.late()),
             Fault::BadReply => {
                 Failure::new(Cause::ProviderUnavailable, said("The provider's reply was not an answer"))

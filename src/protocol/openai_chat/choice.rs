@@ -34,6 +34,9 @@ pub(super) struct Seen {
 const NEVER_NULL: &[&str] =
     &["tool_calls", "images", "audio", "reasoning_details", "annotations", "function_call"];
 
+/// As many choices as a request may ask for.
+const MOST_CALLED: usize = 128;
+
 impl Seen {
     /// Appends the client's form of the choices that the array `raw` holds.
     pub(super) fn write_choices(&mut self, raw: &[&str], form: Form, out: &mut Vec<u8>) {
@@ -150,7 +153,7 @@ impl Seen {
         let Ok(calls) = json::elements(raw) else { return };
         if !calls.is_empty() {
             self.output = true;
-            if !self.called.contains(&index) {
+            if self.called.len() < MOST_CALLED && !self.called.contains(&index) {
                 self.called.push(index);
             }
         }

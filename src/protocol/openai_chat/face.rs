@@ -222,12 +222,20 @@ fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure>
 
 fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
     let Some(value) = body.value(key) else { return Ok(Vec::new()) };
-    let elements = json::elements(value).map_err(|_| must_be(key, "an array of strings"))?;
+    let elements = read_elements(value, key, "an array of strings")?;
     let read = |(position, element)| match json::string(element) {
         Some(text) if !text.is_empty() => Ok(text.into_owned()),
         Some(_) | None => Err(must_be(&format!("{key}[{position}]"), "a string that is not empty")),
     };
     elements.into_iter().enumerate().map(read).collect()
+}
+
+/// The elements of an array, which may be too many to take apart.
+fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
+    if !value.starts_with('[') {
+        return Err(must_be(path, what));
+    }
+    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
 }
 
 fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
@@ -286,7 +294,7 @@ fn read_needs(body: &Members<'_>, needs: &mut Needs) -> Result<(), Failure> {
 
 fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
     let Some(value) = body.value("tools") else { return Ok(false) };
-    let tools = json::elements(value).map_err(|_| must_be("tools", "an array of objects"))?;
+    let tools = read_elements(value, "tools", "an array of objects")?;
     for (position, tool) in tools.iter().enumerate() {
         let tool = json::members(tool).map_err(|_| must_be(&format!("tools[{position}]"), "an object"))?;
         let Some(kind) = tool.string("type") else {
@@ -304,7 +312,7 @@ fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Fa
     let Some(value) = body.value("messages") else {
         return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
     };
-    let messages = json::elements(value).map_err(|_| must_be("messages", WHAT))?;
+    let messages = read_elements(value, "messages", WHAT)?;
     if messages.is_empty() {
         return Err(must_be("messages", WHAT));
     }
@@ -323,7 +331,7 @@ fn read_message(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), 
         None => Ok(()),
         Some(content) if content.starts_with('"') => Ok(()),
         Some(content) if content.starts_with('[') => {
-            let parts = json::elements(content).map_err(not_json)?;
+            let parts = read_elements(content, &format!("{path}.content"), "an array")?;
             let read = |(position, part): (usize, &&str)| {
                 read_part(part, &format!("{path}.content[{position}]"), request)
             };

@@ -1,0 +1,267 @@
+//! Scripts for the account object: lines of `<time> <command> => <answer>` against SQLite in memory.
+
+use millrace::account::{
+    self, Answer, Cell, Command, Hold, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Refusal, Settle, Sql,
+    SqlError,
+};
+use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::money::Money;
+use millrace::time::Time;
+use rusqlite::types::{ToSql, Value, ValueRef};
+use rusqlite::{Connection, params_from_iter};
+use std::collections::BTreeMap;
+
+/// Runs a script against an empty database: on each line a time, a command and what is answered.
+pub fn check(script: &str) {
+    let mut database = Database::new();
+    for line in script.lines() {
+        check_line(&mut database, line);
+    }
+}
+
+pub fn check_line(database: &mut Database, line: &str) {
+    let (told, expected) = line.split_once("=>").unwrap();
+    let (now, command) = told.trim().split_once(' ').unwrap();
+    let answer = database.tell(time(now), &read_command(command.trim()));
+    assert_eq!(database.say(&answer), expected.trim(), "at {line}\n{answer:?}");
+}
+
+/// A database in memory, with the transaction that the object's body puts around a command.
+pub struct Database {
+    pub connection: Connection,
+    /// After this many statements every further one fails.
+    pub statements_left: std::cell::Cell<u32>,
+    /// The names behind the hashes of keys.
+    names: BTreeMap<String, String>,
+}
+
+impl Database {
+    pub fn new() -> Database {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.set_prepared_statement_cache_capacity(64);
+        Database { connection, statements_left: std::cell::Cell::new(u32::MAX), names: BTreeMap::new() }
+    }
+
+    /// Carries out a command by way of its JSON.
+    pub fn tell(&mut self, now: Time, command: &Command) -> Answer {
+        if let Command::CreateKey(policy) = command {
+            self.names.entry(policy.hash.to_string()).or_insert(policy.name.clone());
+        }
+        self.connection.execute_batch("BEGIN").unwrap();
+        let answer = account::run(self, now, &serde_json::to_string(command).unwrap());
+        let end = if account::is_fault(&answer) { "ROLLBACK" } else { "COMMIT" };
+        self.connection.execute_batch(end).unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// The first column of the first row, as text.
+    pub fn text(&self, statement: &str) -> String {
+        let value = self.connection.query_row(statement, [], |row| row.get(0)).unwrap();
+        match value {
+            Value::Text(text) => text,
+            Value::Integer(number) => number.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// Every row of every table.
+    pub fn dump(&self) -> Vec<String> {
+        let tables = ["schema_version", "account", "api_key", "ledger", "lease", "key_day", "generation"];
+        let mut rows = Vec::new();
+        for table in tables {
+            let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = statement.column_count();
+            let found = statement.query_map([], |row| {
+                Ok((0..columns).map(|at| format!("{:?}", row.get_ref(at).unwrap())).collect::<String>())
+            });
+            rows.extend(found.unwrap().map(Result::unwrap));
+        }
+        rows
+    }
+
+    /// An answer in the words of a script.
+    fn say(&self, answer: &Answer) -> String {
+        let already = |already: &bool| if *already { " already" } else { "" };
+        let exceeded = |exceeded: &bool| if *exceeded { " exceeded" } else { "" };
+        let alarm = |time: &Option<Time>| time.map_or(String::new(), |at| format!(" alarm {}", when(at)));
+        match answer {
+            Answer::Missing => "missing".into(),
+            Answer::Created { already: again, .. } => format!("created{}", already(again)),
+            Answer::Account { account } => format!(
+                "granted {} charged {} held {} available {}",
+                account.granted.to_usd(),
+                account.charged.to_usd(),
+                account.held.to_usd(),
+                account.available.to_usd()
+            ),
+            Answer::Granted { already: again, amount, account } => {
+                format!("granted {} total {}{}", amount.to_usd(), account.granted.to_usd(), already(again))
+            }
+            Answer::Credits { granted, used } => {
+                format!("granted {} used {}", granted.to_usd(), used.to_usd())
+            }
+            Answer::KeyCreated { already: again, key, snapshot } => {
+                format!("key {} version {}{}", key.name, snapshot.version, already(again))
+            }
+            Answer::Key { key } => format!("key {}", key.name),
+            Answer::KeyUpdated { key, snapshot } => {
+                format!("updated {} version {}", key.name, snapshot.version)
+            }
+            Answer::KeyDeleted { already: again, snapshot } => {
+                assert!(snapshot.deleted);
+                format!("deleted version {}{}", snapshot.version, already(again))
+            }
+            Answer::Keys { keys } => keys
+                .iter()
+                .fold("keys".into(), |words: String, key| words + " " + &self.names[key.hash.as_str()]),
+            Answer::Authenticated { snapshot } => format!("authenticated version {}", snapshot.version),
+            Answer::Held { amount, expires_at, next_alarm, .. } => {
+                format!("held {} until {}{}", amount.to_usd(), when(*expires_at), alarm(next_alarm))
+            }
+            Answer::Settled { already: again, amount, exceeded_hold } => {
+                format!("settled {}{}{}", amount.to_usd(), exceeded(exceeded_hold), already(again))
+            }
+            Answer::Expired { holds, records, next_alarm } => {
+                format!("expired {holds} records {records}{}", alarm(next_alarm))
+            }
+            Answer::Found { cost, .. } => format!("found {}", cost.to_usd()),
+            Answer::Pending => "pending".into(),
+            Answer::NotFound => "not found".into(),
+            Answer::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
+            Answer::Invalid { .. } => "invalid".into(),
+            Answer::Fault { .. } => "fault".into(),
+        }
+    }
+}
+
+impl Sql for Database {
+    fn run(&self, statement: &str, arguments: &[Cell]) -> Result<Vec<Vec<Cell>>, SqlError> {
+        let left = self.statements_left.get();
+        if left == 0 {
+            return Err(SqlError("the disk is gone".into()));
+        }
+        self.statements_left.set(left - 1);
+        let failed = |error: rusqlite::Error| SqlError(error.to_string());
+        let mut prepared = self.connection.prepare_cached(statement).map_err(failed)?;
+        let columns = prepared.column_count();
+        let mut rows = prepared
+            .query(params_from_iter(arguments.iter().map(|cell| cell as &dyn ToSql)))
+            .map_err(failed)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            found.push((0..columns).map(|at| cell(statement, row.get_ref(at).unwrap())).collect());
+        }
+        Ok(found)
+    }
+}
+
+/// A number here would have lost digits on its way through JavaScript.
+fn cell(statement: &str, value: ValueRef) -> Cell {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Text(text) => Some(String::from_utf8(text.to_vec()).unwrap()),
+        other => panic!("{other:?} crosses as a number in {statement}"),
+    }
+}
+
+fn say_refusal(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Key { reason } => {
+            let name = serde_json::to_value(reason).unwrap();
+            format!("key {} {}", name.as_str().unwrap(), reason.cause().status())
+        }
+        Refusal::Credit { available, missing } => {
+            format!("credit available {} missing {}", available.to_usd(), missing.to_usd())
+        }
+        Refusal::KeyLimit { available, missing, resets_at } => {
+            let resets = resets_at.map_or(String::new(), |at| format!(" resets {}", when(at)));
+            format!("key limit available {} missing {}{resets}", available.to_usd(), missing.to_usd())
+        }
+        Refusal::Ended => "ended".into(),
+    }
+}
+
+/// Reads a command of a script: a verb, its subjects, then options by name.
+pub fn read_command(line: &str) -> Command {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let hash = || KeyHash::of(words[1]);
+    let has = |name: &str| words.contains(&name);
+    let option = |name: &str| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
+    let only = option("only").map(|kind| KeyKind::parse(kind).unwrap());
+    match words[0] {
+        "create" => {
+            Command::Create { account: AccountId::parse("Account00000").unwrap(), name: "test".into() }
+        }
+        "describe" => Command::Describe,
+        "grant" => Command::Grant { id: words[1].into(), amount: usd(words[2]), reason: "test".into() },
+        "credits" => Command::Credits,
+        "key" => Command::CreateKey(NewKeyPolicy {
+            hash: hash(),
+            label: "sk-mr-v1-...".into(),
+            name: words[1].into(),
+            kind: option("kind").map_or(KeyKind::Inference, |kind| KeyKind::parse(kind).unwrap()),
+            limit: option("limit").map(usd),
+            limit_reset: option("reset").and_then(LimitReset::parse),
+            include_byok_in_limit: false,
+            expires_at: option("expires").map(time),
+        }),
+        "keys" => Command::ListKeys {
+            offset: option("offset").map_or(0, |offset| offset.parse().unwrap()),
+            include_disabled: has("disabled"),
+            include_expired: has("expired"),
+        },
+        "get" => Command::GetKey { hash: hash(), only },
+        "update" => Command::UpdateKey(KeyChange {
+            hash: hash(),
+            only,
+            name: option("name").map(str::to_owned),
+            disabled: option("disabled").map(|flag| flag == "true"),
+            limit: option("limit").map(|limit| Money::parse_usd(limit).ok()),
+            limit_reset: option("reset").map(LimitReset::parse),
+            include_byok_in_limit: None,
+        }),
+        "delete" => Command::DeleteKey { hash: hash(), only },
+        "authenticate" => Command::Authenticate { hash: hash() },
+        "hold" => Command::Hold(Hold {
+            generation: generation(words[1]),
+            key: KeyHash::of(words[2]),
+            amount: usd(words[3]),
+            minimum: option("min").map(usd),
+            expires_at: time(option("until").unwrap()),
+        }),
+        "settle" => Command::Settle(Settle {
+            generation: generation(words[1]),
+            key: KeyHash::of(words[2]),
+            amount: usd(words[3]),
+            record: Some("{}".into()),
+        }),
+        "expire" => Command::ExpireHolds,
+        "generation" => Command::Generation { id: generation(words[1]) },
+        other => panic!("no such command: {other}"),
+    }
+}
+
+pub fn usd(text: &str) -> Money {
+    Money::parse_usd(text).unwrap()
+}
+
+pub fn generation(name: &str) -> GenerationId {
+    GenerationId::parse(&format!("gen-1-{name:0>20}")).unwrap()
+}
+
+/// Midnight of Saturday, 21 November 2026.
+pub const START: u64 = 1_795_219_200_000;
+
+/// Reads `5s` or `2d`: seconds or days after [`START`].
+pub fn time(text: &str) -> Time {
+    let (number, unit) = text.split_at(text.len() - 1);
+    let unit_ms = if unit == "d" { 86_400_000 } else { 1000 };
+    Time::from_ms(START + number.parse::<u64>().unwrap() * unit_ms)
+}
+
+fn when(time: Time) -> String {
+    match (time.ms() - START) / 1000 {
+        seconds if seconds > 0 && seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        seconds => format!("{seconds}s"),
+    }
+}

@@ -1,0 +1,345 @@
+//! The account's money under random interleavings: what is answered is what a model in plain Rust
+//! says, and after every command the totals are what the ledger and the leases add up to.
+
+use crate::account::script::{Database, START, generation};
+use millrace::account::command::{Answer, Command, Hold, KeyChange, NewKeyPolicy, Refusal, Settle};
+use millrace::account::{KeyKind, KeyRefusal, LimitReset};
+use millrace::id::{AccountId, KeyHash};
+use millrace::money::Money;
+use millrace::time::Time;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_the_model(steps in prop::collection::vec(step(), 1..250)) {
+        let mut database = Database::new();
+        let account = AccountId::parse("Account00000").unwrap();
+        database.tell(Time::from_ms(START), &Command::Create { account, name: String::new() });
+        let mut model = Model::default();
+        let mut now = Time::from_ms(START);
+        let mut told: Vec<Command> = Vec::new();
+        for step in &steps {
+            now = Time::from_ms(now.ms() + step.pause_ms);
+            let command = match step.replay {
+                Some(at) if !told.is_empty() => told[at.index(told.len())].clone(),
+                Some(_) | None => step.command(now),
+            };
+            let answer = say(&database.tell(now, &command));
+            prop_assert_eq!(answer, model.apply(now, &command), "at {:?}", command);
+            check_sums(&database)?;
+            told.push(command);
+        }
+    }
+}
+
+/// The account in the plainest terms: amounts are picodollars, ids are texts.
+#[derive(Default)]
+struct Model {
+    grants: BTreeMap<String, i64>,
+    /// By hash: policy, whether disabled, whether deleted.
+    keys: BTreeMap<String, (NewKeyPolicy, bool, bool)>,
+    /// By generation: key, amount, expiry.
+    leases: BTreeMap<String, (String, i64, Time)>,
+    /// By generation: key, amount, time, and whether it was more than what was held.
+    charges: BTreeMap<String, (String, i64, Time, bool)>,
+    expired: BTreeSet<String>,
+}
+
+impl Model {
+    fn apply(&mut self, now: Time, command: &Command) -> String {
+        match command {
+            Command::Grant { id, amount, .. } => self.grant(id, amount.pico()),
+            Command::CreateKey(policy) => {
+                let key = self.keys.entry(policy.hash.to_string()).or_insert((policy.clone(), false, false));
+                if key.2 { "key Deleted".into() } else { "key created".into() }
+            }
+            Command::UpdateKey(change) => match self.keys.get_mut(change.hash.as_str()) {
+                Some((policy, disabled, false)) => {
+                    *disabled = change.disabled.unwrap_or(*disabled);
+                    policy.limit = change.limit.unwrap_or(policy.limit);
+                    "key updated".into()
+                }
+                Some(_) | None => "not found".into(),
+            },
+            Command::DeleteKey { hash, .. } => {
+                let key = self.keys.get_mut(hash.as_str()).map(|key| key.2 = true);
+                key.map_or("not found".into(), |()| "key deleted".into())
+            }
+            Command::Hold(hold) => self.hold(now, hold),
+            Command::Settle(settle) => self.settle(now, settle),
+            Command::ExpireHolds => format!("expired {}", self.expire(now)),
+            other => panic!("{other:?} is not in the model"),
+        }
+    }
+
+    fn grant(&mut self, id: &str, amount: i64) -> String {
+        if let Some(first) = self.grants.get(id) {
+            return format!("granted {first} again");
+        }
+        if amount < 0 && self.available() + amount < 0 {
+            return format!("credit {} missing {}", self.available(), -(self.available() + amount));
+        }
+        self.grants.insert(id.to_owned(), amount);
+        format!("granted {amount}")
+    }
+
+    fn hold(&mut self, now: Time, hold: &Hold) -> String {
+        self.expire(now);
+        let (generation, key, until) = (hold.generation.to_string(), hold.key.to_string(), hold.expires_at);
+        if let Some((_, amount, until)) = self.leases.get(&generation) {
+            return format!("held {amount} until {}", until.ms());
+        }
+        if until <= now || self.charges.contains_key(&generation) || self.expired.contains(&generation) {
+            return "ended".into();
+        }
+        let needed = hold.minimum.unwrap_or(hold.amount).pico();
+        let policy = match self.keys.get(&key) {
+            None => return "key Unknown".into(),
+            Some((_, _, true)) => return "key Deleted".into(),
+            Some((_, true, _)) => return "key Disabled".into(),
+            Some((policy, ..)) if policy.expires_at.is_some_and(|end| end <= now) => {
+                return "key Expired".into();
+            }
+            Some((policy, ..)) if policy.kind == KeyKind::Management => return "key Management".into(),
+            Some((policy, ..)) => policy,
+        };
+        let room =
+            policy.limit.map_or(i64::MAX, |limit| limit.pico() - self.used(&key, policy.limit_reset, now));
+        let available = self.available();
+        for (level, left) in [("limit", room), ("credit", available)] {
+            if left < needed {
+                return format!("{level} {left} missing {}", needed - left);
+            }
+        }
+        let amount = hold.amount.pico().min(available).min(room);
+        self.leases.insert(generation, (key, amount, until));
+        format!("held {amount} until {}", until.ms())
+    }
+
+    fn settle(&mut self, now: Time, settle: &Settle) -> String {
+        let (generation, amount) = (settle.generation.to_string(), settle.amount.pico());
+        if let Some((_, amount, _, exceeded)) = self.charges.get(&generation) {
+            return format!("settled {amount} {exceeded} again");
+        }
+        let exceeded = amount > self.leases.remove(&generation).map_or(0, |lease| lease.1);
+        self.charges.insert(generation, (settle.key.to_string(), amount, now, exceeded));
+        format!("settled {amount} {exceeded}")
+    }
+
+    fn expire(&mut self, now: Time) -> usize {
+        let before = self.expired.len();
+        self.expired.extend(self.leases.extract_if(.., |_, lease| lease.2 <= now).map(|(id, _)| id));
+        self.expired.len() - before
+    }
+
+    fn available(&self) -> i64 {
+        let charged: i64 = self.charges.values().map(|charge| charge.1).sum();
+        self.grants.values().sum::<i64>() - charged - self.leases.values().map(|lease| lease.1).sum::<i64>()
+    }
+
+    /// What counts against a key's limit: spent in the window, or held.
+    fn used(&self, key: &str, reset: Option<LimitReset>, now: Time) -> i64 {
+        let counts = |at: Time| reset.is_none_or(|reset| at.day() >= reset.window_start(now.day()));
+        let spent = self.charges.values().filter(|charge| charge.0 == key && counts(charge.2));
+        let held = self.leases.values().filter(|lease| lease.0 == key);
+        spent.map(|charge| charge.1).sum::<i64>() + held.map(|lease| lease.1).sum::<i64>()
+    }
+}
+
+/// An answer in the words of the model.
+fn say(answer: &Answer) -> String {
+    let again = |already: &bool| if *already { " again" } else { "" };
+    match answer {
+        Answer::Granted { already, amount, .. } => format!("granted {}{}", amount.pico(), again(already)),
+        Answer::KeyCreated { .. } => "key created".into(),
+        Answer::KeyUpdated { .. } => "key updated".into(),
+        Answer::KeyDeleted { .. } => "key deleted".into(),
+        Answer::Held { amount, expires_at, .. } => {
+            format!("held {} until {}", amount.pico(), expires_at.ms())
+        }
+        Answer::Settled { already, amount, exceeded_hold } => {
+            format!("settled {} {exceeded_hold}{}", amount.pico(), again(already))
+        }
+        Answer::Expired { holds, .. } => format!("expired {holds}"),
+        Answer::NotFound => "not found".into(),
+        Answer::Refused { refusal } => match refusal {
+            Refusal::Key { reason } => format!("key {reason:?}"),
+            Refusal::Credit { available, missing } => {
+                format!("credit {} missing {}", available.pico(), missing.pico())
+            }
+            Refusal::KeyLimit { available, missing, .. } => {
+                format!("limit {} missing {}", available.pico(), missing.pico())
+            }
+            Refusal::Ended => "ended".into(),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
+/// What must hold between the tables after every command: each query counts the exceptions.
+const SUMS: [(&str, &str); 8] = [
+    ("granted", "SELECT granted - (SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE kind = 'grant') FROM account"),
+    ("charged", "SELECT charged - (SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE kind = 'charge') FROM account"),
+    ("held", "SELECT held - (SELECT COALESCE(SUM(amount), 0) FROM lease) FROM account"),
+    (
+        "held by each key",
+        "SELECT COUNT(*) FROM api_key WHERE held <>
+         (SELECT COALESCE(SUM(amount), 0) FROM lease WHERE key_hash = hash)",
+    ),
+    (
+        "spent by each key",
+        "SELECT COUNT(*) FROM (SELECT key_hash, SUM(amount) AS sum FROM ledger WHERE kind = 'charge' GROUP BY key_hash)
+         AS charged WHERE sum <> (SELECT COALESCE(SUM(usage), 0) FROM key_day WHERE key_hash = charged.key_hash)",
+    ),
+    ("charged twice", "SELECT COUNT(*) - COUNT(DISTINCT id) FROM ledger WHERE kind = 'charge'"),
+    ("held after its end", "SELECT COUNT(*) FROM lease WHERE generation IN (SELECT id FROM ledger WHERE kind <> 'grant')"),
+    (
+        "overspent beyond the charges that exceeded their holds",
+        "SELECT granted - charged - held + (SELECT COALESCE(SUM(amount - COALESCE(held, 0)), 0) FROM ledger
+         WHERE kind = 'charge' AND exceeded_hold = 1) < 0 FROM account",
+    ),
+];
+
+fn check_sums(database: &Database) -> Result<(), TestCaseError> {
+    for (what, query) in SUMS {
+        prop_assert_eq!(database.text(query), "0", "{}", what);
+    }
+    Ok(())
+}
+
+/// One thing that happens, in numbers small enough that everything meets everything.
+#[derive(Clone, Debug)]
+struct Step {
+    pause_ms: u64,
+    replay: Option<prop::sample::Index>,
+    verb: u32,
+    generation: u32,
+    key: u32,
+    amount: i64,
+    span_ms: u64,
+    flag: bool,
+    reset: Option<LimitReset>,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let pause = prop_oneof![6 => 0..20_000u64, 1 => 0..200_000_000u64];
+    let replay = prop::option::weighted(0.15, any::<prop::sample::Index>());
+    let reset = prop::option::of(prop::sample::select(vec![
+        LimitReset::Daily,
+        LimitReset::Weekly,
+        LimitReset::Monthly,
+    ]));
+    let rest = (0..100u32, 0..40u32, 0..4u32, 0..1000i64, 0..90_000u64, any::<bool>(), reset);
+    (pause, replay, rest).prop_map(|(pause_ms, replay, rest)| {
+        let (verb, generation, key, amount, span_ms, flag, reset) = rest;
+        Step { pause_ms, replay, verb, generation, key, amount, span_ms, flag, reset }
+    })
+}
+
+impl Step {
+    fn command(&self, now: Time) -> Command {
+        let key = KeyHash::of(&self.key.to_string());
+        let generation = generation(&self.generation.to_string());
+        let amount = Money::from_pico(self.amount);
+        let until = Time::from_ms(now.ms() + self.span_ms);
+        match self.verb {
+            0..8 => {
+                let amount = Money::from_pico(if self.flag { self.amount + 1 } else { -self.amount - 1 });
+                Command::Grant { id: self.generation.to_string(), amount, reason: String::new() }
+            }
+            8..18 => Command::CreateKey(NewKeyPolicy {
+                hash: key,
+                label: String::new(),
+                name: "k".into(),
+                kind: if self.key == 3 { KeyKind::Management } else { KeyKind::Inference },
+                limit: self.flag.then_some(amount),
+                limit_reset: self.reset,
+                include_byok_in_limit: false,
+                expires_at: (self.amount % 3 == 0).then(|| Time::from_ms(until.ms() + 200_000_000)),
+            }),
+            18..22 => Command::UpdateKey(KeyChange {
+                hash: key,
+                only: None,
+                name: None,
+                disabled: (self.amount % 2 == 0).then_some(self.amount % 8 == 0),
+                limit: self.flag.then(|| (self.amount % 5 != 0).then_some(amount)),
+                limit_reset: None,
+                include_byok_in_limit: None,
+            }),
+            22 => Command::DeleteKey { hash: key, only: None },
+            23..62 => Command::Hold(Hold {
+                generation,
+                key,
+                amount: Money::from_pico(self.amount / 3),
+                minimum: self.flag.then(|| Money::from_pico(self.amount / 9)),
+                expires_at: until,
+            }),
+            62..92 => {
+                let amount = Money::from_pico(self.amount / 4);
+                Command::Settle(Settle { generation, key, amount, record: self.flag.then(|| "{}".into()) })
+            }
+            _ => Command::ExpireHolds,
+        }
+    }
+}
+
+#[test]
+fn a_dollar_admits_ten_of_five_hundred() {
+    let mut database = Database::new();
+    let now = Time::from_ms(START);
+    let account = AccountId::parse("Account00000").unwrap();
+    let key = KeyHash::of("k");
+    let dime = Money::parse_usd("0.1").unwrap();
+    database.tell(now, &Command::Create { account, name: String::new() });
+    database.tell(
+        now,
+        &Command::Grant { id: "g".into(), amount: Money::parse_usd("1").unwrap(), reason: String::new() },
+    );
+    let policy = NewKeyPolicy {
+        hash: key.clone(),
+        label: String::new(),
+        name: "k".into(),
+        kind: KeyKind::Inference,
+        limit: None,
+        limit_reset: None,
+        include_byok_in_limit: false,
+        expires_at: None,
+    };
+    database.tell(now, &Command::CreateKey(policy));
+    let mut admitted = 0;
+    for number in 0..500 {
+        let hold = Hold {
+            generation: generation(&number.to_string()),
+            key: key.clone(),
+            amount: dime,
+            minimum: None,
+            expires_at: Time::from_ms(START + 60_000),
+        };
+        match database.tell(now, &Command::Hold(hold)) {
+            Answer::Held { .. } => admitted += 1,
+            Answer::Refused { refusal: Refusal::Credit { available, .. } } => {
+                assert_eq!(available, Money::ZERO)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(admitted, 10);
+    database.tell(now, &Command::DeleteKey { hash: key.clone(), only: None });
+    for number in 0..10 {
+        let settle = Settle {
+            generation: generation(&number.to_string()),
+            key: key.clone(),
+            amount: dime,
+            record: None,
+        };
+        database.tell(now, &Command::Settle(settle));
+    }
+    match database.tell(now, &Command::Authenticate { hash: key }) {
+        Answer::Refused { refusal: Refusal::Key { reason } } => assert_eq!(reason, KeyRefusal::Deleted),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(database.text("SELECT CAST(granted - charged AS TEXT) FROM account"), "0");
+}

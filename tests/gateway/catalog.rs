@@ -1,0 +1,315 @@
+//! The catalog as built, and as it is listed to clients.
+
+use millrace::catalog::{self, Modality, Protocol, Provider, listing};
+use millrace::money;
+use serde_json::{Value, json};
+
+// The file format is the build script's; its refusals are tested here.
+#[path = "../../catalog/build.rs"]
+mod build;
+
+#[test]
+fn every_slug_is_found_and_no_other() {
+    for model in catalog::models() {
+        assert_eq!(catalog::find(model.slug).map(|found| found.slug), Some(model.slug));
+    }
+    for slug in ["", "openai", "openai/", "openai/gpt-4o ", "OpenAI/gpt-4o", "zzz/zzz", "millrace/echo:free"]
+    {
+        assert!(catalog::find(slug).is_none(), "{slug:?}");
+    }
+}
+
+#[test]
+fn every_offer_can_be_billed_and_routed() {
+    for model in catalog::models() {
+        assert!(model.input_modalities.contains(&Modality::Text), "{}", model.slug);
+        for offer in model.offers {
+            let name = format!("{} at {}", model.slug, offer.provider.slug);
+            assert!(offer.prices.blend() > 0, "{name} is free");
+            assert!(offer.honours("max_tokens"), "{name} has no max_tokens");
+            assert!(offer.max_output.is_none_or(|most| most <= offer.context_length), "{name}");
+            assert!(catalog::provider(offer.provider.slug).is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn providers_name_their_variables() {
+    for (slug, key, base_url) in [
+        ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+        ("anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+        ("google-ai-studio", "GEMINI_API_KEY", "GEMINI_BASE_URL"),
+        ("mistral", "MISTRAL_API_KEY", "MISTRAL_BASE_URL"),
+        ("groq", "GROQ_API_KEY", "GROQ_BASE_URL"),
+        ("ollama", "OLLAMA_API_KEY", "OLLAMA_BASE_URL"),
+        ("millrace", "", ""),
+    ] {
+        let provider = catalog::provider(slug).unwrap();
+        assert_eq!((provider.key_variable, provider.base_url_variable), (key, base_url), "{slug}");
+    }
+    let mut variables: Vec<&str> = catalog::providers().iter().map(|one| one.base_url_variable).collect();
+    variables.sort_unstable();
+    variables.dedup();
+    assert_eq!(variables.len(), catalog::providers().len(), "two providers share a variable");
+    let embedded = catalog::providers().iter().filter(|one| one.protocol == Protocol::Millrace);
+    assert_eq!(embedded.count(), 1);
+}
+
+#[test]
+fn a_local_server_has_any_model() {
+    for (slug, expected) in [
+        ("ollama/llama3.2", Some(("ollama", "llama3.2"))),
+        ("ollama/llama3.2:latest", Some(("ollama", "llama3.2:latest"))),
+        ("vllm/Qwen/Qwen3-8B", Some(("vllm", "Qwen/Qwen3-8B"))),
+        ("llamacpp/default", Some(("llamacpp", "default"))),
+        ("lmstudio/x:floor", Some(("lmstudio", "x:floor"))),
+        ("ollama/", None),
+        ("ollama", None),
+        ("openai/gpt-4o", None),
+    ] {
+        assert_eq!(catalog::local(slug).map(|(provider, name)| (provider.slug, name)), expected, "{slug}");
+    }
+}
+
+#[test]
+fn the_embedded_model_is_listed_whole() {
+    let list = parse(&listing::write_models(only("millrace")));
+    let expected = json!({
+        "object": "list",
+        "total_count": 1,
+        "links": { "next": null },
+        "data": [{
+            "object": "model",
+            "id": "millrace/echo",
+            "canonical_slug": "millrace/echo",
+            "hugging_face_id": null,
+            "name": "Millrace: Echo",
+            "created": 1795219200,
+            "owned_by": "millrace",
+            "description": "Answers with the last user message, without any network. For trying out and testing \
+                            a deployment.",
+            "context_length": 128000,
+            "architecture": {
+                "modality": "text->text",
+                "input_modalities": ["text"],
+                "output_modalities": ["text"],
+                "tokenizer": "Other",
+                "instruct_type": null,
+            },
+            "pricing": { "prompt": "0.000001", "completion": "0.000002", "request": "0" },
+            "top_provider": { "context_length": 128000, "max_completion_tokens": 16384, "is_moderated": false },
+            "per_request_limits": null,
+            "supported_parameters": ["max_tokens", "response_format", "structured_outputs", "tool_choice", "tools"],
+            "default_parameters": null,
+            "supported_voices": null,
+            "expiration_date": null,
+            "knowledge_cutoff": null,
+            "links": { "details": "/api/v1/models/millrace/echo/endpoints" },
+        }],
+    });
+    assert_eq!(list, expected);
+}
+
+/// What `@openrouter/sdk` 1.3.19 and PyPI's `openrouter` 1.3.84 refuse to do without.
+#[test]
+fn every_entry_has_what_strict_clients_demand() {
+    let strings =
+        ["/id", "/canonical_slug", "/name", "/pricing/prompt", "/pricing/completion", "/links/details"];
+    let numbers = ["/created", "/context_length"];
+    let nulls = ["/default_parameters", "/per_request_limits", "/supported_voices"];
+    let lists =
+        ["/supported_parameters", "/architecture/input_modalities", "/architecture/output_modalities"];
+    let list = parse(&listing::write_models(|_| true));
+    assert_eq!(list["total_count"], catalog::models().len());
+    for entry in list["data"].as_array().unwrap() {
+        let at = |path: &str| entry.pointer(path).unwrap_or_else(|| panic!("{path} in {entry}"));
+        assert!(strings.iter().all(|path| at(path).is_string()), "{entry}");
+        assert!(numbers.iter().all(|path| at(path).is_u64()), "{entry}");
+        assert!(nulls.iter().all(|path| at(path).is_null()), "{entry}");
+        assert!(lists.iter().all(|path| at(path).is_array()), "{entry}");
+        assert!(at("/top_provider/is_moderated").is_boolean(), "{entry}");
+        let prices = entry["pricing"].as_object().unwrap();
+        assert!(prices.iter().all(|(name, price)| price.is_string() || name == "overrides"), "{entry}");
+    }
+}
+
+#[test]
+fn the_price_listed_is_that_of_the_cheapest_live_offer() {
+    let model = catalog::find("openai/gpt-oss-120b").unwrap();
+    for offer in model.offers {
+        let entry = parse(&listing::write_model(model, only(offer.provider.slug)).unwrap());
+        assert_eq!(entry["data"]["pricing"]["prompt"], offer.prices.prompt.to_usd());
+    }
+    let all = parse(&listing::write_model(model, |_| true).unwrap());
+    let cheapest = model.offers.iter().min_by_key(|offer| offer.prices.blend()).unwrap();
+    assert_eq!(all["data"]["pricing"]["prompt"], cheapest.prices.prompt.to_usd());
+}
+
+#[test]
+fn what_nobody_live_offers_is_not_listed() {
+    let model = catalog::find("openai/gpt-oss-120b").unwrap();
+    assert_eq!(listing::write_model(model, only("openai")), None);
+    assert_eq!(parse(&listing::write_endpoints(model, only("openai")))["data"]["endpoints"], json!([]));
+    assert_eq!(parse(&listing::write_count(only("millrace"))), json!({ "data": { "count": 1 } }));
+    assert_eq!(parse(&listing::write_count(|_| false)), json!({ "data": { "count": 0 } }));
+}
+
+#[test]
+fn endpoints_are_listed_cheapest_first() {
+    let model = catalog::find("openai/gpt-oss-120b").unwrap();
+    let list = parse(&listing::write_endpoints(model, |_| true));
+    let endpoints = list["data"]["endpoints"].as_array().unwrap();
+    assert_eq!(endpoints.len(), model.offers.len());
+    assert_eq!(endpoints[0]["tag"], "deepinfra");
+    assert_eq!(endpoints[0]["name"], "DeepInfra | openai/gpt-oss-120b");
+}
+
+#[test]
+fn a_tier_is_listed_as_an_override() {
+    let model = catalog::find("google/gemini-2.5-pro").unwrap();
+    let entry = parse(&listing::write_model(model, |_| true).unwrap());
+    assert_eq!(
+        entry["data"]["pricing"]["overrides"],
+        json!([{
+            "min_prompt_tokens": 200000,
+            "prompt": "0.0000025",
+            "completion": "0.000015",
+            "input_cache_read": "0.00000025",
+        }])
+    );
+}
+
+#[test]
+fn all_providers_are_listed() {
+    let list = parse(&listing::write_providers());
+    let slugs: Vec<&str> =
+        list["data"].as_array().unwrap().iter().map(|one| one["slug"].as_str().unwrap()).collect();
+    assert!(slugs.is_sorted() && slugs.contains(&"openai") && slugs.contains(&"millrace"));
+    assert!(list["data"].as_array().unwrap().iter().all(|one| one.get("privacy_policy_url").is_some()));
+}
+
+/// Each row makes one member of a sound catalog unsound.
+#[test]
+fn a_mistake_in_the_catalog_is_named() {
+    for (place, member, value, mistake) in [
+        (
+            "provider",
+            "slug",
+            json!("Acme"),
+            "provider Acme: slug must be lower-case letters, digits and dashes",
+        ),
+        ("provider", "name", json!(" "), "provider acme: name is empty"),
+        (
+            "provider",
+            "key_variable",
+            json!("ACME_TOKEN"),
+            "provider acme: key_variable must be <PREFIX>_API_KEY",
+        ),
+        ("provider", "base_url", json!("http://acme.ai"), "provider acme: base_url must begin with https://"),
+        (
+            "provider",
+            "base_url",
+            json!("https://acme.ai/"),
+            "provider acme: base_url must not end with a slash",
+        ),
+        ("provider", "parameters", json!(["heat"]), "provider acme: unknown parameter \"heat\""),
+        ("provider", "colour", json!("red"), "providers.json: unknown field `colour`"),
+        ("model", "slug", json!("one"), "model one: slug must be author/name in lower case"),
+        (
+            "model",
+            "slug",
+            json!("home/one"),
+            "model home/one: home/… belongs to the local provider of that name",
+        ),
+        ("model", "description", json!(""), "model acme/one: name and description must not be empty"),
+        ("model", "context_length", json!(0), "model acme/one: created and context_length must not be zero"),
+        (
+            "model",
+            "input",
+            json!(["image"]),
+            "model acme/one: input must hold text, output must not be empty",
+        ),
+        ("model", "tokenizer", json!("Tok"), "model acme/one: unknown tokenizer \"Tok\""),
+        ("model", "offers", json!([]), "model acme/one: has no offers"),
+        ("offer", "provider", json!("nobody"), "model acme/one: offer of nobody: no such provider"),
+        ("offer", "provider", json!("home"), "offer of home: a local provider offers any model already"),
+        ("offer", "context_length", json!(9000), "offer of acme: context_length is greater than the model's"),
+        (
+            "offer",
+            "max_output",
+            json!(0),
+            "offer of acme: model, context_length and max_output must not be empty",
+        ),
+        ("offer", "quantization", json!("fp9"), "offer of acme: unknown quantization \"fp9\""),
+        ("offer", "prompt", json!("0.0000000000001"), "prompt \"0.0000000000001\": finer than a picodollar"),
+        ("offer", "completion", json!("-1"), "completion \"-1\": negative"),
+        ("offer", "cache_read", json!("free"), "cache_read \"free\": not a decimal number"),
+        (
+            "offer",
+            "prompt",
+            json!(0.000001),
+            "models.json: invalid type: floating point `1e-6`, expected a string",
+        ),
+        (
+            "offer",
+            "tiers",
+            json!([{"above_prompt_tokens": 2}, {"above_prompt_tokens": 1}]),
+            "tiers must rise",
+        ),
+        (
+            "offer",
+            "tiers",
+            json!([{"above_prompt_tokens": 2, "prompt": "x"}]),
+            "tier prompt \"x\": not a decimal",
+        ),
+    ] {
+        let mistakes = build_with(place, member, value.clone()).unwrap_err().join("\n");
+        assert!(mistakes.contains(mistake), "{place} {member} {value}: {mistakes}");
+    }
+    assert!(build_with("model", "name", json!("One")).is_ok());
+}
+
+#[test]
+fn what_stands_twice_is_refused() {
+    let (providers, models) = (json!([provider_row(), provider_row()]), json!([model_row(), model_row()]));
+    let mistakes = build::tables(&providers.to_string(), &models.to_string()).unwrap_err();
+    assert_eq!(mistakes, ["provider acme: twice", "model acme/one: twice"]);
+}
+
+fn build_with(place: &str, member: &str, value: Value) -> Result<String, Vec<String>> {
+    let (mut provider, mut model) = (provider_row(), model_row());
+    match place {
+        "provider" => provider[member] = value,
+        "model" => model[member] = value,
+        _ => model["offers"][0][member] = value,
+    }
+    let home = json!({
+        "slug": "home", "name": "Home", "protocol": "openai_chat", "key_variable": "HOME_API_KEY", "local": true,
+    });
+    build::tables(&json!([provider, home]).to_string(), &json!([model]).to_string())
+}
+
+fn provider_row() -> Value {
+    json!({
+        "slug": "acme", "name": "Acme", "protocol": "openai_chat", "key_variable": "ACME_API_KEY",
+        "base_url": "https://acme.ai/v1", "parameters": ["max_tokens"],
+    })
+}
+
+fn model_row() -> Value {
+    json!({
+        "slug": "acme/one", "name": "One", "description": "The first.", "created": 1, "context_length": 8192,
+        "input": ["text"], "output": ["text"], "tokenizer": "Other", "parameters": ["max_tokens"],
+        "offers": [
+            { "provider": "acme", "model": "one", "context_length": 8192, "prompt": "0.1", "completion": "0.2" },
+        ],
+    })
+}
+
+fn only(slug: &str) -> impl Fn(&Provider) -> bool {
+    move |provider| provider.slug == slug
+}
+
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}

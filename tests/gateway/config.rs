@@ -1,0 +1,72 @@
+//! What variables make of the configuration.
+
+use std::time::Duration;
+
+use millrace::catalog;
+use millrace::config::{Config, Limits};
+use millrace::id::KeyHash;
+
+#[test]
+fn without_variables_only_the_embedded_provider_is_live() {
+    let config = read(&[]);
+    let live: Vec<&str> = config.connections.iter().map(|connection| connection.provider.slug).collect();
+    assert_eq!(live, ["millrace"]);
+    assert_eq!((config.limits, config.admin_key, config.problems.len()), (Limits::default(), None, 0));
+}
+
+#[test]
+fn a_provider_is_live_when_its_key_is_set() {
+    let config = read(&[("OPENAI_API_KEY", " sk-1 ")]);
+    let connection = config.connection(catalog::provider("openai").expect("a row")).expect("live");
+    assert_eq!(connection.keys[0].secret.expose(), "sk-1");
+    assert_eq!(connection.base_url, "https://api.openai.com/v1");
+}
+
+#[test]
+fn a_local_server_is_live_when_its_address_is_set() {
+    let config = read(&[("OLLAMA_BASE_URL", "http://127.0.0.1:11434/v1/")]);
+    let connection = config.connection(catalog::provider("ollama").expect("a row")).expect("live");
+    assert_eq!((connection.base_url.as_str(), connection.keys.len()), ("http://127.0.0.1:11434/v1", 0));
+}
+
+#[test]
+fn keys_come_in_lists_with_weights() {
+    let config = read(&[("OPENAI_API_KEY", "sk-a|3, sk-b ,sk-c|1")]);
+    let connection = config.connection(catalog::provider("openai").expect("a row")).expect("live");
+    let keys: Vec<(&str, u32)> = connection.keys.iter().map(|key| (key.secret.expose(), key.weight)).collect();
+    assert_eq!(keys, [("sk-a", 3), ("sk-b", 1), ("sk-c", 1)]);
+}
+
+#[test]
+fn unusable_variables_are_named_and_never_shown() {
+    let cases = [
+        ("MILLRACE_IDLE_TIMEOUT_MS", "soon"),
+        ("MILLRACE_MAX_BODY_BYTES", "0"),
+        ("OPENAI_API_KEY", "sk-secret|many"),
+        ("OPENAI_API_KEY", "sk-secret with a blank"),
+        ("OLLAMA_BASE_URL", "file:///etc"),
+    ];
+    for (name, value) in cases {
+        let config = read(&[(name, value)]);
+        assert_eq!(config.problems.len(), 1, "{name}={value}");
+        assert!(config.problems[0].starts_with(name) && !config.problems[0].contains("secret"), "{name}={value}");
+    }
+}
+
+#[test]
+fn limits_are_in_milliseconds() {
+    let config = read(&[("MILLRACE_TOTAL_TIMEOUT_MS", "1500"), ("MILLRACE_ADMIN_KEY", "root")]);
+    assert_eq!(config.limits.total, Duration::from_millis(1500));
+    assert_eq!(config.admin_key, Some(KeyHash::of("root")));
+}
+
+#[test]
+fn a_secret_is_not_shown_by_debug() {
+    let config = read(&[("OPENAI_API_KEY", "sk-canary")]);
+    assert!(!format!("{config:?}").contains("sk-canary"));
+}
+
+fn read(variables: &[(&str, &str)]) -> Config {
+    let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Config::read(&find)
+}

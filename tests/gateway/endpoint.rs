@@ -1,0 +1,54 @@
+//! Methods and paths.
+
+use millrace::endpoint::{Endpoint, find};
+use millrace::error::Cause;
+use millrace::id::{AccountId, KeyHash};
+
+const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+#[test]
+fn every_path_has_its_meaning() {
+    let hash = || KeyHash::parse(HASH).expect("a hash");
+    let account = || AccountId::parse("0123456789Ab").expect("an id");
+    let cases = [
+        ("GET", "/".to_owned(), Endpoint::Welcome),
+        ("HEAD", "/".to_owned(), Endpoint::Welcome),
+        ("GET", "/health".to_owned(), Endpoint::Health),
+        ("OPTIONS", "/anything".to_owned(), Endpoint::Preflight),
+        ("POST", "/api/v1/chat/completions".to_owned(), Endpoint::ChatCompletions),
+        ("POST", "/v1/chat/completions".to_owned(), Endpoint::ChatCompletions),
+        ("GET", "/v1/models".to_owned(), Endpoint::Models),
+        ("GET", "/v1/models/".to_owned(), Endpoint::Models),
+        ("GET", "/v1/models/count".to_owned(), Endpoint::ModelsCount),
+        ("GET", "/api/v1/model/a/b".to_owned(), Endpoint::Model("a/b".to_owned())),
+        ("GET", "/api/v1/models/a/b/endpoints".to_owned(), Endpoint::ModelEndpoints("a/b".to_owned())),
+        ("GET", "/api/v1/auth/key".to_owned(), Endpoint::Key),
+        ("GET", "/api/v1/keys".to_owned(), Endpoint::ListKeys),
+        ("POST", "/api/v1/keys".to_owned(), Endpoint::CreateKey),
+        ("PATCH", format!("/api/v1/keys/{HASH}"), Endpoint::UpdateKey(hash())),
+        ("DELETE", format!("/api/v1/keys/{HASH}"), Endpoint::DeleteKey(hash())),
+        ("POST", "/api/v1/admin/accounts".to_owned(), Endpoint::AdminCreateAccount),
+        ("POST", "/api/v1/admin/accounts/0123456789Ab/credits".to_owned(), Endpoint::AdminGrant(account())),
+    ];
+    for (method, path, endpoint) in cases {
+        assert_eq!(find(method, &path), Ok(endpoint), "{method} {path}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_404_and_what_is_there_otherwise_405() {
+    let cases = [
+        ("GET", "/nope", Cause::NotFound),
+        ("POST", "/api/v1/keys/not-a-hash", Cause::NotFound),
+        ("GET", "/api/v1/admin/accounts/short", Cause::NotFound),
+        ("POST", "/__failpoint/panic", Cause::NotFound),
+        ("GET", "/api/v1/chat/completions", Cause::MethodNotAllowed),
+        ("DELETE", "/api/v1/models", Cause::MethodNotAllowed),
+        ("BREW", "/health", Cause::MethodNotAllowed),
+    ];
+    for (method, path, cause) in cases {
+        assert_eq!(find(method, path).map_err(|failure| failure.cause), Err(cause), "{method} {path}");
+    }
+    let failure = find("PUT", "/api/v1/keys").expect_err("PUT is not taken");
+    assert_eq!(failure.metadata["allow"], "GET, POST");
+}

@@ -1,0 +1,265 @@
+//! An exchange from arrival to settlement, told as scripts: what happened, and what was to be
+//! done about it. No script waits; time is what the script says.
+
+mod play;
+
+use play::{Play, delta, finish, reply, usage};
+
+const COST_OF_REPORTED_USAGE: &str = "0.000012";
+
+#[test]
+fn a_whole_reply_is_held_sent_answered_and_settled_once() {
+    let mut play = Play::new(r#""model":"millrace/echo","max_tokens":10"#);
+    play.expect(&["hold"]);
+    play.held().expect(&["send embedded"]);
+    play.head(200).chunk(&reply("hi", 4, 4)).end();
+    play.expect(&["reply 200", "settle 0.000012", "log complete", "release", "done"]);
+}
+
+#[test]
+fn a_stream_begins_with_its_first_content() {
+    let mut play = Play::stream(r#""model":"millrace/echo""#);
+    play.held().skip().head(200);
+    play.chunk(&delta(r#"{"role":"assistant","content":""}"#)).expect(&[]);
+    play.chunk(&delta(r#"{"content":"hel"}"#)).expect(&["begin 200", "write content content"]);
+    play.chunk(&delta(r#"{"content":"lo"}"#)).expect(&["write content"]);
+    play.chunk(&finish("stop")).expect(&["write finish"]);
+    play.chunk(&usage(4, 4)).expect(&[]);
+    play.chunk("data: [DONE]\n\n").expect(&[
+        "write finish usage done",
+        "close",
+        &format!("settle {COST_OF_REPORTED_USAGE}"),
+        "log complete",
+        "release",
+        "done",
+    ]);
+}
+
+#[test]
+fn every_fault_before_the_first_content_tries_the_next_endpoint() {
+    type Fail = fn(&mut Play);
+    let faults: &[(&str, Fail)] = &[
+        ("refused", |play| drop(play.unreachable())),
+        ("reset in the head", |play| drop(play.broken())),
+        ("500", |play| drop(play.head(500).chunk(r#"{"error":{"message":"x"}}"#).end())),
+        ("429", |play| drop(play.head(429).end())),
+        ("408", |play| drop(play.head(408).end())),
+        ("529", |play| drop(play.head(529).end())),
+        ("401", |play| drop(play.head(401).end())),
+        ("404", |play| drop(play.head(404).end())),
+        ("302", |play| drop(play.head(302).end())),
+        ("200 with an error", |play| drop(play.head(200).chunk("data: {\"error\":{\"message\":\"x\"}}\n\n"))),
+        ("200 with a bare error", |play| drop(play.head(200).chunk("{\"error\":{\"code\":499}}").end())),
+        ("200 and nothing", |play| drop(play.head(200).end())),
+        ("200 and only an end", |play| drop(play.head(200).chunk("data: [DONE]\n\n"))),
+        ("200 and a page", |play| drop(play.head(200).chunk("<html>").end())),
+        ("reset before content", |play| drop(play.head(200).chunk(&delta(r#"{"role":"assistant"}"#)).broken())),
+        ("silence before the head", |play| drop(play.after_ms(60_000))),
+        ("silence before content", |play| drop(play.head(200).after_ms(180_000))),
+    ];
+    for (name, fail) in faults {
+        let mut play = Play::stream(TWO_PROVIDERS);
+        play.held().expect(&["send https://api.groq.com/openai/v1/chat/completions"]);
+        fail(&mut play);
+        let sent = play.steps().into_iter().filter(|step| !step.starts_with("begin") && !step.starts_with("write comment"));
+        let sent: Vec<String> = sent.collect();
+        assert_eq!(sent, ["cancel", "send https://api.deepinfra.com/v1/openai/chat/completions"], "{name}");
+    }
+}
+
+#[test]
+fn the_callers_own_fault_does_not_rotate() {
+    for (status, told) in [(400, 400), (413, 413), (422, 422)] {
+        let mut play = Play::stream(TWO_PROVIDERS);
+        play.held().skip().head(status).chunk(r#"{"error":{"message":"bad temperature"}}"#).end();
+        play.expect(&["cancel", &format!("reply {told}"), "settle 0", "log failed", "done"]);
+        assert!(play.body().contains("bad temperature") && play.body().contains("Groq"), "{}", play.body());
+    }
+}
+
+#[test]
+fn the_last_failure_is_told_with_those_before() {
+    let mut play = Play::stream(TWO_PROVIDERS);
+    play.held().skip().head(500).chunk(r#"{"error":{"message":"first"}}"#).end().skip();
+    play.head_retry(429, 7).chunk(r#"{"error":{"message":"second"}}"#).end();
+    play.expect(&["cancel", "reply 429 retry-after 7", "settle 0", "log failed", "done"]);
+    for words in ["first", "second", "previous_errors", "rate_limit_exceeded"] {
+        assert!(play.body().contains(words), "{words} in {}", play.body());
+    }
+}
+
+#[test]
+fn after_the_first_content_nothing_else_is_tried() {
+    type Fail = fn(&mut Play);
+    let faults: &[(&str, Fail)] = &[
+        ("reset", |play| drop(play.broken())),
+        ("end without a finish", |play| drop(play.end())),
+        ("an error in the stream", |play| drop(play.chunk("data: {\"error\":{\"message\":\"x\",\"code\":500}}\n\n"))),
+        ("silence", |play| drop(play.after_ms(120_000))),
+    ];
+    for (name, fail) in faults {
+        let mut play = Play::stream(TWO_PROVIDERS);
+        play.held().skip().head(200).chunk(&delta(r#"{"content":"four"}"#)).skip();
+        fail(&mut play);
+        let steps = play.steps();
+        assert!(!steps.iter().any(|step| step.starts_with("send")), "{name}: {steps:?}");
+        assert!(steps.contains(&"write error usage done".to_owned()), "{name}: {steps:?}");
+        assert!(steps.contains(&"log broken_off".to_owned()), "{name}: {steps:?}");
+        assert_eq!(steps.iter().filter(|step| step.starts_with("settle")).count(), 1, "{name}: {steps:?}");
+        assert_ne!(play.settled(), "0", "{name}: what was delivered is charged");
+    }
+}
+
+#[test]
+fn a_stream_that_finished_needs_no_terminator() {
+    for close in [Play::end as fn(&mut Play) -> &mut Play, Play::broken] {
+        let mut play = Play::stream(r#""model":"millrace/echo""#);
+        play.held().skip().head(200).chunk(&delta(r#"{"content":"x"}"#)).chunk(&finish("stop")).skip();
+        close(&mut play);
+        assert!(play.steps().contains(&"log complete".to_owned()));
+    }
+}
+
+#[test]
+fn a_client_that_leaves_cancels_and_pays_for_what_came() {
+    let mut play = Play::stream(r#""model":"millrace/echo""#);
+    play.held().skip().head(200).chunk(&delta(r#"{"content":"four"}"#)).skip();
+    play.client_gone();
+    let steps = play.steps();
+    assert_eq!(steps[0], "cancel");
+    assert!(steps[1].starts_with("settle 0.0000"), "{steps:?}");
+    assert_eq!(&steps[2..], ["log cancelled", "done"]);
+}
+
+#[test]
+fn a_client_that_leaves_before_content_pays_nothing() {
+    let mut play = Play::stream(TWO_PROVIDERS);
+    play.held().skip().client_gone();
+    play.expect(&["cancel", "settle 0", "log cancelled", "done"]);
+
+    let mut play = Play::stream(TWO_PROVIDERS);
+    play.expect(&["hold"]);
+    play.client_gone().expect(&[]);
+    play.held().expect(&["settle 0", "log cancelled", "done"]);
+
+    let mut play = Play::new(TWO_PROVIDERS);
+    play.held().skip().head(200).chunk("{").client_gone();
+    play.expect(&["cancel", "settle 0", "log cancelled", "done"]);
+}
+
+#[test]
+fn comments_keep_a_silent_stream_alive() {
+    let mut play = Play::stream(TWO_PROVIDERS);
+    play.held().skip();
+    play.after_ms(999).expect(&[]);
+    play.after_ms(1).expect(&["begin 200", "write comment"]);
+    play.after_ms(5_000).expect(&["write comment"]);
+    play.head(200).chunk(&delta(r#"{"content":"x"}"#)).expect(&["write content"]);
+    play.after_ms(5_000).expect(&["write comment"]);
+}
+
+#[test]
+fn a_failure_after_comments_is_told_in_the_stream() {
+    let mut play = Play::stream(r#""model":"openai/gpt-4.1-mini""#);
+    play.held().skip().after_ms(1_000).expect(&["begin 200", "write comment"]);
+    play.head(500).end();
+    play.expect(&["cancel", "write error done", "close", "settle 0", "log failed", "done"]);
+}
+
+#[test]
+fn comments_do_not_put_the_idle_limit_off() {
+    let mut play = Play::stream(r#""model":"openai/gpt-4.1-mini""#);
+    play.held().skip().head(200).chunk(&delta(r#"{"content":"x"}"#)).skip();
+    for _ in 0..23 {
+        play.after_ms(5_000).chunk(": keep-alive\n\n").expect(&["write comment"]);
+    }
+    play.after_ms(5_000);
+    assert!(play.steps().contains(&"write error usage done".to_owned()));
+}
+
+#[test]
+fn the_total_limit_ends_everything() {
+    let mut play = Play::new(TWO_PROVIDERS);
+    play.held().skip().after_ms(900_000);
+    play.expect(&["cancel", "reply 504", "settle 0", "log failed", "done"]);
+}
+
+#[test]
+fn a_whole_reply_that_is_no_answer_tries_the_next_endpoint() {
+    let bodies = [
+        "", "<html>", "{}", r#"{"choices":[]}"#, r#"{"error":{"message":"x","code":500}}"#,
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+    ];
+    for body in bodies {
+        let mut play = Play::new(TWO_PROVIDERS);
+        play.held().skip().head(200).chunk(body).end();
+        play.expect(&["cancel", "send https://api.deepinfra.com/v1/openai/chat/completions"]);
+    }
+}
+
+#[test]
+fn an_error_of_the_callers_inside_a_200_does_not_rotate() {
+    let mut play = Play::new(TWO_PROVIDERS);
+    play.held().skip().head(200).chunk(r#"{"error":{"message":"too long","code":400}}"#).end();
+    play.expect(&["cancel", "reply 400", "settle 0", "log failed", "done"]);
+}
+
+#[test]
+fn the_next_key_of_a_provider_comes_before_the_next_provider() {
+    let mut play = Play::with_keys(TWO_PROVIDERS, "gsk-a|1000000,gsk-b");
+    play.held().expect(&["send https://api.groq.com/openai/v1/chat/completions"]);
+    let first = play.key();
+    play.head(429).end().expect(&["cancel", "send https://api.groq.com/openai/v1/chat/completions"]);
+    assert_ne!(play.key(), first);
+    play.head(500).end().expect(&["cancel", "send https://api.deepinfra.com/v1/openai/chat/completions"]);
+}
+
+#[test]
+fn a_refusal_sends_nothing() {
+    let mut play = Play::new(r#""model":"millrace/echo","max_tokens":10"#);
+    play.expect(&["hold"]);
+    play.refused_credit("0.000005", "0.000015").expect(&["reply 402", "log refused", "done"]);
+    for words in ["\"missing\":\"0.000015\"", "affordable_max_tokens", "openrouter_credits"] {
+        assert!(play.body().contains(words), "{words} in {}", play.body());
+    }
+    let mut play = Play::new(r#""model":"millrace/echo""#);
+    play.account_down();
+    play.expect(&["hold", "reply 503 retry-after 2", "log refused", "done"]);
+}
+
+#[test]
+fn a_provider_key_that_comes_back_in_an_error_is_taken_out() {
+    let mut play = Play::with_keys(TWO_PROVIDERS, "gsk-canary");
+    play.held().skip().head(400).chunk(r#"{"error":{"message":"key gsk-canary is bad"}}"#).end();
+    assert!(play.steps().contains(&"reply 400".to_owned()));
+    assert!(!play.body().contains("gsk-canary"), "{}", play.body());
+    assert!(!play.log().contains("gsk-canary"));
+}
+
+#[test]
+fn logs_and_records_hold_no_words() {
+    let mut play = Play::stream(r#""model":"openai/gpt-4.1-mini""#);
+    play.held().skip().head(200).chunk(&delta(r#"{"content":"REPLY-CANARY"}"#)).chunk(&finish("stop")).end();
+    play.steps();
+    for text in [play.log(), play.record()] {
+        assert!(!text.contains("REPLY-CANARY") && !text.contains("PROMPT-CANARY"), "{text}");
+    }
+}
+
+#[test]
+fn attempts_are_shown_on_request() {
+    let mut play = Play::showing_attempts(TWO_PROVIDERS);
+    play.held().skip().head(500).end().skip();
+    play.head(200).chunk(&reply("hi", 1, 1)).end().steps();
+    for words in ["openrouter_metadata", "\"provider\":\"Groq\"", "\"provider\":\"DeepInfra\"", "\"status\":500"] {
+        assert!(play.body().contains(words), "{words} in {}", play.body());
+    }
+}
+
+#[test]
+fn whatever_comes_in_whatever_order_settles_at_most_once() {
+    play::any_order_settles_at_most_once(TWO_PROVIDERS);
+}
+
+const TWO_PROVIDERS: &str =
+    r#""model":"openai/gpt-oss-120b","provider":{"order":["groq","deepinfra"],"only":["groq","deepinfra"]}"#;

@@ -1,0 +1,338 @@
+//! Plays an exchange: feeds what happens, and renders the steps that follow in a word or two.
+
+use millrace::account::{KeyKind, KeySnapshot, Refusal};
+use millrace::config::{Config, Limits};
+use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::money::Money;
+use millrace::protocol::openai_chat::read_request;
+use millrace::routing::{Preference, Query, plan};
+use millrace::time::Time;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use std::time::Duration;
+
+pub struct Play {
+    exchange: Exchange,
+    now: Time,
+    body: String,
+    log: String,
+    record: String,
+    settled: String,
+    key: String,
+}
+
+impl Play {
+    pub fn new(members: &str) -> Play {
+        Play::start(members, "gsk-a", false, false)
+    }
+
+    pub fn stream(members: &str) -> Play {
+        Play::start(members, "gsk-a", true, false)
+    }
+
+    pub fn with_keys(members: &str, groq_keys: &str) -> Play {
+        Play::start(members, groq_keys, true, false)
+    }
+
+    pub fn showing_attempts(members: &str) -> Play {
+        Play::start(members, "gsk-a", false, true)
+    }
+
+    fn start(members: &str, groq_keys: &str, stream: bool, show_attempts: bool) -> Play {
+        let body = format!(
+            r#"{{{members},"stream":{stream},"messages":[{{"role":"user","content":"PROMPT-CANARY"}}]}}"#
+        );
+        let now = Time::from_ms(1_795_270_407_000);
+        let config = config(groq_keys);
+        let request = read_request(body.as_bytes()).expect("the script's request is well formed");
+        let preference = Preference::read(request.provider.as_deref()).expect("well formed");
+        let candidates = request.candidates();
+        let query =
+            Query { models: &candidates, preference: &preference, needs: &request.needs, size: &request.size };
+        let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
+        let routes = routes(&plan, &config, 1);
+        let arrival = Arrival {
+            now,
+            generation: GenerationId::new(now, &[7; 20]),
+            key: snapshot(),
+            body: body.into_bytes(),
+            request,
+            limits: Limits::default(),
+            show_attempts,
+            caller: Caller::default(),
+        };
+        let empty = String::new;
+        Play {
+            exchange: Exchange::new(arrival, routes),
+            now,
+            body: empty(),
+            log: empty(),
+            record: empty(),
+            settled: empty(),
+            key: empty(),
+        }
+    }
+
+    fn feed(&mut self, input: Input<'_>) -> &mut Play {
+        self.exchange.feed(self.now, input);
+        self
+    }
+
+    /// Money was set aside; the step that asked for it is taken off.
+    pub fn held(&mut self) -> &mut Play {
+        self.steps();
+        self.feed(Input::Held)
+    }
+
+    pub fn refused_credit(&mut self, available: &str, missing: &str) -> &mut Play {
+        let usd = |text: &str| Money::parse_usd(text).expect("an amount");
+        self.feed(Input::Refused(Refusal::Credit { available: usd(available), missing: usd(missing) }))
+    }
+
+    pub fn account_down(&mut self) -> &mut Play {
+        self.feed(Input::AccountDown)
+    }
+
+    pub fn head(&mut self, status: u16) -> &mut Play {
+        self.feed(Input::Head { status, retry_after_s: None })
+    }
+
+    pub fn head_retry(&mut self, status: u16, seconds: u32) -> &mut Play {
+        self.feed(Input::Head { status, retry_after_s: Some(seconds) })
+    }
+
+    pub fn chunk(&mut self, text: &str) -> &mut Play {
+        self.feed(Input::Chunk(text.as_bytes()))
+    }
+
+    pub fn end(&mut self) -> &mut Play {
+        self.feed(Input::End)
+    }
+
+    pub fn broken(&mut self) -> &mut Play {
+        self.feed(Input::Broken)
+    }
+
+    pub fn unreachable(&mut self) -> &mut Play {
+        self.feed(Input::Unreachable)
+    }
+
+    pub fn client_gone(&mut self) -> &mut Play {
+        self.feed(Input::ClientGone)
+    }
+
+    pub fn after_ms(&mut self, ms: u64) -> &mut Play {
+        self.now = self.now.plus(Duration::from_millis(ms));
+        self.feed(Input::Clock)
+    }
+
+    /// Takes the steps that follow and asserts what they are.
+    #[track_caller]
+    pub fn expect(&mut self, expected: &[&str]) -> &mut Play {
+        assert_eq!(self.steps(), expected);
+        self
+    }
+
+    /// Takes the steps that follow without looking at them.
+    pub fn skip(&mut self) -> &mut Play {
+        self.steps();
+        self
+    }
+
+    /// The steps up to the next wait or the end, in words.
+    pub fn steps(&mut self) -> Vec<String> {
+        let mut steps = Vec::new();
+        loop {
+            let step = match self.exchange.step() {
+                Step::Wait { .. } => return steps,
+                step => self.render(step),
+            };
+            let done = step == "done";
+            steps.push(step);
+            if done {
+                return steps;
+            }
+        }
+    }
+
+    fn render(&mut self, step: Step) -> String {
+        match step {
+            Step::Hold { .. } => "hold".to_owned(),
+            Step::Send(outgoing) => {
+                self.key = outgoing.key.map(|key| key.expose().to_owned()).unwrap_or_default();
+                if outgoing.embedded { "send embedded".to_owned() } else { format!("send {}", outgoing.url) }
+            }
+            Step::Wait { .. } => "wait".to_owned(),
+            Step::Cancel => "cancel".to_owned(),
+            Step::Release => "release".to_owned(),
+            Step::Reply(reply) => {
+                self.body = String::from_utf8(reply.body).expect("text");
+                let retry = reply.head.headers.iter().find(|(name, _)| *name == "retry-after");
+                let retry = retry.map(|(_, seconds)| format!(" retry-after {seconds}")).unwrap_or_default();
+                format!("reply {}{retry}", reply.head.status)
+            }
+            Step::Begin(head) => format!("begin {}", head.status),
+            Step::Write(bytes) => format!("write {}", frames(&String::from_utf8(bytes).expect("text"))),
+            Step::Close => "close".to_owned(),
+            Step::Settle(settlement) => {
+                self.settled = settlement.amount.to_usd();
+                self.record = settlement.record;
+                format!("settle {}", self.settled)
+            }
+            Step::Log(line) => {
+                let value: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+                self.log = line;
+                format!("log {}", value["outcome"].as_str().expect("an outcome"))
+            }
+            Step::Done => "done".to_owned(),
+        }
+    }
+
+    /// The body of the reply.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    pub fn record(&self) -> &str {
+        &self.record
+    }
+
+    /// What was charged, in dollars.
+    pub fn settled(&self) -> &str {
+        &self.settled
+    }
+
+    /// The provider's key of the last attempt.
+    pub fn key(&self) -> String {
+        self.key.clone()
+    }
+}
+
+/// What each frame of a stream is, in a word.
+fn frames(text: &str) -> String {
+    let kind = |frame: &str| match frame {
+        frame if frame.starts_with(':') => "comment",
+        "data: [DONE]" => "done",
+        frame if frame.contains("\"error\":") => "error",
+        frame if frame.contains("\"usage\":") => "usage",
+        frame if frame.contains("\"finish_reason\":\"") => "finish",
+        _ => "content",
+    };
+    let mut kinds: Vec<&str> = text.split("\n\n").filter(|frame| !frame.is_empty()).map(kind).collect();
+    // The chunk with the usage repeats the finish.
+    if let Some(at) = kinds.iter().position(|kind| *kind == "usage")
+        && !kinds.contains(&"error")
+    {
+        kinds.insert(at, "finish");
+    }
+    kinds.join(" ")
+}
+
+pub fn delta(delta: &str) -> String {
+    format!(
+        "data: {{\"id\":\"up\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+         \"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":null}}]}}\n\n"
+    )
+}
+
+pub fn finish(reason: &str) -> String {
+    format!(
+        "data: {{\"id\":\"up\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+         \"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n"
+    )
+}
+
+pub fn usage(prompt: u64, completion: u64) -> String {
+    format!(
+        "data: {{\"id\":\"up\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],\
+         \"usage\":{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},\"total_tokens\":{}}}}}\n\n",
+        prompt + completion
+    )
+}
+
+pub fn reply(content: &str, prompt: u64, completion: u64) -> String {
+    format!(
+        "{{\"id\":\"up\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\
+         \"message\":{{\"role\":\"assistant\",\"content\":\"{content}\"}},\"finish_reason\":\"stop\"}}],\
+         \"usage\":{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},\"total_tokens\":{}}}}}",
+        prompt + completion
+    )
+}
+
+/// Feeds anything in any order, and checks what must hold whatever comes: at most one answer, one
+/// settlement, and no attempt after output began.
+pub fn any_order_settles_at_most_once(members: &str) {
+    // Mostly what a good exchange is made of, so that many get far before something goes wrong.
+    let input = prop_oneof![2 => 0u8..14, 1 => Just(0), 2 => Just(1), 3 => Just(8)];
+    let inputs = proptest::collection::vec(input, 1..40);
+    let mut runner = TestRunner::new(ProptestConfig { cases: 2000, ..ProptestConfig::default() });
+    let result = runner.run(&(inputs, any::<bool>()), |(inputs, stream)| {
+        let mut play = Play::start(members, "gsk-a,gsk-b", stream, false);
+        let mut steps = play.steps();
+        for input in inputs {
+            feed_any(&mut play, input);
+            steps.extend(play.steps());
+        }
+        // Whatever came before, a client that leaves after its hold ends everything.
+        play.feed(Input::Held);
+        steps.extend(play.steps());
+        play.feed(Input::ClientGone);
+        steps.extend(play.steps());
+        let count = |prefix: &str| steps.iter().filter(|step| step.starts_with(prefix)).count();
+        prop_assert!(count("settle") <= 1, "{:?}", steps);
+        prop_assert!(count("reply") + count("begin") <= 1, "{:?}", steps);
+        prop_assert!(count("close") <= 1, "{:?}", steps);
+        prop_assert_eq!(count("log"), 1, "{:?}", steps);
+        prop_assert_eq!(steps.last().map(String::as_str), Some("done"), "{:?}", steps);
+        let content = steps.iter().position(|step| step.starts_with("write") && step.contains("content"));
+        let sent_after = content.is_some_and(|at| steps[at..].iter().any(|step| step.starts_with("send")));
+        prop_assert!(!sent_after, "{:?}", steps);
+        Ok(())
+    });
+    result.expect("holds for every order");
+}
+
+fn feed_any(play: &mut Play, input: u8) {
+    match input {
+        0 => play.feed(Input::Held),
+        1 => play.head(200),
+        2 => play.head(429),
+        3 => play.head(500),
+        4 => play.head(400),
+        5 => play.unreachable(),
+        6 => play.broken(),
+        7 => play.end(),
+        8 => play.chunk(&delta(r#"{"content":"x"}"#)),
+        9 => play.chunk(&finish("stop")),
+        10 => play.chunk("data: [DONE]\n\n"),
+        11 => play.chunk("data: {\"error\":{\"message\":\"x\"}}\n\n"),
+        12 => play.after_ms(30_000),
+        _ => play.chunk(&usage(3, 5)),
+    };
+}
+
+fn config(groq_keys: &str) -> Config {
+    let variable = |name: &str| match name {
+        "GROQ_API_KEY" => Some(groq_keys.to_owned()),
+        "DEEPINFRA_API_KEY" | "OPENAI_API_KEY" => Some("sk-other".to_owned()),
+        _ => None,
+    };
+    Config::read(&variable)
+}
+
+fn snapshot() -> KeySnapshot {
+    KeySnapshot {
+        account: AccountId::parse("0123456789Ab").expect("an id"),
+        hash: KeyHash::of("sk-mr-v1-test"),
+        kind: KeyKind::Inference,
+        version: 1,
+        disabled: false,
+        deleted: false,
+        expires_at: None,
+    }
+}

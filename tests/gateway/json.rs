@@ -1,0 +1,144 @@
+//! Objects and arrays as pieces of their own text.
+
+use millrace::json::{self, Edit};
+use proptest::prelude::*;
+use serde_json::Value;
+
+#[test]
+fn members_keep_their_bytes() {
+    let text =
+        " { \"a\" : 12345678901234567890123 ,\n\"b\\u0063\":1.0, \"d\":\"\\u00e9\\/\", \"e\":[1e21, {}] } ";
+    let members = json::members(text).unwrap();
+    let seen: Vec<(&str, &str, &str)> =
+        members.iter().map(|member| (member.key.as_ref(), member.value, member.text)).collect();
+    let expected = [
+        ("a", "12345678901234567890123", "\"a\" : 12345678901234567890123"),
+        ("bc", "1.0", "\"b\\u0063\":1.0"),
+        ("d", "\"\\u00e9\\/\"", "\"d\":\"\\u00e9\\/\""),
+        ("e", "[1e21, {}]", "\"e\":[1e21, {}]"),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(members.edit(|_| Edit::Keep, &[]), text);
+}
+
+#[test]
+fn edits_touch_nothing_else() {
+    let drop_a = |key: &str| if key == "a" { Edit::Drop } else { Edit::Keep };
+    let drop_all = |_: &str| Edit::Drop;
+    let value = |key: &str| if key == "b" { Edit::Value("[]".into()) } else { Edit::Keep };
+    let member = |key: &str| if key == "b" { Edit::Member("\"c\":3".into()) } else { Edit::Keep };
+    type Rule<'a> = &'a dyn Fn(&str) -> Edit;
+    let cases: &[(&str, Rule<'_>, &[&str], &str)] = &[
+        ("{}", &drop_a, &[], "{}"),
+        (" { } ", &drop_a, &[], " { } "),
+        (" { } ", &drop_a, &["\"x\":1"], " {\"x\":1 } "),
+        ("{\"a\":1}", &drop_a, &[], "{}"),
+        ("{\"a\":1}", &drop_a, &["\"x\":1"], "{\"x\":1}"),
+        ("{ \"a\":1 , \"b\" : 2 }", &drop_a, &[], "{ \"b\" : 2 }"),
+        ("{ \"b\" : 2 , \"a\":1 }", &drop_a, &[], "{ \"b\" : 2 }"),
+        (
+            "{ \"b\" : 2 ,\"a\":1,\"c\":3}",
+            &drop_a,
+            &["\"x\":1", "\"y\":2"],
+            "{ \"b\" : 2,\"c\":3,\"x\":1,\"y\":2}",
+        ),
+        ("{\"a\":1,\"b\":2,\"c\":3}", &drop_all, &["\"x\":1"], "{\"x\":1}"),
+        ("{\"a\":1, \"b\" : 2, \"c\":3}", &value, &[], "{\"a\":1, \"b\" : [], \"c\":3}"),
+        ("{\"a\":1, \"b\" : 2}", &member, &[], "{\"a\":1, \"c\":3}"),
+    ];
+    for (text, rule, more, expected) in cases {
+        let more: Vec<String> = more.iter().map(|text| text.to_string()).collect();
+        let edited = json::members(text).unwrap().edit(|member| rule(&member.key), &more);
+        assert_eq!(edited, *expected, "{text}");
+    }
+}
+
+#[test]
+fn errors_say_where_and_quote_nothing() {
+    let cases = [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        ("{\"a\":1", "EOF while parsing an object at line 1 column 6"),
+        ("{\"a\":1,}", "trailing comma at line 1 column 8"),
+        ("{\n\"secret\" \"secret\"}", "expected `:` at line 2 column 10"),
+        ("{\"a\":secret}", "expected value at line 1 column 6"),
+        ("{\"a\":1} secret", "trailing characters at line 1 column 9"),
+        ("\"secret\"", "expected an object at line 1 column 8"),
+        ("[\"secret\"]", "expected an object at line 1 column 0"),
+        ("17", "expected an object at line 1 column 2"),
+        ("{\"a\":NaN}", "expected value at line 1 column 6"),
+        ("{\"a\":01}", "invalid number at line 1 column 7"),
+        (
+            "{\"a\":\"\u{1}\"}",
+            "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 6",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(json::members(text).unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn reads_scalars_only_as_they_are() {
+    assert_eq!(json::string("\"a\\nb\\ud83d\\ude00\"").as_deref(), Some("a\nb😀"));
+    assert_eq!(json::string("\"\\ud800\""), None);
+    assert_eq!(json::string("1"), None);
+    for (text, expected) in [
+        ("0", Some(0)),
+        ("18446744073709551615", Some(u64::MAX)),
+        ("18446744073709551616", None),
+        ("1.0", None),
+        ("1e3", None),
+        ("-1", None),
+        ("\"1\"", None),
+        ("null", None),
+    ] {
+        assert_eq!(json::whole(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn of_two_equal_keys_the_last_counts() {
+    let members = json::members("{\"a\":1,\"b\":2,\"\\u0061\":3}").unwrap();
+    assert_eq!(members.get("a"), Some("3"));
+    assert_eq!(members.duplicate(&["b", "a"]), Some("a"));
+    assert_eq!(members.duplicate(&["b", "c"]), None);
+}
+
+#[test]
+fn depth_costs_no_stack() {
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+    let members = json::members(&deep).unwrap();
+    assert_eq!(json::elements(members.get("a").unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn pieces_have_a_greatest_number() {
+    let array = |count| format!("[{}]", vec!["1"; count].join(","));
+    assert_eq!(json::elements(&array(json::MOST_PIECES)).unwrap().len(), json::MOST_PIECES);
+    let error = json::elements(&array(json::MOST_PIECES + 1)).unwrap_err();
+    assert_eq!(error.message, "more than 65536 members or elements");
+    let object = format!("{{{}}}", vec!["\"a\":1"; json::MOST_PIECES + 1].join(","));
+    assert_eq!(json::members(&object).unwrap_err().message, "more than 65536 members or elements");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_serde_on_what_is_an_object(text in "[ \\[\\]{}:,\"a1\\\\.e-]{0,24}") {
+        let ours = json::members(&text).map(|members| members.iter().count()).ok();
+        let is_object = matches!(serde_json::from_str::<Value>(&text), Ok(Value::Object(_)));
+        prop_assert_eq!(ours.is_some(), is_object);
+    }
+
+    #[test]
+    fn dropping_leaves_valid_json(keys in prop::collection::vec("[a-d]", 0..8), dropped in "[a-d]", more in any::<bool>()) {
+        let members: Vec<String> = keys.iter().map(|key| format!(" \"{key}\" : \"{key}\" ")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let more: Vec<String> = more.then(|| "\"z\":1".to_owned()).into_iter().collect();
+        let edit = |member: &json::Member<'_>| if member.key == dropped { Edit::Drop } else { Edit::Keep };
+        let edited = json::members(&text).unwrap().edit(edit, &more);
+        let kept = keys.iter().filter(|key| **key != dropped).count() + more.len();
+        prop_assert_eq!(json::members(&edited).unwrap().iter().count(), kept);
+    }
+}

@@ -1,0 +1,355 @@
+//! Which offers are tried, in which order, and what is said where none is left.
+
+use std::collections::BTreeMap;
+
+use millrace::catalog::{self, Provider};
+use millrace::chat::{Needs, RequestSize};
+use millrace::error::{Cause, Failure};
+use millrace::routing::{Plan, Preference, Query, plan};
+use proptest::prelude::*;
+
+/// Sold by eight providers.
+const OSS: &str = "openai/gpt-oss-120b";
+const CLAUDE: &str = "anthropic/claude-sonnet-4.5";
+
+#[test]
+fn each_filter_names_what_it_removed() {
+    // Each row: a model, what is asked, the provider that must go and by which filter.
+    let mut filters = Vec::new();
+    for (model, request, provider, filter) in [
+        (OSS, r#"{"live": ["groq"]}"#, "cerebras", "not_configured"),
+        (OSS, r#"{"only": ["groq"]}"#, "cerebras", "allowed_providers"),
+        (OSS, r#"{"only": []}"#, "groq", "allowed_providers"),
+        (OSS, r#"{"ignore": ["Groq"]}"#, "groq", "ignored_providers"),
+        (OSS, r#"{"order": ["groq"], "allow_fallbacks": false}"#, "cerebras", "order"),
+        (OSS, r#"{"data_collection": "deny"}"#, "novita", "data_policy:training"),
+        ("openai/gpt-4o", r#"{"zdr": true}"#, "openai", "data_policy:zdr"),
+        ("z-ai/glm-5.3", r#"{"zdr": true}"#, "z-ai", "data_policy:zdr"),
+        ("millrace/echo", r#"{"enforce_distillable_text": true}"#, "millrace", "enforce_distillable_text"),
+        ("qwen/qwen3-32b", r#"{"quantizations": ["bf16"]}"#, "novita", "quantization"),
+        ("qwen/qwen3-32b", r#"{"quantizations": ["unknown"]}"#, "novita", "quantization"),
+        ("millrace/echo", r#"{"max_price": {"prompt": 0.999999}}"#, "millrace", "max_price"),
+        ("millrace/echo", r#"{"max_price": {"completion": "1.99"}}"#, "millrace", "max_price"),
+        ("perplexity/sonar", r#"{"max_price": {"request": 0.011}}"#, "perplexity", "max_price"),
+        (OSS, r#"{"require_parameters": true, "parameters": ["top_k"]}"#, "groq", "require_parameters"),
+        ("millrace/echo", r#"{"bytes": 1024008}"#, "millrace", "context_length"),
+        ("millrace/echo", r#"{"max_tokens": 16385}"#, "millrace", "max_tokens"),
+        ("millrace/echo", r#"{"needs": "images"}"#, "millrace", "input_modality"),
+        ("millrace/echo", r#"{"needs": "audio"}"#, "millrace", "input_modality"),
+        ("millrace/echo", r#"{"needs": "files"}"#, "millrace", "input_modality"),
+        ("perplexity/sonar", r#"{"needs": "tools"}"#, "perplexity", "tools"),
+        (CLAUDE, r#"{"needs": "structured_output"}"#, "anthropic", "response_format"),
+        (CLAUDE, r#"{"needs": "json_object"}"#, "anthropic", "response_format"),
+    ] {
+        let removed = Request::read(model, request).removed();
+        assert_eq!(removed.get(provider).map(String::as_str), Some(filter), "{model} {request}: {removed:?}");
+        filters.push(filter);
+    }
+    filters.dedup();
+    assert_eq!(filters.len(), 15, "a row for every filter");
+}
+
+#[test]
+fn what_is_within_the_limits_stays() {
+    for (model, request, provider) in [
+        ("millrace/echo", r#"{"max_price": {"prompt": 1, "completion": "2", "request": 0}}"#, "millrace"),
+        ("millrace/echo", r#"{"max_price": {"prompt": 0.30000000000000004, "prompt": 1e2}}"#, "millrace"),
+        ("millrace/echo", r#"{"max_tokens": 16384, "bytes": 1024007}"#, "millrace"),
+        ("millrace/echo", r#"{"needs": "tools"}"#, "millrace"),
+        ("millrace/echo", r#"{"needs": "structured_output"}"#, "millrace"),
+        ("millrace/echo", r#"{"zdr": true, "data_collection": "deny"}"#, "millrace"),
+        ("openai/gpt-4o", r#"{"data_collection": "deny", "needs": "images"}"#, "openai"),
+        ("qwen/qwen3-32b", r#"{"quantizations": ["fp8", "unknown"]}"#, "novita"),
+        ("millrace/echo", r#"{"only": ["MILLRACE "], "preferred_max_latency": {"p90": 1}}"#, "millrace"),
+        ("millrace/echo", r#"{"sort": null, "order": null, "options": {}}"#, "millrace"),
+    ] {
+        let plan = Request::read(model, request).plan(7).unwrap_or_else(|failure| panic!("{failure:?}"));
+        assert!(providers(&plan).contains(&provider), "{model} {request}");
+    }
+}
+
+#[test]
+fn candidates_come_in_the_order_asked_for() {
+    for (models, request, expected) in [
+        (OSS, r#"{"order": ["groq", "Cerebras"], "allow_fallbacks": false}"#, "groq cerebras"),
+        (
+            OSS,
+            r#"{"order": ["cerebras", "nobody"], "only": ["cerebras", "groq", "novita"]}"#,
+            "cerebras novita groq",
+        ),
+        (OSS, r#"{"sort": "price", "only": ["cerebras", "groq", "deepinfra"]}"#, "deepinfra groq cerebras"),
+        (OSS, r#"{"sort": {"by": "throughput"}, "only": ["cerebras", "groq"]}"#, "groq cerebras"),
+        (OSS, r#"{"sort": "latency", "allow_fallbacks": false}"#, "deepinfra"),
+        ("openai/gpt-oss-120b:floor", r#"{"only": ["cerebras", "groq"]}"#, "groq cerebras"),
+        ("openai/gpt-oss-120b:nitro", r#"{"only": ["cerebras", "groq"]}"#, "groq cerebras"),
+        ("openai/gpt-oss-120b:nitro:floor", r#"{"only": ["cerebras", "groq"]}"#, "groq cerebras"),
+        ("openai/gpt-oss-120b openai/gpt-oss-20b", r#"{"only": ["groq"]}"#, "groq groq"),
+        ("openai/gpt-4o millrace/echo", "{}", "openai millrace"),
+        (
+            "openai/gpt-4o millrace/echo",
+            r#"{"sort": {"by": "price", "partition": "none"}}"#,
+            "millrace openai",
+        ),
+        ("openai/gpt-4o millrace/echo", r#"{"live": ["millrace"]}"#, "millrace"),
+        ("millrace/echo millrace/echo", "{}", "millrace"),
+        ("millrace/echo openai/gpt-4o millrace/echo:floor", "{}", "millrace openai"),
+        ("ollama/llama3.2:latest millrace/echo", "{}", "ollama millrace"),
+    ] {
+        for seed in 0..50 {
+            let plan = Request::read(models, request).plan(seed).unwrap();
+            assert_eq!(providers(&plan).join(" "), expected, "{models} {request} seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_candidate_says_what_to_send_and_what_to_call_it() {
+    for (model, request, slug, upstream) in [
+        (
+            "openai/gpt-oss-120b:floor",
+            r#"{"only": ["fireworks"]}"#,
+            OSS,
+            "accounts/fireworks/models/gpt-oss-120b",
+        ),
+        ("ollama/llama3.2:latest", "{}", "ollama/llama3.2:latest", "llama3.2:latest"),
+        ("vllm/Qwen/Qwen3-8B", "{}", "vllm/Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+    ] {
+        let plan = Request::read(model, request).plan(0).unwrap();
+        assert_eq!((plan.first().model.as_str(), plan.first().upstream_model.as_str()), (slug, upstream));
+    }
+}
+
+#[test]
+fn who_cannot_be_served_learns_why() {
+    use Cause::{ContextLength, NoEndpoint, UnknownModel};
+    for (models, request, cause, message) in [
+        ("nobody/nothing", "{}", UnknownModel, "nobody/nothing is not a valid model ID"),
+        ("gpt-4o", "{}", UnknownModel, "gpt-4o is not a valid model ID"),
+        ("millrace/echo:free", "{}", UnknownModel, "millrace/echo:free is not a valid model ID"),
+        ("millrace/echo nobody/nothing", "{}", UnknownModel, "nobody/nothing is not a valid model ID"),
+        (
+            "openai/gpt-4o",
+            r#"{"live": []}"#,
+            NoEndpoint,
+            "No endpoints found for openai/gpt-4o. OpenAI is not configured on this gateway.",
+        ),
+        (
+            "ollama/llama3.2",
+            r#"{"live": []}"#,
+            NoEndpoint,
+            "No endpoints found for ollama/llama3.2. Ollama is not configured on this gateway.",
+        ),
+        (
+            "perplexity/sonar millrace/echo",
+            r#"{"needs": "tools", "ignore": ["millrace"]}"#,
+            NoEndpoint,
+            "No endpoints found for perplexity/sonar, millrace/echo. Perplexity does not support tools; Millrace is \
+             in provider.ignore.",
+        ),
+        (
+            "millrace/echo",
+            r#"{"bytes": 1024008}"#,
+            ContextLength,
+            "This endpoint's maximum context length is 128000 tokens. However, you requested about 256002 tokens. \
+             Please reduce the length of the messages.",
+        ),
+    ] {
+        let failure = Request::read(models, request).plan(0).unwrap_err();
+        assert_eq!((failure.cause, failure.message.as_str()), (cause, message), "{models} {request}");
+    }
+}
+
+#[test]
+fn a_failure_lists_each_candidate_with_its_filter() {
+    let failure = Request::read("millrace/echo", r#"{"ignore": ["millrace"]}"#).plan(0).unwrap_err();
+    assert_eq!(
+        serde_json::Value::Object(failure.metadata),
+        serde_json::json!({
+            "requested_models": ["millrace/echo"],
+            "excluded_by": ["ignored_providers"],
+            "candidates": [{
+                "model": "millrace/echo",
+                "provider": "millrace",
+                "removed_by": "ignored_providers",
+                "reason": "Millrace is in provider.ignore",
+            }],
+        })
+    );
+}
+
+#[test]
+fn a_preference_that_is_not_understood_is_refused_by_name() {
+    for (text, message) in [
+        ("[]", "`provider` must be an object"),
+        ("{", "`provider` must be an object"),
+        (r#"{"sorted": "price"}"#, "`provider.sorted` is not a known field"),
+        (r#"{"order": "openai"}"#, "`provider.order` must be a list of provider names"),
+        (r#"{"allow_fallbacks": "yes"}"#, "`provider.allow_fallbacks` must be true or false"),
+        (r#"{"data_collection": true}"#, "`provider.data_collection` must be \"allow\" or \"deny\""),
+        (r#"{"data_collection": "never"}"#, "`provider.data_collection` must be \"allow\" or \"deny\""),
+        (
+            r#"{"quantizations": ["fp9"]}"#,
+            "`provider.quantizations` holds \"fp9\", which is none of int4, int8, fp4, mxfp4, nvfp4, fp6, fp8, \
+             mxfp8, fp16, bf16, fp32, unknown",
+        ),
+        (
+            r#"{"sort": "cost"}"#,
+            "`provider.sort` must be \"price\", \"throughput\", \"latency\" or \"exacto\"",
+        ),
+        (r#"{"sort": 1}"#, "`provider.sort` must be a sort or an object of `by` and `partition`"),
+        (r#"{"sort": {"partition": "all"}}"#, "`provider.sort.partition` must be \"model\" or \"none\""),
+        (r#"{"max_price": {"prompt": "cheap"}}"#, "`provider.max_price.prompt` must be a price in dollars"),
+        (r#"{"max_price": {"prompt": -1}}"#, "`provider.max_price.prompt` must be a price of zero or more"),
+        (r#"{"max_price": {"token": 1}}"#, "`provider.max_price.token` is not a known field"),
+        (
+            r#"{"preferred_max_latency": "fast"}"#,
+            "`provider.preferred_max_latency` must be a number or an object of p50, p75, p90 and p99",
+        ),
+        (r#"{"options": {"groq": {}}}"#, "`provider.options` is not supported by this gateway"),
+    ] {
+        let failure = Preference::read(Some(text)).unwrap_err();
+        assert_eq!((failure.cause, failure.message.as_str()), (Cause::InvalidRequest, message), "{text}");
+    }
+    assert_eq!(Preference::read(None), Ok(Preference::default()));
+    assert_eq!(Preference::read(Some("null")), Ok(Preference::default()));
+}
+
+#[test]
+fn the_first_is_drawn_with_weight_one_over_price_squared() {
+    const SEEDS: u64 = 20_000;
+    let mut drawn: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let plan = Request::read(OSS, "{}").plan(seed).unwrap();
+        *drawn.entry(plan.first().provider.slug).or_default() += 1;
+    }
+    let offers = catalog::find(OSS).unwrap().offers;
+    let weight = |offer: &catalog::Offer| (offer.prices.blend() as f64).powi(-2);
+    let total: f64 = offers.iter().map(weight).sum();
+    for offer in offers {
+        let expected = weight(offer) / total;
+        let share = *drawn.get(offer.provider.slug).unwrap_or(&0) as f64 / SEEDS as f64;
+        assert!((share - expected).abs() < 0.01, "{}: {share} for {expected}", offer.provider.slug);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_plan_follows_from_its_seed_and_loses_nobody(seed: u64, model in 0..catalog::models().len()) {
+        let model = &catalog::models()[model];
+        let request = Request::read(model.slug, "{}");
+        let plan = request.plan(seed).unwrap();
+        prop_assert_eq!(&plan, &request.plan(seed).unwrap());
+        prop_assert_eq!(plan.len(), model.offers.len());
+        let rest: Vec<i128> = plan.candidates()[1..].iter().map(|one| one.prices.blend()).collect();
+        prop_assert!(rest.is_sorted(), "the fallbacks are not by price");
+        prop_assert!(plan.get(plan.len()).is_none());
+    }
+
+    #[test]
+    fn only_the_live_are_planned(seed: u64, live: u32, model in 0..catalog::models().len()) {
+        let model = &catalog::models()[model];
+        let alive: Vec<&str> = catalog::providers().iter().enumerate()
+            .filter(|(row, _)| live >> row & 1 == 1).map(|(_, provider)| provider.slug).collect();
+        let request = Request { live: Some(alive.iter().map(ToString::to_string).collect()), ..Request::read(model.slug, "{}") };
+        let offered = model.offers.iter().filter(|offer| alive.contains(&offer.provider.slug)).count();
+        match request.plan(seed) {
+            Ok(plan) => {
+                prop_assert_eq!(plan.len(), offered);
+                prop_assert!(providers(&plan).iter().all(|slug| alive.contains(slug)));
+            }
+            Err(failure) => {
+                prop_assert_eq!(offered, 0);
+                prop_assert_eq!(failure.metadata["candidates"].as_array().unwrap().len(), model.offers.len());
+            }
+        }
+    }
+
+    #[test]
+    fn no_preference_text_panics(text in "[\\{\\}\\[\\]\":,a-z0-9. -]{0,40}") {
+        let _ = Preference::read(Some(&text));
+    }
+}
+
+/// A request as a row writes it: the `provider` object, and beside it `live` (all, if absent),
+/// `needs`, `parameters`, `bytes` and `max_tokens`.
+struct Request {
+    models: Vec<String>,
+    preference: Preference,
+    needs: Needs,
+    size: RequestSize,
+    live: Option<Vec<String>>,
+}
+
+impl Request {
+    fn read(models: &str, text: &str) -> Request {
+        let row: serde_json::Value = serde_json::from_str(text).unwrap();
+        let needs = |name: &str| row["needs"] == name;
+        let names = |name: &str| -> Option<Vec<String>> {
+            row.get(name).map(|names| serde_json::from_value(names.clone()).unwrap())
+        };
+        Request {
+            models: models.split(' ').map(str::to_owned).collect(),
+            preference: Preference::read(Some(&provider_object(text))).unwrap(),
+            needs: Needs {
+                tools: needs("tools"),
+                images: needs("images"),
+                audio: needs("audio"),
+                files: needs("files"),
+                structured_output: needs("structured_output"),
+                json_object: needs("json_object"),
+                parameters: names("parameters").unwrap_or_default(),
+            },
+            size: RequestSize {
+                text_bytes: row["bytes"].as_u64().unwrap_or(0),
+                max_tokens: row["max_tokens"].as_u64(),
+                choices: 1,
+                ..RequestSize::default()
+            },
+            live: names("live"),
+        }
+    }
+
+    fn plan(&self, seed: u64) -> Result<Plan, Failure> {
+        let Request { models, preference, needs, size, live } = self;
+        let is_live = |provider: &Provider| match live {
+            Some(live) => live.iter().any(|slug| slug == provider.slug),
+            None => true,
+        };
+        plan(&Query { models, preference, needs, size }, &is_live, seed)
+    }
+
+    /// Who is removed by which filter. Only a failure says so; so whoever is left in the plan is
+    /// taken offline, and the same request is planned again.
+    fn removed(&self) -> BTreeMap<String, String> {
+        let alive = self.plan(0).map(|plan| plan.candidates().to_vec()).unwrap_or_default();
+        let all = self
+            .live
+            .clone()
+            .unwrap_or_else(|| catalog::providers().iter().map(|one| one.slug.into()).collect());
+        let kept = |slug: &String| !alive.iter().any(|one| one.provider.slug == slug);
+        let request = Request {
+            live: Some(all.into_iter().filter(kept).collect()),
+            models: self.models.clone(),
+            preference: self.preference.clone(),
+            needs: self.needs.clone(),
+            size: self.size,
+        };
+        let failure = request.plan(0).unwrap_err();
+        let candidates = failure.metadata["candidates"].as_array().unwrap();
+        let text = |one: &serde_json::Value, name: &str| one[name].as_str().unwrap().to_owned();
+        candidates.iter().map(|one| (text(one, "provider"), text(one, "removed_by"))).collect()
+    }
+}
+
+/// The row without what is not part of `provider`; as text, so that numbers stay as written.
+fn provider_object(text: &str) -> String {
+    let members: BTreeMap<String, &serde_json::value::RawValue> = serde_json::from_str(text).unwrap();
+    let beside = ["live", "needs", "parameters", "bytes", "max_tokens"];
+    let kept = members.into_iter().filter(|(name, _)| !beside.contains(&name.as_str()));
+    let written: Vec<String> = kept.map(|(name, value)| format!("{name:?}:{value}")).collect();
+    format!("{{{}}}", written.join(","))
+}
+
+fn providers(plan: &Plan) -> Vec<&'static str> {
+    plan.candidates().iter().map(|candidate| candidate.provider.slug).collect()
+}
