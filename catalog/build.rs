@@ -1,12 +1,12 @@
 //! The catalog's file format: reads it, checks it, writes it as Rust. Used by `build.rs` only.
-//! What each member means stands in `catalog/README.md`.
+//! What each member means stands in `catalog/README.md`. The tests compile it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Deserialize;
 
-use crate::money::Price;
+use super::money::Price;
 
 /// Most input tokens that one image becomes, where the offer does not say.
 const IMAGE_TOKENS: u64 = 16_384;
@@ -60,7 +60,7 @@ struct Provider {
     #[serde(default)]
     local: bool,
     #[serde(default)]
-    max_tokens: MaxTokens,
+    max_tokens: LimitName,
     #[serde(default)]
     stream_usage: StreamUsage,
     #[serde(default)]
@@ -86,7 +86,7 @@ enum Protocol {
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "snake_case")]
-enum MaxTokens {
+enum LimitName {
     #[default]
     AsSent,
     MaxTokens,
@@ -150,7 +150,6 @@ struct Offer {
     prompt: String,
     completion: String,
     request: Option<String>,
-    image: Option<String>,
     image_tokens: Option<u64>,
     cache_read: Option<String>,
     cache_write: Option<String>,
@@ -327,7 +326,6 @@ impl Offer {
         let mut all = vec![("prompt", self.prompt.as_str()), ("completion", self.completion.as_str())];
         let options = [
             ("request", &self.request),
-            ("image", &self.image),
             ("cache_read", &self.cache_read),
             ("cache_write", &self.cache_write),
             ("cache_write_1h", &self.cache_write_1h),
@@ -417,13 +415,12 @@ fn write_offer(offer: &Offer, row: usize, parameters: &BTreeSet<&String>, out: &
 fn prices(offer: &Offer) -> String {
     let tiers: Vec<String> = offer.tiers.iter().map(tier).collect();
     format!(
-        "Prices {{ prompt: {}, completion: {}, request: {}, image: {}, image_tokens: {}, cache_read: {}, \
+        "Prices {{ prompt: {}, completion: {}, request: {}, image_tokens: {}, cache_read: {}, \
          cache_write: {}, cache_write_1h: {}, reasoning: {}, audio_input: {}, audio_output: {}, \
          image_output: {}, tiers: &[{}] }}",
         price(&offer.prompt),
         price(&offer.completion),
         price(offer.request.as_deref().unwrap_or("0")),
-        optional_price(&offer.image),
         offer.image_tokens.unwrap_or(IMAGE_TOKENS),
         optional_price(&offer.cache_read),
         optional_price(&offer.cache_write),

@@ -92,11 +92,14 @@ pub struct Config {
 impl Config {
     /// Reads every variable through `variable`, which gives `None` for those not set.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Config {
-        let set = |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let set =
+            |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let mut problems = Vec::new();
         let limits = read_limits(&set, &mut problems);
-        let connections =
-            catalog::providers().iter().filter_map(|provider| connect(provider, &set, &mut problems)).collect();
+        let connections = catalog::providers()
+            .iter()
+            .filter_map(|provider| connect(provider, &set, &mut problems))
+            .collect();
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
         Config { admin_key, limits, connections, problems }
     }
@@ -165,7 +168,9 @@ fn connect(
 }
 
 fn is_web_address(text: &str) -> bool {
-    ["https://", "http://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    ["https://", "http://"]
+        .iter()
+        .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
 /// Reads `key`, `key,key` or `key|3,key|1`: keys, each with an optional weight.
@@ -173,11 +178,15 @@ fn read_keys(variable: &str, text: &str, problems: &mut Vec<String>) -> Vec<Prov
     let mut keys = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (secret, weight) = match part.rsplit_once('|') {
-            Some((secret, weight)) => (secret.trim(), weight.trim().parse().ok().filter(|weight| *weight > 0)),
+            Some((secret, weight)) => {
+                (secret.trim(), weight.trim().parse().ok().filter(|weight| *weight > 0))
+            }
             None => (part, Some(1)),
         };
         match weight {
-            Some(weight) if is_header_safe(secret) => keys.push(ProviderKey { secret: Secret::new(secret), weight }),
+            Some(weight) if is_header_safe(secret) => {
+                keys.push(ProviderKey { secret: Secret::new(secret), weight })
+            }
             _ => problems.push(format!("{variable} is not a list of keys with weights")),
         }
     }

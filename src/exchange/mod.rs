@@ -19,14 +19,14 @@ use crate::id::{GenerationId, KeyHash};
 use crate::money::Money;
 use crate::pricing;
 use crate::protocol::openai_chat::{
-    ChatRequest, Facts, Fault as ProviderError, Identity, Splice, Target, read_error, read_reply, write_error,
-    write_request,
+    ChatRequest, Facts, Fault as ProviderError, Identity, Splice, Target, read_error, read_reply,
+    write_error, write_request,
 };
 use crate::routing::verdict::{Awaited, Fault, Verdict, classify};
 use crate::time::Time;
 
-use outcome::{Charge, Outcome};
 pub use outcome::Settlement;
+use outcome::{Charge, Outcome};
 pub use route::{Route, routes};
 pub use view::{account_down, key_refusal};
 
@@ -42,11 +42,16 @@ const COMMENT: &[u8] = b": OPENROUTER PROCESSING\n\n";
 #[derive(Debug)]
 pub enum Step {
     /// Set money aside; answered by [`Input::Held`] or [`Input::Refused`].
-    Hold { amount: Money, expires_at: Time },
+    Hold {
+        amount: Money,
+        expires_at: Time,
+    },
     /// Start an attempt. Its outcome comes as [`Input::Head`] or [`Input::Unreachable`].
     Send(Outgoing),
     /// Nothing to do until the provider says something, or until this moment ([`Input::Clock`]).
-    Wait { until: Time },
+    Wait {
+        until: Time,
+    },
     /// Close the connection to the provider; nothing more from it is wanted.
     Cancel,
     /// The provider has said all it had to; its connection may be used again.
@@ -72,7 +77,10 @@ pub enum Input<'a> {
     Refused(Refusal),
     /// The account could not be asked.
     AccountDown,
-    Head { status: u16, retry_after_s: Option<u32> },
+    Head {
+        status: u16,
+        retry_after_s: Option<u32>,
+    },
     Unreachable,
     Chunk(&'a [u8]),
     End,
@@ -309,7 +317,11 @@ impl Exchange {
             Stage::Holding | Stage::Sending | Stage::Ended => {}
             Stage::Collecting(body) if body.len() + bytes.len() > MAX_REPLY => {
                 let message = "longer than the gateway takes".to_owned();
-                self.fail_attempt(now, Fault::BadReply, Some(ProviderError { message, ..Default::default() }));
+                self.fail_attempt(
+                    now,
+                    Fault::BadReply,
+                    Some(ProviderError { message, ..Default::default() }),
+                );
             }
             Stage::Collecting(body) => body.extend_from_slice(bytes),
             Stage::Failing(_, _, body) => {
@@ -659,7 +671,8 @@ impl Exchange {
     /// Takes every provider key that was used out of what a provider said.
     fn scrub(&self, said: ProviderError) -> ProviderError {
         let keys = || self.routes.iter().filter_map(|route| route.key.as_ref());
-        let clean = |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.expose(), "[key]"));
+        let clean =
+            |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.expose(), "[key]"));
         ProviderError { message: clean(&said.message), raw: clean(&said.raw), ..said }
     }
 }

@@ -15,7 +15,13 @@ use super::{Attempt, Charge, Exchange, Outcome};
 const SHORT_HASH: usize = 12;
 
 impl Exchange {
-    pub(super) fn record(&self, now: Time, outcome: &Outcome, charge: &Charge, facts: Option<&Facts>) -> String {
+    pub(super) fn record(
+        &self,
+        now: Time,
+        outcome: &Outcome,
+        charge: &Charge,
+        facts: Option<&Facts>,
+    ) -> String {
         let arrival = &self.arrival;
         let candidate = &self.routes[self.current].candidate;
         let usage = &charge.usage;

@@ -43,8 +43,8 @@ impl AccountBody {
     /// Runs one command. Fails, so that all it wrote is rolled back, where the database does.
     pub fn call(&self, command: &str) -> Result<String, JsValue> {
         let command: Command = serde_json::from_str(command).map_err(|_| js_error("not a command"))?;
-        let answer =
-            account::execute(&self.database, now(), &command).map_err(|fault| js_error(&fault.to_string()))?;
+        let answer = account::execute(&self.database, now(), &command)
+            .map_err(|fault| js_error(&fault.to_string()))?;
         match &answer {
             Answer::Held { next_alarm: Some(at), .. } => self.wake_at(at.ms())?,
             Answer::Expired { next_alarm, .. } => {
@@ -85,7 +85,8 @@ struct Database {
 
 impl Sql for Database {
     fn run(&self, statement: &str, arguments: &[SqlCell]) -> Result<Vec<Vec<SqlCell>>, SqlError> {
-        let cells: Array = arguments.iter().map(|cell| cell.as_deref().map_or(JsValue::NULL, JsValue::from_str)).collect();
+        let cells: Array =
+            arguments.iter().map(|cell| cell.as_deref().map_or(JsValue::NULL, JsValue::from_str)).collect();
         let rows = bindings::query(&self.storage, statement, &cells).map_err(|error| {
             let words = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
             SqlError(words.unwrap_or_else(|| "unknown database error".to_owned()))

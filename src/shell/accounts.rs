@@ -47,5 +47,7 @@ impl AccountClient {
 
 /// The words of a JavaScript error. They never hold what was sent.
 fn describe(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| "unknown".to_owned(), |error| String::from(error.message()))
+    error
+        .dyn_ref::<js_sys::Error>()
+        .map_or_else(|| "unknown".to_owned(), |error| String::from(error.message()))
 }

@@ -35,13 +35,17 @@ thread_local! {
 
 /// The secret that a request carries, as its client spells it.
 fn presented(request: &Request) -> Result<String, Failure> {
-    let header = |name: &str| request.headers().get(name).ok().flatten().filter(|text| !text.trim().is_empty());
+    let header =
+        |name: &str| request.headers().get(name).ok().flatten().filter(|text| !text.trim().is_empty());
     if let Some(value) = header("authorization") {
         let (scheme, secret) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
         if scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty() {
             return Ok(secret.trim().to_owned());
         }
-        return Err(Failure::new(Cause::Authentication, "The Authorization header must be: Bearer <API key>"));
+        return Err(Failure::new(
+            Cause::Authentication,
+            "The Authorization header must be: Bearer <API key>",
+        ));
     }
     header("x-api-key")
         .map(|secret| secret.trim().to_owned())
@@ -70,7 +74,11 @@ pub async fn authenticate(request: &Request, env: &JsValue) -> Result<KeySnapsho
 }
 
 /// Like [`authenticate`], for what only one kind of key may do.
-pub async fn authenticate_as(kind: KeyKind, request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+pub async fn authenticate_as(
+    kind: KeyKind,
+    request: &Request,
+    env: &JsValue,
+) -> Result<KeySnapshot, Failure> {
     let snapshot = authenticate(request, env).await?;
     match (kind, snapshot.kind) {
         (KeyKind::Management, KeyKind::Inference) => {
@@ -85,7 +93,10 @@ pub async fn authenticate_as(kind: KeyKind, request: &Request, env: &JsValue) ->
 /// nothing of the secret.
 pub fn authenticate_admin(request: &Request, config: &Config) -> Result<(), Failure> {
     let Some(admin) = &config.admin_key else {
-        return Err(Failure::new(Cause::PermissionDenied, "MILLRACE_ADMIN_KEY is not set: there is no admin"));
+        return Err(Failure::new(
+            Cause::PermissionDenied,
+            "MILLRACE_ADMIN_KEY is not set: there is no admin",
+        ));
     };
     if KeyHash::of(&presented(request)?) == *admin {
         Ok(())

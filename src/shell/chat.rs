@@ -49,7 +49,8 @@ pub async fn complete(
         body,
         request: chat,
         limits: config.limits,
-        show_attempts: header(&request, "x-openrouter-metadata").is_some_and(|v| v.eq_ignore_ascii_case("enabled")),
+        show_attempts: header(&request, "x-openrouter-metadata")
+            .is_some_and(|v| v.eq_ignore_ascii_case("enabled")),
         caller: caller(&request),
     };
     let exchange = Exchange::new(arrival, routes);

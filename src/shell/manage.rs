@@ -185,7 +185,8 @@ impl Call<'_> {
     /// is waited for.
     async fn generation(&self) -> Result<Response, Failure> {
         let key = authenticate(self.request, self.env).await?;
-        let id = query_value(self.query, "id").ok_or_else(|| Failure::invalid("id: this parameter is required"))?;
+        let id = query_value(self.query, "id")
+            .ok_or_else(|| Failure::invalid("id: this parameter is required"))?;
         let id = GenerationId::parse(&id).ok_or_else(|| not_found("No such generation"))?;
         let started = clock::now();
         loop {
@@ -228,7 +229,10 @@ impl Call<'_> {
         authenticate_admin(self.request, self.config)?;
         let grant = GrantRequest::read(&self.body().await?)?;
         let id = grant.id.unwrap_or_else(|| hex(&random::<16>()));
-        match self.ask(account, Command::Grant { id: id.clone(), amount: grant.amount, reason: grant.reason }).await? {
+        match self
+            .ask(account, Command::Grant { id: id.clone(), amount: grant.amount, reason: grant.reason })
+            .await?
+        {
             Answer::Granted { already, amount, account } => {
                 let body = json!({ "data": {
                     "id": id, "already": already, "amount": amount.to_usd(), "account": account_view(&account),
@@ -285,7 +289,8 @@ impl Call<'_> {
             Err(_) => false,
         };
         let models = catalog::models().len();
-        let live: Vec<&str> = self.config.connections.iter().map(|connection| connection.provider.slug).collect();
+        let live: Vec<&str> =
+            self.config.connections.iter().map(|connection| connection.provider.slug).collect();
         let healthy = kv && object && models > 0 && self.config.problems.is_empty();
         let body = json!({
             "status": if healthy { "ok" } else { "failing" },
@@ -336,5 +341,8 @@ fn unexpected() -> Failure {
 
 /// The first value of a parameter in a query. What we take in queries needs no decoding.
 fn query_value(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, v)| v.to_owned())
+    query
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
+        .map(|(_, v)| v.to_owned())
 }

@@ -13,7 +13,8 @@ const EXPOSED: &str = "x-generation-id, retry-after";
 pub fn whole(head: &Head, body: &[u8]) -> Response {
     let init = init(head.status, &head.headers);
     let bytes = Uint8Array::from(body);
-    Response::new_with_opt_buffer_source_and_init(Some(&bytes), &init).expect("statuses and header names are ours")
+    Response::new_with_opt_buffer_source_and_init(Some(&bytes), &init)
+        .expect("statuses and header names are ours")
 }
 
 pub fn stream(head: &Head, body: &ReadableStream) -> Response {

@@ -163,7 +163,8 @@ fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
 /// Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); at least 1.
 fn retry_after(response: &Response) -> Option<u32> {
     let header = |name: &str| response.headers().get(name).ok().flatten();
-    let from_ms = header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()).map(|ms| ms / 1000.0);
+    let from_ms =
+        header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()).map(|ms| ms / 1000.0);
     let from_seconds = || header("retry-after").and_then(|text| text.trim().parse::<f64>().ok());
     let from_date = || {
         let at = js_sys::Date::parse(&header("retry-after")?);

@@ -105,7 +105,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, PathBuf, String)
         let path = entry.expect("the entry is readable").path();
         if path.is_dir() {
             collect(root, &path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("src/lib.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("src/lib.rs")
+        {
             let relative = path.strip_prefix(root).expect("found under the root").to_path_buf();
             let first = relative.components().next().expect("has a name").as_os_str().to_string_lossy();
             let module = first.trim_end_matches(".rs").to_owned();

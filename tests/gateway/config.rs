@@ -33,7 +33,8 @@ fn a_local_server_is_live_when_its_address_is_set() {
 fn keys_come_in_lists_with_weights() {
     let config = read(&[("OPENAI_API_KEY", "sk-a|3, sk-b ,sk-c|1")]);
     let connection = config.connection(catalog::provider("openai").expect("a row")).expect("live");
-    let keys: Vec<(&str, u32)> = connection.keys.iter().map(|key| (key.secret.expose(), key.weight)).collect();
+    let keys: Vec<(&str, u32)> =
+        connection.keys.iter().map(|key| (key.secret.expose(), key.weight)).collect();
     assert_eq!(keys, [("sk-a", 3), ("sk-b", 1), ("sk-c", 1)]);
 }
 
@@ -49,7 +50,10 @@ fn unusable_variables_are_named_and_never_shown() {
     for (name, value) in cases {
         let config = read(&[(name, value)]);
         assert_eq!(config.problems.len(), 1, "{name}={value}");
-        assert!(config.problems[0].starts_with(name) && !config.problems[0].contains("secret"), "{name}={value}");
+        assert!(
+            config.problems[0].starts_with(name) && !config.problems[0].contains("secret"),
+            "{name}={value}"
+        );
     }
 }
 
@@ -67,6 +71,7 @@ fn a_secret_is_not_shown_by_debug() {
 }
 
 fn read(variables: &[(&str, &str)]) -> Config {
-    let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let find =
+        |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     Config::read(&find)
 }

@@ -37,31 +37,34 @@ fn a_stream_begins_with_its_first_content() {
 
 #[test]
 fn every_fault_before_the_first_content_tries_the_next_endpoint() {
-    type Fail = fn(&mut Play);
+    type Fail = fn(&mut Play) -> &mut Play;
     let faults: &[(&str, Fail)] = &[
-        ("refused", |play| drop(play.unreachable())),
-        ("reset in the head", |play| drop(play.broken())),
-        ("500", |play| drop(play.head(500).chunk(r#"{"error":{"message":"x"}}"#).end())),
-        ("429", |play| drop(play.head(429).end())),
-        ("408", |play| drop(play.head(408).end())),
-        ("529", |play| drop(play.head(529).end())),
-        ("401", |play| drop(play.head(401).end())),
-        ("404", |play| drop(play.head(404).end())),
-        ("302", |play| drop(play.head(302).end())),
-        ("200 with an error", |play| drop(play.head(200).chunk("data: {\"error\":{\"message\":\"x\"}}\n\n"))),
-        ("200 with a bare error", |play| drop(play.head(200).chunk("{\"error\":{\"code\":499}}").end())),
-        ("200 and nothing", |play| drop(play.head(200).end())),
-        ("200 and only an end", |play| drop(play.head(200).chunk("data: [DONE]\n\n"))),
-        ("200 and a page", |play| drop(play.head(200).chunk("<html>").end())),
-        ("reset before content", |play| drop(play.head(200).chunk(&delta(r#"{"role":"assistant"}"#)).broken())),
-        ("silence before the head", |play| drop(play.after_ms(60_000))),
-        ("silence before content", |play| drop(play.head(200).after_ms(180_000))),
+        ("refused", |play| play.unreachable()),
+        ("reset in the head", |play| play.broken()),
+        ("500", |play| play.head(500).chunk(r#"{"error":{"message":"x"}}"#).end()),
+        ("429", |play| play.head(429).end()),
+        ("408", |play| play.head(408).end()),
+        ("529", |play| play.head(529).end()),
+        ("401", |play| play.head(401).end()),
+        ("404", |play| play.head(404).end()),
+        ("302", |play| play.head(302).end()),
+        ("200 with an error", |play| play.head(200).chunk("data: {\"error\":{\"message\":\"x\"}}\n\n")),
+        ("200 with a bare error", |play| play.head(200).chunk("{\"error\":{\"code\":499}}").end()),
+        ("200 and nothing", |play| play.head(200).end()),
+        ("200 and only an end", |play| play.head(200).chunk("data: [DONE]\n\n")),
+        ("200 and a page", |play| play.head(200).chunk("<html>").end()),
+        ("reset before content", |play| play.head(200).chunk(&delta(r#"{"role":"assistant"}"#)).broken()),
+        ("silence before the head", |play| play.after_ms(60_000)),
+        ("silence before content", |play| play.head(200).after_ms(180_000)),
     ];
     for (name, fail) in faults {
         let mut play = Play::stream(TWO_PROVIDERS);
         play.held().expect(&["send https://api.groq.com/openai/v1/chat/completions"]);
         fail(&mut play);
-        let sent = play.steps().into_iter().filter(|step| !step.starts_with("begin") && !step.starts_with("write comment"));
+        let sent = play
+            .steps()
+            .into_iter()
+            .filter(|step| !step.starts_with("begin") && !step.starts_with("write comment"));
         let sent: Vec<String> = sent.collect();
         assert_eq!(sent, ["cancel", "send https://api.deepinfra.com/v1/openai/chat/completions"], "{name}");
     }
@@ -90,12 +93,14 @@ fn the_last_failure_is_told_with_those_before() {
 
 #[test]
 fn after_the_first_content_nothing_else_is_tried() {
-    type Fail = fn(&mut Play);
+    type Fail = fn(&mut Play) -> &mut Play;
     let faults: &[(&str, Fail)] = &[
-        ("reset", |play| drop(play.broken())),
-        ("end without a finish", |play| drop(play.end())),
-        ("an error in the stream", |play| drop(play.chunk("data: {\"error\":{\"message\":\"x\",\"code\":500}}\n\n"))),
-        ("silence", |play| drop(play.after_ms(120_000))),
+        ("reset", |play| play.broken()),
+        ("end without a finish", |play| play.end()),
+        ("an error in the stream", |play| {
+            play.chunk("data: {\"error\":{\"message\":\"x\",\"code\":500}}\n\n")
+        }),
+        ("silence", |play| play.after_ms(120_000)),
     ];
     for (name, fail) in faults {
         let mut play = Play::stream(TWO_PROVIDERS);
@@ -187,7 +192,11 @@ fn the_total_limit_ends_everything() {
 #[test]
 fn a_whole_reply_that_is_no_answer_tries_the_next_endpoint() {
     let bodies = [
-        "", "<html>", "{}", r#"{"choices":[]}"#, r#"{"error":{"message":"x","code":500}}"#,
+        "",
+        "<html>",
+        "{}",
+        r#"{"choices":[]}"#,
+        r#"{"error":{"message":"x","code":500}}"#,
         r#"{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":null}]}"#,
     ];
     for body in bodies {
@@ -251,7 +260,9 @@ fn attempts_are_shown_on_request() {
     let mut play = Play::showing_attempts(TWO_PROVIDERS);
     play.held().skip().head(500).end().skip();
     play.head(200).chunk(&reply("hi", 1, 1)).end().steps();
-    for words in ["openrouter_metadata", "\"provider\":\"Groq\"", "\"provider\":\"DeepInfra\"", "\"status\":500"] {
+    for words in
+        ["openrouter_metadata", "\"provider\":\"Groq\"", "\"provider\":\"DeepInfra\"", "\"status\":500"]
+    {
         assert!(play.body().contains(words), "{words} in {}", play.body());
     }
 }

@@ -34,7 +34,9 @@ fn what_cannot_be_a_key_is_refused_by_name() {
         let failure = NewKeyRequest::read(body.as_bytes(), false).expect_err(body);
         assert!(failure.message.contains(words), "{body}: {}", failure.message);
     }
-    assert!(NewKeyRequest::read(br#"{"name":"x","management":true}"#, true).expect("the admin may").management);
+    assert!(
+        NewKeyRequest::read(br#"{"name":"x","management":true}"#, true).expect("the admin may").management
+    );
 }
 
 #[test]
@@ -50,7 +52,11 @@ fn a_change_tells_absent_from_null() {
 
 #[test]
 fn a_grant_is_exact_dollars() {
-    let cases = [(r#"{"amount":"12.50"}"#, "12.5"), (r#"{"amount":1e-12}"#, "0.000000000001"), (r#"{"amount":-3}"#, "-3")];
+    let cases = [
+        (r#"{"amount":"12.50"}"#, "12.5"),
+        (r#"{"amount":1e-12}"#, "0.000000000001"),
+        (r#"{"amount":-3}"#, "-3"),
+    ];
     for (body, usd) in cases {
         assert_eq!(GrantRequest::read(body.as_bytes()).expect(body).amount.to_usd(), usd);
     }

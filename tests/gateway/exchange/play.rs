@@ -48,8 +48,12 @@ impl Play {
         let request = read_request(body.as_bytes()).expect("the script's request is well formed");
         let preference = Preference::read(request.provider.as_deref()).expect("well formed");
         let candidates = request.candidates();
-        let query =
-            Query { models: &candidates, preference: &preference, needs: &request.needs, size: &request.size };
+        let query = Query {
+            models: &candidates,
+            preference: &preference,
+            needs: &request.needs,
+            size: &request.size,
+        };
         let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
         let routes = routes(&plan, &config, 1);
         let arrival = Arrival {
