@@ -2,9 +2,11 @@
 //! protocol folders promise anything to outsiders.
 
 mod quirks;
+mod reply;
 mod request;
 mod usage;
 
 pub use quirks::{MaxTokensName, Quirks, StreamUsage};
-pub use request::{Needs, RequestSize};
+pub use reply::{Bill, Facts, Identity, ProviderError, ReplyFault};
+pub use request::{ChatRequest, Needs, RequestSize};
 pub use usage::Usage;

@@ -31,3 +31,33 @@ pub struct RequestSize {
     /// How many choices were asked for (`n`); at least 1.
     pub choices: u32,
 }
+
+/// What a request asks for. The body itself stays as it came, for `write_request`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatRequest {
+    /// `None` where the account's default is wanted.
+    pub model: Option<String>,
+    pub models: Vec<String>,
+    pub stream: bool,
+    /// The smaller of `max_completion_tokens` and `max_tokens`.
+    pub max_tokens: Option<u64>,
+    /// The JSON text of the `provider` object, for routing.
+    pub provider: Option<String>,
+    pub needs: Needs,
+    pub size: RequestSize,
+    pub user: Option<String>,
+    pub session_id: Option<String>,
+}
+
+impl ChatRequest {
+    /// The models to try: `model`, then `models`, each once.
+    pub fn candidates(&self) -> Vec<String> {
+        let mut candidates: Vec<String> = Vec::new();
+        for model in self.model.iter().chain(&self.models) {
+            if !candidates.contains(model) {
+                candidates.push(model.clone());
+            }
+        }
+        candidates
+    }
+}

@@ -13,15 +13,13 @@ use std::time::Duration;
 use crate::account::command::Refusal;
 use crate::account::key::KeySnapshot;
 use crate::catalog::Protocol;
+use crate::chat::{ChatRequest, Facts, Identity, ProviderError};
 use crate::config::{Limits, Secret};
 use crate::error::{Cause, Failure};
 use crate::id::{GenerationId, KeyHash};
 use crate::money::Money;
 use crate::pricing;
-use crate::protocol::openai_chat::{
-    ChatRequest, Facts, Fault as ProviderError, Identity, Splice, Target, read_error, read_reply,
-    write_error, write_request,
-};
+use crate::protocol::openai_chat::{Splice, Target, read_error, read_reply, write_error, write_request};
 use crate::routing::verdict::{Awaited, Fault, Verdict, classify};
 use crate::time::Time;
 

@@ -1,10 +1,9 @@
 //! How exchanges end, and what each end costs.
 
-use crate::chat::Usage;
+use crate::chat::{Bill, Facts, Usage};
 use crate::error::Cause;
 use crate::money::Money;
 use crate::pricing::{self, Cost};
-use crate::protocol::openai_chat::{Bill, Facts};
 
 use super::Exchange;
 

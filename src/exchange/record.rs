@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::account::GenerationRecord;
 use crate::account::record::Attempt as AttemptRecord;
+use crate::chat::Facts;
 use crate::money::Money;
-use crate::protocol::openai_chat::Facts;
 use crate::time::Time;
 
 use super::{Attempt, Charge, Exchange, Outcome};

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::account::command::Refusal;
 use crate::account::key::KeyRefusal;
+use crate::chat::{ProviderError, ReplyFault};
 use crate::error::{Cause, Failure};
 use crate::id::GenerationId;
 use crate::money::Money;
-use crate::protocol::openai_chat::{Fault as ProviderError, ReplyFault};
 use crate::routing::verdict::{Fault, classify};
 
 use super::{Attempt, Exchange, Head};

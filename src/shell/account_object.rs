@@ -91,14 +91,14 @@ impl Sql for Database {
             let words = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
             SqlError(words.unwrap_or_else(|| "unknown database error".to_owned()))
         })?;
-        Ok(rows.iter().map(|row| Array::from(&row).iter().map(|cell| text_of(&cell)).collect()).collect())
+        rows.iter().map(|row| Array::from(&row).iter().map(|cell| text_of(&cell)).collect()).collect()
     }
 }
 
-/// A cell as text: numbers come only where a statement forgot its CAST, and then whole.
-fn text_of(cell: &JsValue) -> SqlCell {
-    match cell.as_f64() {
-        Some(number) => Some(format!("{number}")),
-        None => cell.as_string(),
+/// A cell as text. A number is a statement that forgot its CAST: it may already have been rounded.
+fn text_of(cell: &JsValue) -> Result<SqlCell, SqlError> {
+    if cell.is_null() {
+        return Ok(None);
     }
+    cell.as_string().map(Some).ok_or_else(|| SqlError("a column is not text".to_owned()))
 }

@@ -32,16 +32,16 @@ export class AccountObject extends DurableObject {
 
   // A command that fails leaves nothing behind, on disk or in memory.
   call(command) {
-    return this.#guard(() => this.ctx.storage.transactionSync(() => this.#liveBody().call(command)));
+    return this.#turn((body) => body.call(command));
   }
 
   alarm() {
-    return this.#guard(() => this.#liveBody().alarm());
+    return this.#turn((body) => body.alarm());
   }
 
-  #guard(action) {
+  #turn(action) {
     try {
-      return action();
+      return this.ctx.storage.transactionSync(() => action(this.#liveBody()));
     } catch (error) {
       this.#body = undefined;
       logUnlessPanic(error);

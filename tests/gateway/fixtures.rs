@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use millrace::chat::Quirks;
+use millrace::chat::{Bill, Identity, ReplyFault};
 use millrace::money::Money;
-use millrace::protocol::openai_chat::{Bill, Identity, Reply, ReplyFault, Splice, read_error, read_reply};
+use millrace::protocol::openai_chat::{Reply, Splice, read_error, read_reply};
 use serde_json::{Map, Value};
 
 /// The folders of those who speak Chat Completions.

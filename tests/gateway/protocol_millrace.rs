@@ -1,8 +1,9 @@
 //! The built-in provider: what it answers, and in which pieces.
 
+use millrace::chat::Identity;
 use millrace::chat::{Quirks, Usage};
 use millrace::protocol::millrace::answer;
-use millrace::protocol::openai_chat::{Identity, Splice, Target, write_request};
+use millrace::protocol::openai_chat::{Splice, Target, write_request};
 use serde_json::{Value, json};
 
 #[test]

@@ -5,12 +5,13 @@ mod request;
 mod stream;
 mod usage;
 
+use millrace::chat::{Bill, ChatRequest, Identity, ProviderError as Fault, ReplyFault};
 use millrace::chat::{MaxTokensName, Quirks, StreamUsage, Usage};
 use millrace::error::{Cause, Failure};
 use millrace::money::Money;
 use millrace::protocol::openai_chat::{
-    Bill, ChatRequest, Fault, Identity, ReplyFault, Splice, Target, finish_reason, read_error, read_reply,
-    read_request, usage_from, write_error, write_request, write_usage,
+    Splice, Target, finish_reason, read_error, read_reply, read_request, usage_from, write_error,
+    write_request, write_usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

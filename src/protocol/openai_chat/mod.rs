@@ -8,8 +8,8 @@ mod splice;
 mod upstream;
 mod wire;
 
-pub use face::{ChatRequest, read_request, write_error};
-pub use reply::{Reply, ReplyFault, read_reply};
-pub use splice::{Facts, Splice};
+pub use face::{read_request, write_error};
+pub use reply::{Reply, read_reply};
+pub use splice::Splice;
 pub use upstream::{Target, write_request};
-pub use wire::{Bill, Fault, Identity, finish_reason, read_error, usage_from, write_usage};
+pub use wire::{finish_reason, read_error, usage_from, write_usage};

@@ -2,26 +2,14 @@
 //! gateway has to know, and written with the gateway's members in place of the provider's.
 
 use super::choice::{Form, Seen, write_member};
-use super::splice::Facts;
-use super::wire::{self, Bill, Counts, Fault, Identity};
-use crate::chat::Quirks;
+use super::wire::{self, Counts};
+use crate::chat::{Bill, Facts, Identity, ProviderError as Fault, Quirks, ReplyFault};
 use crate::json::{self, Members};
 
 /// A reply that can be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub facts: Facts,
-}
-
-/// Why a body with status 200 is no reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyFault {
-    /// Not a JSON object; where reading it failed.
-    NotJson(String),
-    /// The body reports an error.
-    Error(Fault),
-    /// No choices, or neither output nor a reason to finish in any.
-    Empty,
 }
 
 /// Reads a body that came with status 200. Blanks before the object are how providers keep a

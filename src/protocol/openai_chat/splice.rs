@@ -3,37 +3,11 @@
 //! What the gateway has to know of the stream gathers in [`Facts`].
 
 use super::choice::{Form, Seen, write_member};
-use super::wire::{self, Bill, Counts, Fault, Identity};
-use crate::chat::{Quirks, Usage};
+use super::wire::{self, Counts};
+use crate::chat::{Bill, Facts, Identity, ProviderError as Fault, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Members};
-use crate::money::Money;
 use crate::sse::{self, Frame, Reader};
-
-/// What a stream has shown so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Something a client would notice came: text, reasoning, a tool call, a refusal, sound, a
-    /// picture or a reason to finish. Roles and empty deltas do not count.
-    pub began: bool,
-    /// The reason to finish in the provider's words (of the choice that finished last).
-    pub finish: Option<String>,
-    /// The same in OpenRouter's words.
-    pub finish_reason: Option<&'static str>,
-    /// The provider's `[DONE]` came.
-    pub done: bool,
-    pub usage: Option<Usage>,
-    /// The provider's own word on the cost, if its row says that it may be trusted.
-    pub cost: Option<Money>,
-    /// Bytes of text, reasoning and arguments that were delivered, for estimates.
-    pub output_bytes: u64,
-    /// The error that ended the stream from within. Nothing is emitted after it.
-    pub fault: Option<Fault>,
-    /// The provider's id of the reply.
-    pub upstream_id: Option<String>,
-    pub system_fingerprint: Option<String>,
-    pub service_tier: Option<String>,
-}
 
 /// Rewrites one stream.
 #[derive(Clone, Debug)]

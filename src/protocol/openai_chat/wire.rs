@@ -3,47 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::chat::{Quirks, Usage};
+use crate::chat::{Bill, Identity, ProviderError as Fault, Quirks, Usage};
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::money::{Money, MoneyError};
-
-/// What the gateway calls one reply, whoever made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The generation id.
-    pub generation: String,
-    /// Unix seconds.
-    pub created: u64,
-    /// The slug of the model that answers.
-    pub model: String,
-    /// The display name of the provider.
-    pub provider: String,
-}
-
-/// What one reply used and costs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bill {
-    pub usage: Usage,
-    pub cost: Money,
-    pub prompt_cost: Money,
-    pub completion_cost: Money,
-    pub is_byok: bool,
-    /// The JSON text of `openrouter_metadata`, for clients that asked for it.
-    pub metadata: Option<String>,
-}
-
-/// An error as a provider words it, in whichever of the many shapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fault {
-    /// The HTTP status that the error itself names.
-    pub status: Option<u16>,
-    /// The provider's own code or type: `insufficient_quota`, `overloaded_error`.
-    pub code: Option<String>,
-    pub message: String,
-    /// The error's JSON as it came, cut at 4 KiB. May quote the prompt: not for the log.
-    pub raw: String,
-}
 
 /// The counts that a provider reported, under OpenAI's names. In a stream each is overwritten
 /// by the last that came.
