@@ -32,8 +32,45 @@ pub enum Endpoint {
     AdminGrant(AccountId),
     AdminListKeys(AccountId),
     AdminCreateKey(AccountId),
+    /// Changes a key of either kind.
+    AdminUpdateKey(AccountId, KeyHash),
+    AdminDeleteKey(AccountId, KeyHash),
     /// Fails on purpose; only in builds made for tests.
     Failpoint(String),
+}
+
+impl Endpoint {
+    /// A word for logs: what was asked for, without whose.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Endpoint::Welcome => "welcome",
+            Endpoint::Health => "health",
+            Endpoint::Preflight => "preflight",
+            Endpoint::ChatCompletions => "chat_completions",
+            Endpoint::Models => "models",
+            Endpoint::ModelsCount => "models_count",
+            Endpoint::Model(_) => "model",
+            Endpoint::ModelEndpoints(_) => "model_endpoints",
+            Endpoint::Providers => "providers",
+            Endpoint::Key => "key",
+            Endpoint::Credits => "credits",
+            Endpoint::ListKeys => "list_keys",
+            Endpoint::CreateKey => "create_key",
+            Endpoint::GetKey(_) => "get_key",
+            Endpoint::UpdateKey(_) => "update_key",
+            Endpoint::DeleteKey(_) => "delete_key",
+            Endpoint::Generation => "generation",
+            Endpoint::AdminListAccounts => "admin_list_accounts",
+            Endpoint::AdminCreateAccount => "admin_create_account",
+            Endpoint::AdminAccount(_) => "admin_account",
+            Endpoint::AdminGrant(_) => "admin_grant",
+            Endpoint::AdminListKeys(_) => "admin_list_keys",
+            Endpoint::AdminCreateKey(_) => "admin_create_key",
+            Endpoint::AdminUpdateKey(..) => "admin_update_key",
+            Endpoint::AdminDeleteKey(..) => "admin_delete_key",
+            Endpoint::Failpoint(_) => "failpoint",
+        }
+    }
 }
 
 /// The paths whose clients speak to us under either prefix.
@@ -124,6 +161,13 @@ fn admin_ways(parts: &[&str]) -> Vec<(&'static str, Endpoint)> {
                 vec![("GET", Endpoint::AdminListKeys(id.clone())), ("POST", Endpoint::AdminCreateKey(id))]
             }
             None => Vec::new(),
+        },
+        ["accounts", id, "keys", hash] => match (account(id), KeyHash::parse(hash)) {
+            (Some(id), Some(hash)) => vec![
+                ("PATCH", Endpoint::AdminUpdateKey(id.clone(), hash.clone())),
+                ("DELETE", Endpoint::AdminDeleteKey(id, hash)),
+            ],
+            (None, _) | (_, None) => Vec::new(),
         },
         _ => Vec::new(),
     }

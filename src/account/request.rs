@@ -71,14 +71,14 @@ impl NewKeyRequest {
     }
 }
 
-/// Reads the body of `PATCH /keys/{hash}`.
-pub fn read_key_change(hash: KeyHash, body: &[u8]) -> Result<KeyChange, Failure> {
+/// Reads the body of `PATCH /keys/{hash}`. With `only`, a key of the other kind is as good as unknown.
+pub fn read_key_change(hash: KeyHash, only_kind: Option<KeyKind>, body: &[u8]) -> Result<KeyChange, Failure> {
     let text = text(body)?;
     let members = object(text)?;
     only(&members, &["name", "disabled", "limit", "limit_reset", "include_byok_in_limit"])?;
     Ok(KeyChange {
         hash,
-        only: Some(KeyKind::Inference),
+        only: only_kind,
         name: name(&members)?,
         disabled: boolean(&members, "disabled")?,
         limit: limit(&members)?,

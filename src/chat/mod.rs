@@ -1,11 +1,15 @@
 //! The one conversation that all protocols share. No serde here: only the `wire.rs` files of the
 //! protocol folders promise anything to outsiders.
 
+pub mod conversation;
+mod event;
 mod quirks;
 mod reply;
 mod request;
 mod usage;
 
+pub use conversation::Conversation;
+pub use event::{Citation, Event, Finish};
 pub use quirks::{MaxTokensName, Quirks, StreamUsage};
 pub use reply::{Bill, Facts, Identity, ProviderError, ReplyFault};
 pub use request::{ChatRequest, Needs, RequestSize};

@@ -131,7 +131,6 @@ pub struct Arrival {
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     pub referer: Option<String>,
-    pub title: Option<String>,
     pub user_agent: Option<String>,
 }
 

@@ -79,7 +79,6 @@ async fn start(
 fn caller(request: &Request) -> Caller {
     Caller {
         referer: header(request, "http-referer").or_else(|| header(request, "referer")),
-        title: header(request, "x-openrouter-title").or_else(|| header(request, "x-title")),
         user_agent: header(request, "user-agent"),
     }
 }

@@ -59,16 +59,22 @@ impl Call<'_> {
             Endpoint::Key => self.current_key().await,
             Endpoint::Credits => self.credits().await,
             Endpoint::ListKeys => {
-                let key = authenticate_as(KeyKind::Management, self.request, self.env).await?;
+                let key = self.manager().await?;
                 self.list_keys(&key.account).await
             }
             Endpoint::CreateKey => {
-                let key = authenticate_as(KeyKind::Management, self.request, self.env).await?;
+                let key = self.manager().await?;
                 self.create_key(&key.account, false).await
             }
             Endpoint::GetKey(hash) => self.get_key(hash).await,
-            Endpoint::UpdateKey(hash) => self.update_key(hash).await,
-            Endpoint::DeleteKey(hash) => self.delete_key(hash).await,
+            Endpoint::UpdateKey(hash) => {
+                let key = self.manager().await?;
+                self.update_key(&key.account, hash, Some(KeyKind::Inference)).await
+            }
+            Endpoint::DeleteKey(hash) => {
+                let key = self.manager().await?;
+                self.delete_key(&key.account, hash, Some(KeyKind::Inference)).await
+            }
             Endpoint::Generation => self.generation().await,
             Endpoint::AdminListAccounts => self.admin_list().await,
             Endpoint::AdminCreateAccount => self.admin_create().await,
@@ -85,6 +91,14 @@ impl Call<'_> {
                 authenticate_admin(self.request, self.config)?;
                 self.create_key(&account, true).await
             }
+            Endpoint::AdminUpdateKey(account, hash) => {
+                authenticate_admin(self.request, self.config)?;
+                self.update_key(&account, hash, None).await
+            }
+            Endpoint::AdminDeleteKey(account, hash) => {
+                authenticate_admin(self.request, self.config)?;
+                self.delete_key(&account, hash, None).await
+            }
             Endpoint::ChatCompletions | Endpoint::Failpoint(_) => Err(not_found("No such path")),
         }
     }
@@ -95,7 +109,11 @@ impl Call<'_> {
             Answer::Missing => Err(not_found("No such account")),
             Answer::NotFound => Err(not_found("No such key or generation")),
             Answer::Refused { refusal: Refusal::Key { reason } } => Err(key_refusal(reason)),
-            Answer::Refused { .. } => Err(Failure::new(Cause::Conflict, "The account refuses this")),
+            Answer::Refused { refusal: Refusal::Credit { available, .. } } => {
+                let words = format!("The account has only ${} that can be taken back", available.to_usd());
+                Err(Failure::new(Cause::Conflict, words).with("available", available.to_usd()))
+            }
+            Answer::Refused { refusal: Refusal::KeyLimit { .. } | Refusal::Ended } => Err(unexpected()),
             Answer::Invalid { message } => Err(Failure::invalid(message)),
             answer => Ok(answer),
         }
@@ -158,10 +176,14 @@ impl Call<'_> {
         }
     }
 
-    async fn update_key(&self, hash: KeyHash) -> Result<Response, Failure> {
-        let manager = self.manager().await?;
-        let change = read_key_change(hash, &self.body().await?)?;
-        match self.ask(&manager.account, Command::UpdateKey(change)).await? {
+    async fn update_key(
+        &self,
+        account: &AccountId,
+        hash: KeyHash,
+        only: Option<KeyKind>,
+    ) -> Result<Response, Failure> {
+        let change = read_key_change(hash, only, &self.body().await?)?;
+        match self.ask(account, Command::UpdateKey(change)).await? {
             Answer::KeyUpdated { key, snapshot } => {
                 write_entry(self.env, &snapshot).await;
                 Ok(reply::json(200, &view::write_key(&key)))
@@ -170,9 +192,13 @@ impl Call<'_> {
         }
     }
 
-    async fn delete_key(&self, hash: KeyHash) -> Result<Response, Failure> {
-        let manager = self.manager().await?;
-        match self.ask(&manager.account, Command::DeleteKey { hash, only: Some(KeyKind::Inference) }).await? {
+    async fn delete_key(
+        &self,
+        account: &AccountId,
+        hash: KeyHash,
+        only: Option<KeyKind>,
+    ) -> Result<Response, Failure> {
+        match self.ask(account, Command::DeleteKey { hash, only }).await? {
             Answer::KeyDeleted { snapshot, .. } => {
                 write_entry(self.env, &snapshot).await;
                 Ok(reply::json(200, &view::write_deleted_key()))

@@ -18,6 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use js_sys::Promise;
+use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Failure;
 use crate::shell::manage::Call;
+use crate::time::Time;
 
 thread_local! {
     /// What the operator set; the same for every request of an isolate.
@@ -38,19 +40,42 @@ thread_local! {
 #[wasm_bindgen]
 pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> Promise {
     future_to_promise(AssertUnwindSafe(async move {
-        let response = match answer(request, &env, context).await {
-            Ok(response) => response,
-            Err(failure) => reply::failure(&failure),
+        let arrived = clock::now();
+        let endpoint = endpoint::find(&request.method(), path_and_query(&request.url()).0);
+        let name = endpoint.as_ref().map_or("none", Endpoint::name);
+        let answered = match endpoint {
+            Ok(endpoint) => answer(request, &env, context, endpoint).await,
+            Err(failure) => Err(failure),
         };
-        Ok(response.into())
+        // An exchange writes its own line, when it has ended.
+        if name != "chat_completions" || answered.is_err() {
+            bindings::console_log(&request_line(name, &answered, arrived));
+        }
+        Ok(answered.unwrap_or_else(|failure| reply::failure(&failure)).into())
     }))
 }
 
-async fn answer(request: Request, env: &JsValue, context: worker_sys::Context) -> Result<Response, Failure> {
+/// The line of a request that had no exchange.
+fn request_line(endpoint: &str, answered: &Result<Response, Failure>, arrived: Time) -> String {
+    let ms = clock::now().since(arrived).as_millis() as u64;
+    let (status, error) = match answered {
+        Ok(response) => (response.status(), None),
+        Err(failure) => (failure.cause.status(), Some(failure.cause.error_type())),
+    };
+    json!({ "event": "request", "endpoint": endpoint, "status": status, "error": error, "total_ms": ms })
+        .to_string()
+}
+
+async fn answer(
+    request: Request,
+    env: &JsValue,
+    context: worker_sys::Context,
+    endpoint: Endpoint,
+) -> Result<Response, Failure> {
     let url = request.url();
-    let (path, query) = path_and_query(&url);
+    let (_, query) = path_and_query(&url);
     let config = config(env);
-    match endpoint::find(&request.method(), path)? {
+    match endpoint {
         Endpoint::ChatCompletions => chat::complete(request, env, &config, context).await,
         #[cfg(feature = "failpoints")]
         Endpoint::Failpoint(name) => fail(&name),

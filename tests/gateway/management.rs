@@ -42,12 +42,13 @@ fn what_cannot_be_a_key_is_refused_by_name() {
 #[test]
 fn a_change_tells_absent_from_null() {
     let hash = || KeyHash::of("key");
-    let change = read_key_change(hash(), br#"{"limit":null,"disabled":true}"#).expect("well formed");
+    let change = read_key_change(hash(), Some(KeyKind::Inference), br#"{"limit":null,"disabled":true}"#)
+        .expect("well formed");
     assert_eq!((change.limit, change.disabled, change.name), (Some(None), Some(true), None));
     assert_eq!(change.only, Some(KeyKind::Inference));
-    let change = read_key_change(hash(), b"{}").expect("well formed");
+    let change = read_key_change(hash(), None, b"{}").expect("well formed");
     assert_eq!((change.limit, change.limit_reset), (None, None));
-    assert!(read_key_change(hash(), br#"{"expires_at":"2027-12-31T23:59:59Z"}"#).is_err());
+    assert!(read_key_change(hash(), None, br#"{"expires_at":"2027-12-31T23:59:59Z"}"#).is_err());
 }
 
 #[test]
