@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 
 import { build } from "./lib/build.mjs";
 import { ensureDevVars } from "./lib/dev_vars.mjs";
-import { Failure, root, runMain, say, sleep, step } from "./lib/process.mjs";
+import { Failure, root, runMain, sleep, step, stopWhenAsked } from "./lib/process.mjs";
 import { ensurePackages, ensureRust } from "./lib/setup.mjs";
 import { startWranglerDev } from "./lib/wrangler.mjs";
 
@@ -24,11 +24,11 @@ await runMain(async () => {
 
   mkdirSync(options.state, { recursive: true });
   const server = startWranglerDev(options);
-  const stopped = stopOnSignal(server);
+  stopWhenAsked(server);
   const url = `http://127.0.0.1:${options.port}`;
   await step("Starting the gateway", () => untilHealthy(url, server));
   await report(url, options, await access(url, vars.MILLRACE_ADMIN_KEY, options));
-  return Promise.race([stopped, server.closed.then(() => 1)]);
+  return server.closed.then(() => (server.wasStopped() ? 0 : 1));
 });
 
 function readOptions() {
@@ -51,31 +51,6 @@ function assertPortIsFree(port) {
     probe.once("error", () => reject(new Failure(`Port ${port} is in use: stop what uses it, or choose another: npm start -- --port 8790`)));
     probe.listen(port, "127.0.0.1", () => probe.close(resolve));
   });
-}
-
-/** Resolves with the exit code once a signal, or npm's own end, has stopped the server. */
-function stopOnSignal(server) {
-  return new Promise((resolve) => {
-    const stop = async (code) => {
-      await server.stop();
-      resolve(code);
-    };
-    process.once("SIGINT", () => stop(0));
-    process.once("SIGTERM", () => stop(0));
-    process.once("SIGHUP", () => stop(0));
-    if (process.env.npm_lifecycle_event) watchParent(() => stop(0));
-  });
-}
-
-/** A killed npm tells nobody; its child notices that it has another parent. */
-function watchParent(onGone) {
-  const parent = process.ppid;
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(timer);
-    onGone();
-  }, 1000);
-  timer.unref();
 }
 
 async function untilHealthy(url, server) {

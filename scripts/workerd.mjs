@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 
 import { build } from "./lib/build.mjs";
 import { devVarsPath, readVars } from "./lib/dev_vars.mjs";
-import { Failure, root, runMain } from "./lib/process.mjs";
+import { Failure, root, runMain, stopWhenAsked } from "./lib/process.mjs";
 import { ensurePackages, ensureRust } from "./lib/setup.mjs";
 import { startWorkerd } from "./lib/workerd.mjs";
 
@@ -34,11 +34,9 @@ await runMain(async () => {
     failpoints: values.failpoints,
     onOutput: (line) => process.stderr.write(`${line}\n`),
   });
+  stopWhenAsked(server);
   console.log(JSON.stringify({ url: server.url }));
-  const stopped = new Promise((done) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => server.stop().then(() => done(0)));
-  });
-  return Promise.race([stopped, server.closed.then(() => 1)]);
+  return server.closed.then(() => (server.wasStopped() ? 0 : 1));
 });
 
 function fileVars(path) {

@@ -53,12 +53,14 @@ export function exitCode(command, argumentList, { env, cwd = root } = {}) {
 /** Runs a program to its end and returns its code and output, which is shown as it comes too. */
 export function runAndRead(command, argumentList, { env, cwd = root } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, argumentList, { cwd, env: env ?? process.env, stdio: ["ignore", "pipe", 2] });
+    const child = spawn(command, argumentList, { cwd, env: env ?? process.env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
-    child.stdout.on("data", (chunk) => {
-      output += chunk;
-      process.stderr.write(chunk);
-    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => {
+        output += text;
+        process.stderr.write(text);
+      });
+    }
     child.on("error", (error) => resolve({ code: 127, output: `${output}${error.message}\n` }));
     child.on("close", (code, signal) => resolve({ code: code ?? signal, output }));
   });
@@ -99,7 +101,7 @@ export function outputOf(command, argumentList, { env } = {}) {
 
 /**
  * Starts a program in a process group of its own, so that ending it ends what it started.
- * Returns the child with `stop()`: ask, then insist.
+ * Returns the child, `closed`, `kill()`, and `stop()`, which asks and then insists.
  */
 export function startGroup(command, argumentList, { env, cwd = root, stdio }) {
   const child = spawn(command, argumentList, { cwd, env: env ?? process.env, stdio, detached: true });
@@ -117,16 +119,32 @@ export function startGroup(command, argumentList, { env, cwd = root, stdio }) {
   const killAtExit = () => signal("SIGKILL");
   process.once("exit", killAtExit);
   closed.then(() => process.removeListener("exit", killAtExit));
+  let stopped = false;
   const kill = async () => {
+    stopped = true;
     signal("SIGKILL");
     await closed;
   };
   const stop = async (patienceMs = 3000) => {
+    stopped = true;
     signal("SIGTERM");
     await Promise.race([closed, sleep(patienceMs)]);
     await kill();
   };
-  return { child, closed, stop, kill };
+  return { child, closed, stop, kill, wasStopped: () => stopped };
+}
+
+/** Stops a server when this process is asked to end, or when the npm that started it is gone. */
+export function stopWhenAsked(server) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => server.stop());
+  if (!process.env.npm_lifecycle_event) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    server.stop();
+  }, 1000);
+  timer.unref();
 }
 
 export function sleep(milliseconds) {

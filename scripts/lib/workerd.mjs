@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Failure, root, startGroup } from "./process.mjs";
 
 /**
- * Starts the gateway and returns `{ url, pid, output(), stop(), kill(), closed }`.
+ * Starts the gateway and returns `{ url, pid, output(), stop(), kill(), wasStopped(), closed }`.
  *
  * - `state`: the folder that keeps KV and Durable Objects; one process at a time may use it.
  * - `port`: 0 for any free one.
@@ -27,10 +27,11 @@ export async function startWorkerd({ state, port = 0, vars = {}, failpoints = fa
     `--directory-path=accounts-disk=${folders.accounts}`, `--directory-path=keys-disk=${folders.keys}`,
     `--socket-addr=http=127.0.0.1:${port}`, "--control-fd=3",
   ];
-  const { child, closed, stop, kill } = startGroup(join(root, "node_modules", ".bin", "workerd"), argumentList, {
+  const group = startGroup(join(root, "node_modules", ".bin", "workerd"), argumentList, {
     env: { PATH: process.env.PATH, ...textOf(vars) },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
+  const { child, closed } = group;
   const lines = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on("line", (line) => {
@@ -41,7 +42,7 @@ export async function startWorkerd({ state, port = 0, vars = {}, failpoints = fa
   const output = () => lines.join("\n");
   const listeningPort = await Promise.race([portReportedOn(child.stdio[3]), closed.then(() => null)]);
   if (listeningPort === null) throw new Failure(`workerd did not start: ${output() || "is it built? (npm run build)"}`);
-  return { url: `http://127.0.0.1:${listeningPort}`, pid: child.pid, output, stop, kill, closed };
+  return { url: `http://127.0.0.1:${listeningPort}`, pid: child.pid, output, ...group };
 }
 
 function makeFolders(state) {

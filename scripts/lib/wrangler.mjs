@@ -5,12 +5,19 @@ import { join } from "node:path";
 
 import { root, startGroup } from "./process.mjs";
 
-const node = [join(root, "node_modules", "node", "bin", "node"), process.execPath].find(existsSync);
+const node = join(root, "node_modules", "node", "bin", "node");
 const script = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
-export const wranglerEnv = { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true" };
+export const wranglerEnv = {
+  ...process.env,
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  // The local mode would ask the network where this machine is.
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+};
 
 export function wranglerCommand(...argumentList) {
-  return [node, [script, ...argumentList]];
+  // Only now: on a fresh machine the packages arrive after this module is loaded.
+  return [existsSync(node) ? node : process.execPath, [script, ...argumentList]];
 }
 
 /**
