@@ -173,6 +173,7 @@ impl Exchange {
             .collect();
         json!({
             "requested": requested,
+            "region": "global",
             "strategy": if request.candidates().len() > 1 { "fallback" } else { "direct" },
             "summary": format!("available={}, selected={}", offers.len(), served.provider.name),
             "attempt": self.attempts.len(),

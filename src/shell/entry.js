@@ -64,6 +64,6 @@ function logUnlessPanic(error) {
 }
 
 function internalServerError() {
-  const body = { error: { code: 500, message: "Internal Server Error" } };
-  return Response.json(body, { status: 500, headers: { "access-control-allow-origin": "*" } });
+  const error = { code: 500, message: "Internal Server Error", metadata: { error_type: "server" } };
+  return Response.json({ error }, { status: 500, headers: { "access-control-allow-origin": "*" } });
 }
