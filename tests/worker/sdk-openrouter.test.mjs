@@ -1,0 +1,165 @@
+// OpenRouter's own SDK, unmodified, against the gateway. It checks every answer against its schema.
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { OpenRouter } from "@openrouter/sdk";
+import * as errors from "@openrouter/sdk/models/errors";
+
+import { CANARY } from "./canary.mjs";
+import { openAccount, providerVars, startGateway } from "./harness.mjs";
+import { MODEL, PERSON, PERSON_FORMAT, startMock, USAGE, WEATHER_TOOL } from "./mock.mjs";
+import { pico } from "./money.mjs";
+
+const mock = await startMock();
+after(() => mock.stop());
+const gateway = await startGateway({ suite: "sdk-openrouter", vars: providerVars(() => `${mock.url}/v1`) });
+const account = await openAccount(gateway);
+const { key: managementKey } = await account.createKey({ management: true });
+const client = clientWith(account.key);
+const manager = clientWith(managementKey);
+const send = (content, more = {}, who = client) =>
+  who.chat.send({
+    chatRequest: { model: MODEL, messages: [{ role: "user", content: `${CANARY.prompt} ${content}` }], ...more },
+  });
+
+test("chat", async () => {
+  const reply = await send("CHAT");
+  assert.match(reply.choices[0].message.content, /🌍 世界/);
+  assert.equal(reply.usage.completionTokens, USAGE.completion_tokens);
+  assert.ok(reply.usage.cost > 0);
+});
+
+test("stream", async () => {
+  let text = "";
+  let usage;
+  for await (const chunk of await send("CHAT", { stream: true })) {
+    text += chunk.choices[0]?.delta.content ?? "";
+    usage = chunk.usage ?? usage;
+  }
+  assert.match(text, /🌍 世界$/);
+  assert.equal(usage.promptTokens, USAGE.prompt_tokens);
+  assert.ok(usage.cost > 0);
+});
+
+test("the embedded model passes the same schema", async () => {
+  const reply = await send("one two", { model: "millrace/echo" });
+  assert.equal(reply.choices[0].message.content, `${CANARY.prompt} one two`);
+  for await (const chunk of await send("one", { model: "millrace/echo", stream: true })) assert.ok(chunk.id);
+});
+
+test("tools, one and several", async () => {
+  const one = await send("WEATHER ONE", { tools: [WEATHER_TOOL] });
+  assert.equal(one.choices[0].finishReason, "tool_calls");
+  assert.equal(one.choices[0].message.toolCalls[0].function.name, "get_weather");
+  const ids = new Set();
+  for await (const chunk of await send("WEATHER TWO", { tools: [WEATHER_TOOL], stream: true })) {
+    for (const call of chunk.choices[0]?.delta.toolCalls ?? []) if (call.id) ids.add(call.id);
+  }
+  assert.deepEqual([...ids], ["call_paris", "call_rome"]);
+});
+
+test("a JSON schema", async () => {
+  const { json_schema: jsonSchema, type } = PERSON_FORMAT;
+  const reply = await send("PERSON", { responseFormat: { type, jsonSchema } });
+  assert.deepEqual(JSON.parse(reply.choices[0].message.content), PERSON);
+  assert.deepEqual(mock.getLastRequest().body.response_format, PERSON_FORMAT);
+});
+
+test("fallback models, and the attempts on request", async () => {
+  const reply = await client.chat.send({
+    xOpenRouterMetadata: "enabled",
+    chatRequest: { models: [MODEL, "millrace/echo"], messages: [{ role: "user", content: "ERR503" }] },
+  });
+  assert.equal(reply.model, "millrace/echo");
+  assert.ok(reply.openrouterMetadata);
+});
+
+test("models, their count, endpoints and providers", async () => {
+  const ids = [];
+  for await (const page of await client.models.list()) ids.push(...page.result.data.map((model) => model.id));
+  assert.ok(ids.includes(MODEL));
+  const {
+    data: { count },
+  } = await client.models.count();
+  assert.equal(count, ids.length);
+  const [author, slug] = MODEL.split("/");
+  const {
+    data: { endpoints },
+  } = await client.endpoints.list({ author, slug });
+  assert.equal(endpoints[0].providerName, "OpenAI");
+  const { data: providers } = await client.providers.list();
+  assert.ok(providers.some((provider) => provider.slug === "openai"));
+});
+
+test("the key about itself", async () => {
+  const { data } = await client.apiKeys.getCurrentKeyMetadata();
+  assert.equal(data.isManagementKey, false);
+  assert.equal(data.limit, null);
+  assert.ok(data.usage >= 0);
+  assert.equal((await manager.apiKeys.getCurrentKeyMetadata()).data.isManagementKey, true);
+});
+
+test("keys: made, listed, read, changed, deleted", async () => {
+  const requestBody = { name: "made by the SDK", limit: 5, limitReset: "monthly" };
+  const { key, data: made } = await manager.apiKeys.create({ requestBody });
+  assert.match(key, /^sk-mr-v1-/);
+  assert.deepEqual([made.name, made.limit, made.limitRemaining, made.limitReset], ["made by the SDK", 5, 5, "monthly"]);
+  await send("one", { model: "millrace/echo" }, clientWith(key));
+  const list = await manager.apiKeys.list();
+  assert.ok(list.data.some((each) => each.hash === made.hash));
+  const { data: read } = await manager.apiKeys.get({ hash: made.hash });
+  assert.ok(read.usage > 0);
+  const { data: changed } = await manager.apiKeys.update({
+    hash: made.hash,
+    requestBody: { name: "renamed", disabled: true },
+  });
+  assert.deepEqual([changed.name, changed.disabled], ["renamed", true]);
+  assert.ok(
+    (await manager.apiKeys.list()).data.every((each) => each.hash !== made.hash),
+    "disabled keys are not listed",
+  );
+  assert.ok((await manager.apiKeys.list({ includeDisabled: true })).data.some((each) => each.hash === made.hash));
+  assert.deepEqual(await manager.apiKeys.delete({ hash: made.hash }), { deleted: true });
+  await assert.rejects(manager.apiKeys.get({ hash: made.hash }), errors.NotFoundResponseError);
+});
+
+test("credits are the account's", async () => {
+  const { data } = await manager.credits.getCredits();
+  const credits = await account.settled();
+  assert.equal(pico(data.totalCredits), credits.granted);
+  assert.equal(pico(data.totalUsage), credits.used);
+});
+
+test("a generation's record", async () => {
+  const reply = await send("CHAT");
+  const { data } = await client.generations.getGeneration({ id: reply.id });
+  assert.equal(data.totalCost, reply.usage.cost);
+  assert.equal(data.model, MODEL);
+  assert.equal(data.tokensPrompt, USAGE.prompt_tokens);
+  assert.equal(data.providerName, "OpenAI");
+});
+
+test("each error is the SDK's own exception", async () => {
+  const poor = await openAccount(gateway, { credit: "0" });
+  const table = [
+    [errors.BadRequestResponseError, () => send("CHAT", { model: "nobody/nothing" })],
+    [errors.UnauthorizedResponseError, () => send("CHAT", {}, clientWith("sk-mr-v1-wrong"))],
+    [errors.PaymentRequiredResponseError, () => send("CHAT", {}, clientWith(poor.key))],
+    [errors.ForbiddenResponseError, () => client.credits.getCredits()],
+    [errors.NotFoundResponseError, () => client.generations.getGeneration({ id: "gen-1-00000000000000000000" })],
+    [errors.TooManyRequestsResponseError, () => send("ERR429")],
+    [errors.BadGatewayResponseError, () => send("ERR500")],
+    [errors.ServiceUnavailableResponseError, () => send("ERR503")],
+  ];
+  for (const [kind, action] of table) {
+    const error = await action().then(
+      () => assert.fail(`no ${kind.name}`),
+      (thrown) => thrown,
+    );
+    assert.ok(error instanceof kind, `${kind.name}: ${error}`);
+  }
+});
+
+function clientWith(apiKey) {
+  return new OpenRouter({ apiKey, serverURL: gateway.base, retryConfig: { strategy: "none" } });
+}
