@@ -56,7 +56,7 @@ impl Default for Limits {
             idle: Duration::from_secs(120),
             total: Duration::from_secs(900),
             comment_after: Duration::from_secs(1),
-            comment_every: Duration::from_secs(5),
+            comment_every: Duration::from_secs(2),
             hold_grace: Duration::from_secs(60),
             body_bytes: 32 * 1024 * 1024,
         }

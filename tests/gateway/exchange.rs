@@ -158,9 +158,9 @@ fn comments_keep_a_silent_stream_alive() {
     play.held().skip();
     play.after_ms(999).expect(&[]);
     play.after_ms(1).expect(&["begin 200", "write comment"]);
-    play.after_ms(5_000).expect(&["write comment"]);
+    play.after_ms(2_000).expect(&["write comment"]);
     play.head(200).chunk(&delta(r#"{"content":"x"}"#)).expect(&["write content"]);
-    play.after_ms(5_000).expect(&["write comment"]);
+    play.after_ms(2_000).expect(&["write comment"]);
 }
 
 #[test]

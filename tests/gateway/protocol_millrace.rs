@@ -113,7 +113,7 @@ fn usage_comes_only_if_it_was_asked_for() {
 fn the_answer_goes_through_the_gateway_as_any_other() {
     let request = json!({"model": "millrace/echo", "stream": true, "max_completion_tokens": 2,
         "messages": [{"role": "user", "content": "a b c"}]});
-    let target = Target { model: "echo", quirks: &Quirks::NONE };
+    let target = Target { model: "echo", quirks: &Quirks::NONE, max_output: None };
     let body = write_request(request.to_string().as_bytes(), &target);
     let identity =
         Identity { generation: "g".into(), created: 1, model: "m".into(), provider: "Millrace".into() };

@@ -54,7 +54,7 @@ proptest! {
         };
         let body = request("\"a/b\"");
         prop_assert!(read_request(body.as_bytes()).is_ok(), "{}", body);
-        let written = write_request(body.as_bytes(), &Target { model: "x", quirks: &ASK });
+        let written = write_request(body.as_bytes(), &Target { model: "x", quirks: &ASK, max_output: None });
         prop_assert_eq!(String::from_utf8(written).unwrap(), request("\"x\""));
     }
 
@@ -71,7 +71,7 @@ proptest! {
             prop_assert!(serde_json::from_slice::<Value>(&written).is_ok());
         }
         if read_request(body.as_bytes()).is_ok() {
-            let written = write_request(body.as_bytes(), &Target { model: "m", quirks: &OLD_NAME });
+            let written = write_request(body.as_bytes(), &Target { model: "m", quirks: &OLD_NAME, max_output: None });
             prop_assert!(serde_json::from_slice::<Value>(&written).is_ok());
         }
         let _ = read_error(body.as_bytes());

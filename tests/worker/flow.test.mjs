@@ -84,8 +84,9 @@ test("streams do not wait for one another", async () => {
   await (await blocked).text();
 });
 
-// A client hangs up in order or by a reset. The runtime notices a reset at once, but an orderly
-// hang-up only when it writes, which it can do to a stream only: by a comment at the latest.
+// A client hangs up in order or by a reset. workerd notices a reset at once, but an orderly hang-up
+// only when it writes. To a stream it does so by a comment at the latest; to a client that awaits a
+// whole reply it cannot, so that client is noticed by a reset only.
 const IN_ORDER = (socket) => socket.destroy();
 const BY_RESET = (socket) => socket.resetAndDestroy();
 

@@ -60,7 +60,10 @@ test("a request that ends before anything is sent on has its line too", async ()
     const before = gateway.log.length;
     assert.equal((await request()).status, status);
     await eventually("its line", () => gateway.log.length > before);
-    assert.deepEqual(gateway.log.slice(before).map((line) => JSON.parse(line).status), [status]);
+    assert.deepEqual(
+      gateway.log.slice(before).map((line) => JSON.parse(line).status),
+      [status],
+    );
   }
 });
 

@@ -68,51 +68,57 @@ function sceneName(text) {
 
 // Steps.
 
-export const head =
-  (status, headers) =>
-  ({ response }) =>
-    void response.writeHead(status, headers).flushHeaders();
-export const bytes =
-  (content) =>
-  ({ response }) =>
-    written(response, content);
-export const end = ({ response }) => void response.end();
-export const json =
-  (status, value, headers) =>
-  ({ response }) =>
-    void response
-      .writeHead(status, { "content-type": "application/json", ...headers })
-      .end(typeof value === "string" ? value : JSON.stringify(value));
-export const pause = (milliseconds) => () => sleep(milliseconds);
-export const until = (opened) => () => opened;
-/** Keeps the connection open and says nothing more. */
-export const hang = () => new Promise(() => {});
-/** Ends the connection with a reset. */
-export const reset = async ({ response, socket }) => {
-  await sleep(1);
-  response.socket?.resetAndDestroy() ?? socket.resetAndDestroy();
-};
-/** Ends the connection in order but before its body is complete. */
-export const close = ({ socket }) => void socket.end();
+export function head(status, headers) {
+  return ({ response }) => void response.writeHead(status, headers).flushHeaders();
+}
+
+export function bytes(content) {
+  return ({ response }) => written(response, content);
+}
+
+/** A whole answer. A text is sent as it stands. */
+export function json(status, value, headers) {
+  const content = typeof value === "string" ? value : JSON.stringify(value);
+  return ({ response }) =>
+    void response.writeHead(status, { "content-type": "application/json", ...headers }).end(content);
+}
+
 /** Writes to the connection itself, head and chunk sizes included. */
-export const raw =
-  (content) =>
-  ({ socket }) =>
-    written(socket, content);
+export function raw(content) {
+  return ({ socket }) => written(socket, content);
+}
+
 /** Writes a body in two parts, cut at one byte. */
-export const cut = (content, at) => async (exchange) => {
-  await written(exchange.response, content.subarray(0, at));
-  await sleep(2);
-  await written(exchange.response, content.subarray(at));
-};
-export const drip =
-  (content) =>
-  async ({ response }) => {
+export function cut(content, at) {
+  return async ({ response }) => {
+    await written(response, content.subarray(0, at));
+    await sleep(2);
+    await written(response, content.subarray(at));
+  };
+}
+
+/** Writes a body byte by byte. */
+export function drip(content) {
+  return async ({ response }) => {
     for (const byte of content) {
       await written(response, Buffer.of(byte));
       await new Promise(setImmediate);
     }
   };
+}
+
+export const end = ({ response }) => void response.end();
+export const pause = (milliseconds) => () => sleep(milliseconds);
+export const until = (opened) => () => opened;
+/** Keeps the connection open and says nothing more. */
+export const hang = () => new Promise(() => {});
+/** Ends the connection in order but before its body is complete. */
+export const close = ({ socket }) => void socket.end();
+/** Ends the connection with a reset, once what was written is on its way. */
+export const reset = async ({ socket }) => {
+  await sleep(1);
+  socket.resetAndDestroy();
+};
 
 function written(stream, content) {
   return new Promise((resolve) => stream.write(content, () => resolve()));

@@ -48,23 +48,18 @@ test(
 /** Runs `npm start --json`; returns what it printed and how to end it. */
 async function start(state) {
   const port = String(await freePort());
-  const { child, stop, closed } = startGroup(
-    "npm",
-    ["start", "--silent", "--", "--port", port, "--state", state, "--json"],
-    {
-      cwd: root,
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
-  const words = [];
-  child.stderr.on("data", (chunk) => words.push(chunk));
+  const words = ["start", "--silent", "--", "--port", port, "--state", state, "--json"];
+  const { child, stop, closed } = startGroup("npm", words, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const progress = [];
+  child.stderr.on("data", (chunk) => progress.push(chunk));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = closed.then((code) => assert.fail(`npm start ended with ${code}`));
+  ended.catch(() => {}); // it ends well after it has been used
   try {
-    const ended = closed.then((code) => ({ done: true, code }));
     const { value } = await within(START_MS, "npm start's line of JSON", Promise.race([lines.next(), ended]));
-    return { ...JSON.parse(value), stop };
+    return { ...JSON.parse(value ?? (await ended)), stop };
   } catch (error) {
     await stop();
-    throw new Error(`${error.message}\n${Buffer.concat(words)}`);
+    throw new Error(`${error.message}\n${Buffer.concat(progress)}`);
   }
 }
