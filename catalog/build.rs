@@ -54,6 +54,8 @@ struct Provider {
     name: String,
     protocol: Protocol,
     #[serde(default)]
+    also: Vec<Protocol>,
+    #[serde(default)]
     key_variable: String,
     #[serde(default)]
     base_url: String,
@@ -81,7 +83,29 @@ struct Provider {
 #[serde(rename_all = "snake_case")]
 enum Protocol {
     OpenaiChat,
+    OpenaiResponses,
+    AnthropicMessages,
+    Gemini,
+    Cohere,
+    Bedrock,
+    Ollama,
     Millrace,
+}
+
+impl Protocol {
+    /// The variant of the crate's own enumeration.
+    fn variant(&self) -> &'static str {
+        match self {
+            Protocol::OpenaiChat => "OpenAiChat",
+            Protocol::OpenaiResponses => "OpenAiResponses",
+            Protocol::AnthropicMessages => "AnthropicMessages",
+            Protocol::Gemini => "Gemini",
+            Protocol::Cohere => "Cohere",
+            Protocol::Bedrock => "Bedrock",
+            Protocol::Ollama => "Ollama",
+            Protocol::Millrace => "Millrace",
+        }
+    }
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -127,6 +151,8 @@ enum Modality {
     Image,
     File,
     Audio,
+    Embeddings,
+    Rerank,
 }
 
 #[derive(Deserialize)]
@@ -228,7 +254,7 @@ fn check_provider(provider: &Provider, say: &mut dyn FnMut(String)) {
     if provider.name.trim().is_empty() {
         say("name is empty".into());
     }
-    let keyed = matches!(provider.protocol, Protocol::OpenaiChat);
+    let keyed = !matches!(provider.protocol, Protocol::Millrace);
     if keyed && prefix(&provider.key_variable).is_none() {
         say("key_variable must be <PREFIX>_API_KEY".into());
     }
@@ -355,7 +381,7 @@ impl Offer {
 fn write_provider(provider: &Provider, out: &mut String) {
     let base_url_variable =
         prefix(&provider.key_variable).map(|prefix| format!("{prefix}_BASE_URL")).unwrap_or_default();
-    let Provider { slug, name, protocol, key_variable, base_url, local, .. } = provider;
+    let Provider { slug, name, protocol, also, key_variable, base_url, local, .. } = provider;
     let Provider { max_tokens, stream_usage, usage_excludes_reasoning, reports_cost, .. } = provider;
     let Provider { trains, retains, headquarters, .. } = provider;
     let Provider { privacy_policy_url, terms_of_service_url, status_page_url, .. } = provider;
@@ -363,16 +389,14 @@ fn write_provider(provider: &Provider, out: &mut String) {
         out,
         "Provider {{ slug: {slug:?}, name: {name:?}, key_variable: {key_variable:?}, \
          base_url_variable: {base_url_variable:?}, base_url: {base_url:?}, \
-         protocol: Protocol::{}, local: {local}, \
+         protocol: Protocol::{}, also: &[{}], local: {local}, \
          quirks: Quirks {{ max_tokens: MaxTokensName::{max_tokens:?}, stream_usage: StreamUsage::{stream_usage:?}, \
-         usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost} }}, \
+         usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost}, ..Quirks::NONE }}, \
          data_policy: DataPolicy {{ trains: {trains:?}, retains: {retains:?} }}, \
          headquarters: {headquarters:?}, privacy_policy_url: {privacy_policy_url:?}, \
          terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",
-        match protocol {
-            Protocol::OpenaiChat => "OpenAiChat",
-            Protocol::Millrace => "Millrace",
-        }
+        protocol.variant(),
+        also.iter().map(|protocol| format!("Protocol::{}", protocol.variant())).collect::<Vec<_>>().join(", "),
     );
 }
 

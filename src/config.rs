@@ -150,17 +150,14 @@ fn connect(
         None => Vec::new(),
     };
     let own_url = named(provider.base_url_variable);
-    let live = match provider.protocol {
-        catalog::Protocol::Millrace => true,
-        catalog::Protocol::OpenAiChat if provider.local => own_url.is_some(),
-        catalog::Protocol::OpenAiChat => !keys.is_empty(),
-    };
+    let embedded = provider.protocol == catalog::Protocol::Millrace;
+    let live = embedded || if provider.local { own_url.is_some() } else { !keys.is_empty() };
     let base_url = own_url.unwrap_or_else(|| provider.base_url.to_owned());
     let base_url = base_url.trim_end_matches('/').to_owned();
     if !live {
         return None;
     }
-    if !is_web_address(&base_url) && provider.protocol != catalog::Protocol::Millrace {
+    if !is_web_address(&base_url) && !embedded {
         problems.push(format!("{} is not an http or https address", provider.base_url_variable));
         return None;
     }

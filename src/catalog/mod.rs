@@ -20,6 +20,18 @@ mod table {
 pub enum Protocol {
     /// OpenAI's Chat Completions at `<base URL>/chat/completions`.
     OpenAiChat,
+    /// OpenAI's Responses at `<base URL>/responses`.
+    OpenAiResponses,
+    /// Anthropic's Messages at `<base URL>/messages`.
+    AnthropicMessages,
+    /// Google's `generateContent` at `<base URL>/models/<model>:…`.
+    Gemini,
+    /// Cohere's second chat API at `<base URL>/chat`.
+    Cohere,
+    /// Amazon Bedrock's Converse at `<base URL>/model/<model>/converse`.
+    Bedrock,
+    /// Ollama's own API at `<base URL>/api/chat`.
+    Ollama,
     /// The provider inside the gateway, which needs no network.
     Millrace,
 }
@@ -38,6 +50,8 @@ pub struct Provider {
     /// Without a slash at its end. Empty where only the variable gives it.
     pub base_url: &'static str,
     pub protocol: Protocol,
+    /// Other protocols that it speaks at the same address: a client of one is served in it.
+    pub also: &'static [Protocol],
     /// A server of the operator's own: live by its address alone, sells any model for nothing.
     pub local: bool,
     pub quirks: Quirks,
@@ -138,6 +152,8 @@ pub enum Modality {
     Image,
     File,
     Audio,
+    Embeddings,
+    Rerank,
 }
 
 /// How a model's reasoning can be set.
@@ -233,6 +249,8 @@ impl Modality {
             Modality::Image => "image",
             Modality::File => "file",
             Modality::Audio => "audio",
+            Modality::Embeddings => "embeddings",
+            Modality::Rerank => "rerank",
         }
     }
 }

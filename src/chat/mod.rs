@@ -10,7 +10,7 @@ mod usage;
 
 pub use conversation::Conversation;
 pub use event::{Citation, Event, Finish};
-pub use quirks::{MaxTokensName, Quirks, StreamUsage};
+pub use quirks::{MaxTokensName, PastReasoning, Quirks, StreamUsage};
 pub use reply::{Bill, Facts, Identity, ProviderError, ReplyFault};
-pub use request::{ChatRequest, Needs, RequestSize};
+pub use request::{ChatRequest, Needs, Output, RequestSize};
 pub use usage::Usage;

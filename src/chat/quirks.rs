@@ -1,5 +1,7 @@
 //! How a provider's spelling of a protocol departs from the protocol, as data on its row.
 
+use super::conversation::Issuer;
+
 /// The name under which a provider wants the limit of output tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxTokensName {
@@ -18,6 +20,17 @@ pub enum StreamUsage {
     Always,
 }
 
+/// How a provider takes back what its model thought in earlier turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastReasoning {
+    /// It has no word for it, or refuses it.
+    Unwanted,
+    /// As `reasoning_content` (DeepSeek needs it between calls of tools).
+    Content,
+    /// As OpenRouter's `reasoning_details`.
+    Details,
+}
+
 /// The departures of one provider from OpenAI's Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
@@ -27,6 +40,14 @@ pub struct Quirks {
     pub usage_excludes_reasoning: bool,
     /// `usage.cost` is in dollars and may be trusted.
     pub reports_cost: bool,
+    /// Who seals this provider's reasoning, and so whose seals it can read; `Unknown` where it is
+    /// whoever made the protocol.
+    pub sealer: Issuer,
+    pub past_reasoning: PastReasoning,
+    /// It takes `top_k`, `min_p` and `repetition_penalty`, which OpenAI refuses.
+    pub more_sampling: bool,
+    /// It takes `cache_control` marks on parts.
+    pub cache_marks: bool,
 }
 
 impl Quirks {
@@ -35,5 +56,9 @@ impl Quirks {
         stream_usage: StreamUsage::Ask,
         usage_excludes_reasoning: false,
         reports_cost: false,
+        past_reasoning: PastReasoning::Unwanted,
+        more_sampling: true,
+        cache_marks: false,
+        sealer: Issuer::Unknown,
     };
 }

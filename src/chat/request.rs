@@ -3,6 +3,8 @@
 /// The abilities an endpoint must have to serve a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// What is to come out.
+    pub output: Output,
     pub tools: bool,
     pub images: bool,
     pub audio: bool,
@@ -14,6 +16,15 @@ pub struct Needs {
     /// The sampling and other optional parameters sent, in `supported_parameters` names. They
     /// count only under `provider.require_parameters`.
     pub parameters: Vec<String>,
+}
+
+/// What a model is to make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    #[default]
+    Text,
+    Embeddings,
+    Rerank,
 }
 
 /// How large a request is, for its ceiling of cost and the context it needs.
@@ -39,6 +50,8 @@ pub struct ChatRequest {
     pub model: Option<String>,
     pub models: Vec<String>,
     pub stream: bool,
+    /// `reasoning.exclude`: the model may think, but the client does not want to see it.
+    pub hide_reasoning: bool,
     /// The smaller of `max_completion_tokens` and `max_tokens`.
     pub max_tokens: Option<u64>,
     /// The JSON text of the `provider` object, for routing.

@@ -281,7 +281,7 @@ impl Exchange {
     fn send(&mut self, now: Time) {
         let route = &self.routes[self.current];
         let candidate = &route.candidate;
-        let target = Target { model: &candidate.upstream_model, quirks: &candidate.provider.quirks };
+        let target = Target { model: &candidate.upstream_model, quirks: &candidate.provider.quirks, max_output: candidate.max_output };
         let outgoing = Outgoing {
             embedded: candidate.provider.protocol == Protocol::Millrace,
             url: format!("{}/chat/completions", route.base_url),

@@ -1,8 +1,9 @@
 //! How a reply gets from a provider's protocol into a client's: a lane. Where both are the same a
 //! lane splices bytes; else it translates event by event. The exchange knows no other difference.
 
-use crate::chat::{Bill, Event, Facts, Quirks};
+use crate::chat::{Bill, Event, Facts, Finish, Quirks};
 use crate::error::Failure;
+use crate::json;
 
 /// Carries one streamed reply.
 pub trait Lane {
@@ -59,6 +60,19 @@ pub struct Target<'a> {
 pub struct Written {
     pub body: Vec<u8>,
     pub losses: Vec<String>,
+    /// For the reader of the reply; empty where every tool went as the client gave it.
+    pub names: Vec<Renamed>,
+}
+
+/// A tool that the provider got under another name or in another form than the client gave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renamed {
+    /// The name that the provider knows.
+    pub sent: String,
+    /// The client's name.
+    pub own: String,
+    /// The client's tool takes free text; the provider's a JSON object `{"input": …}` of it.
+    pub custom: bool,
 }
 
 /// A lane between two protocols.
@@ -105,5 +119,129 @@ impl Lane for Translate {
 
     fn keep_alive(&self) -> &'static [u8] {
         self.writer.keep_alive()
+    }
+}
+
+/// Finds names for the tools that a target refuses: letters, digits, `_` and `-`, at most `most`
+/// (16 or more) of them. No two tools ever get the same. `tools` are names, each with whether it
+/// is a custom tool.
+pub fn rename<'a>(
+    tools: impl IntoIterator<Item = (&'a str, bool)>,
+    most: usize,
+    fits: impl Fn(&str) -> bool,
+) -> Vec<Renamed> {
+    let tools: Vec<(&str, bool)> = tools.into_iter().collect();
+    let mut names: Vec<Renamed> = Vec::new();
+    for (own, custom) in tools.iter().copied().filter(|(own, custom)| *custom || !fits(own)) {
+        if names.iter().any(|renamed| renamed.own == own) {
+            continue;
+        }
+        let taken = |found: &String| {
+            tools.iter().any(|(own, _)| own == found) || names.iter().any(|renamed| renamed.sent == *found)
+        };
+        let sent = match fits(own) {
+            true => Some(own.to_owned()),
+            false => (1_u32..).map(|number| spell(own, number, most)).find(|found| !taken(found)),
+        };
+        names.extend(sent.map(|sent| Renamed { sent, own: own.to_owned(), custom }));
+    }
+    names
+}
+
+/// The name under which the provider knows the client's tool.
+pub fn sent_name<'a>(names: &'a [Renamed], own: &'a str) -> &'a str {
+    names.iter().find(|renamed| renamed.own == own).map_or(own, |renamed| &renamed.sent)
+}
+
+/// `name` cut down to what every provider takes, with a number that makes it unlike others.
+fn spell(name: &str, number: u32, most: usize) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let kept: String = name.chars().map(plain).take(most.saturating_sub(12)).collect();
+    format!("t{kept}_{number}")
+}
+
+/// Hands out the events of a reply and keeps the facts that follow from them. Gives tools back
+/// the names and the form that the client gave them.
+#[derive(Clone, Debug, Default)]
+pub struct Teller {
+    pub facts: Facts,
+    names: Vec<Renamed>,
+    calls: usize,
+    open: Vec<OpenCall>,
+}
+
+/// A call whose arguments are still coming.
+#[derive(Clone, Debug)]
+struct OpenCall {
+    call: usize,
+    custom: bool,
+    arguments: String,
+}
+
+impl Teller {
+    pub fn new(names: Vec<Renamed>) -> Teller {
+        Teller { names, ..Teller::default() }
+    }
+
+    /// Appends `event`, unless it says nothing. For calls there are functions of their own.
+    pub fn tell(&mut self, event: Event, events: &mut Vec<Event>) {
+        let event = match event {
+            Event::Finish { reason: Finish::Stop, native } if self.calls > 0 => {
+                Event::Finish { reason: Finish::ToolCalls, native }
+            }
+            other => other,
+        };
+        let bytes = match &event {
+            Event::Text(text) | Event::Reasoning { text, .. } | Event::Refusal(text) => Some(text.len()),
+            Event::Arguments { text, .. } => Some(text.len()),
+            Event::Seal { .. } | Event::ToolCall { .. } | Event::ToolCallEnd { .. } => None,
+            Event::Image { .. } | Event::Citation(_) | Event::Finish { .. } => None,
+        };
+        if bytes == Some(0) {
+            return;
+        }
+        self.facts.began = true;
+        self.facts.output_bytes += bytes.unwrap_or(0) as u64;
+        if let Event::Finish { reason, native } = &event {
+            self.facts.finish = Some(native.clone());
+            self.facts.finish_reason = Some(reason.reason());
+        }
+        events.push(event);
+    }
+
+    /// Opens a call of the tool that the provider knows as `sent`, and returns its number.
+    pub fn open_call(&mut self, id: String, sent: &str, events: &mut Vec<Event>) -> usize {
+        let call = self.calls;
+        self.calls += 1;
+        let renamed = self.names.iter().find(|renamed| renamed.sent == sent);
+        let name = renamed.map_or(sent, |renamed| &renamed.own).to_owned();
+        let custom = renamed.is_some_and(|renamed| renamed.custom);
+        self.open.push(OpenCall { call, custom, arguments: String::new() });
+        self.tell(Event::ToolCall { call, id, name, custom, seal: None }, events);
+        call
+    }
+
+    /// More arguments. A custom tool's are held back until the free text within is whole.
+    pub fn arguments(&mut self, call: usize, text: &str, events: &mut Vec<Event>) {
+        let Some(open) = self.open.iter_mut().find(|open| open.call == call) else { return };
+        open.arguments.push_str(text);
+        if !open.custom {
+            self.tell(Event::Arguments { call, text: text.to_owned() }, events);
+        }
+    }
+
+    /// Ends a call, if its arguments are whole: a limit of output may have cut them.
+    pub fn end_call(&mut self, call: usize, events: &mut Vec<Event>) {
+        let Some(place) = self.open.iter().position(|open| open.call == call) else { return };
+        let OpenCall { custom, arguments, .. } = self.open.remove(place);
+        let object = json::members(&arguments);
+        if object.is_err() && !arguments.is_empty() {
+            return;
+        }
+        if custom {
+            let input = object.ok().and_then(|object| object.string("input").map(|text| text.into_owned()));
+            self.tell(Event::Arguments { call, text: input.unwrap_or_default() }, events);
+        }
+        self.tell(Event::ToolCallEnd { call }, events);
     }
 }

@@ -1,6 +1,16 @@
 //! One folder for each wire protocol, with both its sides: the face that clients see and the
-//! upstream that providers see. No folder knows another; only this file names them all.
+//! upstream that providers see. No folder knows another; only this file and `bridge` name them all.
 
+pub mod anthropic_messages;
+pub mod bedrock;
+pub mod bridge;
+pub mod cohere;
+pub mod embeddings;
+pub mod gemini;
 pub mod lane;
 pub mod millrace;
+pub mod ollama;
 pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_responses;
+pub mod rerank;

@@ -20,7 +20,12 @@ const TRUSTED: Quirks = Quirks { reports_cost: true, ..Quirks::NONE };
 const TARGET: Target<'static> = Target { model: "up/m", quirks: &Quirks::NONE, max_output: None };
 
 fn identity() -> Identity {
-    Identity { generation: "gen-emb-1-abc".into(), created: 7, model: "a/b".into(), provider: "P \"Q\"".into() }
+    Identity {
+        generation: "gen-emb-1-abc".into(),
+        created: 7,
+        model: "a/b".into(),
+        provider: "P \"Q\"".into(),
+    }
 }
 
 fn bill(usage: Usage) -> Bill {
@@ -44,7 +49,9 @@ fn vectors(reply: &[u8]) -> Vec<Vec<f32>> {
     let vector = |item: &Value| match &item["embedding"] {
         Value::String(text) => unpack(text),
         // Through the text: a float of 64 bits in between would round twice.
-        other => other.as_array().expect("numbers").iter().map(|it| it.to_string().parse().expect("f32")).collect(),
+        other => {
+            other.as_array().expect("numbers").iter().map(|it| it.to_string().parse().expect("f32")).collect()
+        }
     };
     reply["data"].as_array().expect("data").iter().map(vector).collect()
 }

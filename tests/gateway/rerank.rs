@@ -8,12 +8,14 @@ use millrace::error::Failure;
 use millrace::money::Money;
 use millrace::protocol::lane::Target;
 use millrace::protocol::rerank::{
-    Dialect, RerankReply, RerankRequest, read_error, read_reply, read_request, write_error, write_reply, write_request,
+    Dialect, RerankReply, RerankRequest, read_error, read_reply, read_request, write_error, write_reply,
+    write_request,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const TARGET: Target<'static> = Target { model: "up/m", quirks: &millrace::chat::Quirks::NONE, max_output: None };
+const TARGET: Target<'static> =
+    Target { model: "up/m", quirks: &millrace::chat::Quirks::NONE, max_output: None };
 const BODY: &str = r#"{"model":"m","query":"q","documents":["a\u00e9",{"text":"b"},"c"],"top_n":2}"#;
 
 #[test]
@@ -27,6 +29,11 @@ fn reads_requests() {
     assert!(request.needs.images && !request.return_documents);
     assert_eq!((request.size.images, request.size.inline_bytes), (2, 26));
     assert_eq!(request.provider.as_deref(), Some(r#"{"only":["x"]}"#));
+    let routed = request.routed();
+    assert_eq!(
+        (routed.candidates(), routed.provider, routed.needs),
+        (vec!["m".to_owned()], request.provider, request.needs)
+    );
 }
 
 #[test]
@@ -45,7 +52,10 @@ fn refuses_what_is_wrong_by_name() {
         (r#"{"model":"m","query":"q","documents":["a"],"top_k":1}"#, "`top_k`"),
         (r#"{"model":"m","query":"q","documents":["a"],"return_documents":1}"#, "`return_documents`"),
         (r#"{"model":"m","query":"q","documents":["a"],"stream":true}"#, "`stream`"),
-        (r#"{"model":"m","query":"q","query":"SECRET","documents":["a"]}"#, "`query` is given more than once"),
+        (
+            r#"{"model":"m","query":"q","query":"SECRET","documents":["a"]}"#,
+            "`query` is given more than once",
+        ),
         ("[]", "not a valid JSON object"),
     ];
     for (body, words) in cases {
@@ -60,7 +70,10 @@ fn refuses_what_is_wrong_by_name() {
 fn each_dialect_gets_its_own_spelling() {
     let cases = [
         (Dialect::Cohere, r#"{"model":"up/m","query":"q","documents":["a\u00e9","b","c"],"top_n":2}"#),
-        (Dialect::Jina, r#"{"model":"up/m","query":"q","documents":["a\u00e9",{"text":"b"},"c"],"top_n":2,"return_documents":false}"#),
+        (
+            Dialect::Jina,
+            r#"{"model":"up/m","query":"q","documents":["a\u00e9",{"text":"b"},"c"],"top_n":2,"return_documents":false}"#,
+        ),
         (Dialect::Voyage, r#"{"model":"up/m","query":"q","documents":["a\u00e9","b","c"],"top_k":2}"#),
     ];
     let extras = BODY.replacen('{', r#"{"provider":{},"return_documents":true,"session_id":"s","#, 1);
@@ -83,7 +96,11 @@ fn pictures_go_only_where_they_are_ranked() {
     let body = br#"{"model":"m","query":"q","documents":["a",{"image":"https://x"}]}"#;
     for dialect in [Dialect::Cohere, Dialect::Voyage] {
         let failure = write_request(body, &TARGET, dialect).expect_err("refused");
-        assert!(failure.cause.status() == 400 && failure.message.contains("`documents[1]`"), "{}", failure.message);
+        assert!(
+            failure.cause.status() == 400 && failure.message.contains("`documents[1]`"),
+            "{}",
+            failure.message
+        );
     }
     let written = write_request(body, &TARGET, Dialect::Jina).expect("good");
     assert!(String::from_utf8_lossy(&written.body).contains(r#"{"image":"https://x"}"#));
@@ -91,10 +108,26 @@ fn pictures_go_only_where_they_are_ranked() {
 
 /// Cohere v2, Jina, Together, Voyage, each with its units and tokens.
 const REPLIES: &[(&str, Option<u64>, u64)] = &[
-    (r#"{"id":"i","results":[{"index":2,"relevance_score":0.98000},{"index":0,"relevance_score":1e-7}],"meta":{"api_version":{"version":"2"},"billed_units":{"search_units":1}}}"#, Some(1), 0),
-    (r#"{"model":"jina-reranker","object":"list","usage":{"total_tokens":15},"results":[{"index":2,"relevance_score":0.98000,"document":{"text":"x"}},{"index":0,"relevance_score":1e-7}]}"#, None, 15),
-    (r#"{"object":"rerank","id":"i","model":"m","results":[{"index":2,"relevance_score":0.98000,"document":{}},{"index":0,"relevance_score":1e-7}],"usage":{"prompt_tokens":15,"completion_tokens":0,"total_tokens":15}}"#, None, 15),
-    (r#"{"object":"list","data":[{"relevance_score":0.98000,"index":2},{"relevance_score":1e-7,"index":0}],"model":"rerank-2","usage":{"total_tokens":15}}"#, None, 15),
+    (
+        r#"{"id":"i","results":[{"index":2,"relevance_score":0.98000},{"index":0,"relevance_score":1e-7}],"meta":{"api_version":{"version":"2"},"billed_units":{"search_units":1}}}"#,
+        Some(1),
+        0,
+    ),
+    (
+        r#"{"model":"jina-reranker","object":"list","usage":{"total_tokens":15},"results":[{"index":2,"relevance_score":0.98000,"document":{"text":"x"}},{"index":0,"relevance_score":1e-7}]}"#,
+        None,
+        15,
+    ),
+    (
+        r#"{"object":"rerank","id":"i","model":"m","results":[{"index":2,"relevance_score":0.98000,"document":{}},{"index":0,"relevance_score":1e-7}],"usage":{"prompt_tokens":15,"completion_tokens":0,"total_tokens":15}}"#,
+        None,
+        15,
+    ),
+    (
+        r#"{"object":"list","data":[{"relevance_score":0.98000,"index":2},{"relevance_score":1e-7,"index":0}],"model":"rerank-2","usage":{"total_tokens":15}}"#,
+        None,
+        15,
+    ),
 ];
 
 #[test]
@@ -102,7 +135,11 @@ fn every_upstream_gives_the_same_reply() {
     for (body, units, tokens) in REPLIES {
         let request = read(BODY).expect("good");
         let reply = read_reply(body.as_bytes(), &request).expect(body);
-        assert_eq!((reply.search_units, reply.facts.usage.map(|usage| usage.input)), (*units, Some(*tokens)), "{body}");
+        assert_eq!(
+            (reply.search_units, reply.facts.usage.map(|usage| usage.input)),
+            (*units, Some(*tokens)),
+            "{body}"
+        );
         assert!(reply.facts.began && reply.facts.done);
         let out = written(&reply, &request, BODY);
         grammar::check_whole(out.as_bytes(), 3).expect(body);
@@ -166,7 +203,10 @@ fn errors_are_read_and_written() {
     assert_eq!(read_error(br#"{"message":"m"}"#).message, "m");
     assert_eq!(read_error(br#"{"detail":"m"}"#).message, "m");
     let out: Value = serde_json::from_slice(&write_error(&Failure::invalid("no"))).expect("JSON");
-    assert_eq!(out, json!({"error": {"code": 400, "message": "no", "metadata": {"error_type": "invalid_request"}}}));
+    assert_eq!(
+        out,
+        json!({"error": {"code": 400, "message": "no", "metadata": {"error_type": "invalid_request"}}})
+    );
 }
 
 proptest! {
@@ -199,10 +239,15 @@ fn read(body: &str) -> Result<RerankRequest, Failure> {
 }
 
 fn written(reply: &RerankReply, request: &RerankRequest, body: &str) -> String {
-    let identity =
-        Identity { generation: "gen-rerank-1-a".into(), created: 7, model: "a/b".into(), provider: "P".into() };
+    let identity = Identity {
+        generation: "gen-rerank-1-a".into(),
+        created: 7,
+        model: "a/b".into(),
+        provider: "P".into(),
+    };
     let cost = Money::from_pico(2_000_000_000);
     let usage: Usage = reply.facts.usage.unwrap_or_default();
-    let bill = Bill { usage, cost, prompt_cost: cost, completion_cost: Money::ZERO, is_byok: false, metadata: None };
+    let bill =
+        Bill { usage, cost, prompt_cost: cost, completion_cost: Money::ZERO, is_byok: false, metadata: None };
     String::from_utf8(write_reply(reply, request, body.as_bytes(), &identity, &bill)).expect("text")
 }

@@ -28,6 +28,8 @@ pub(super) struct Seen {
     pub finish: Option<String>,
     /// Indices of the choices that called a tool.
     called: Vec<u64>,
+    /// What the model thought is counted, but not shown.
+    hides_reasoning: bool,
 }
 
 /// Members that are absent when there is nothing to say: strict clients refuse a null.
@@ -38,6 +40,10 @@ const NEVER_NULL: &[&str] =
 const MOST_CALLED: usize = 128;
 
 impl Seen {
+    pub(super) fn hide_reasoning(&mut self) {
+        self.hides_reasoning = true;
+    }
+
     /// Appends the client's form of the choices that the array `raw` holds.
     pub(super) fn write_choices(&mut self, raw: &[&str], form: Form, out: &mut Vec<u8>) {
         out.push(b'[');
@@ -116,12 +122,18 @@ impl Seen {
         // vLLM and others send both names with the same text.
         let reasoning = content.value("reasoning").or_else(|| content.value("reasoning_content"));
         let reasoning = reasoning.map(Cow::Borrowed).or(thought);
-        self.write_text("reasoning", reasoning, form == Form::Whole, out);
+        if self.hides_reasoning {
+            self.write_text("reasoning", reasoning, false, &mut Vec::new());
+            self.write_text("reasoning", None, form == Form::Whole, out);
+        } else {
+            self.write_text("reasoning", reasoning, form == Form::Whole, out);
+        }
         let refusal = content.get("refusal").map(Cow::Borrowed);
         self.write_text("refusal", refusal, form == Form::Whole, out);
         for member in content.iter() {
             match member.key.as_ref() {
                 "role" | "content" | "reasoning" | "reasoning_content" | "refusal" => {}
+                "reasoning_details" if self.hides_reasoning => {}
                 "tool_calls" => self.write_calls(member.value, index, form, out),
                 key if NEVER_NULL.contains(&key) => {
                     if !json::is_null(member.value) {
@@ -224,7 +236,7 @@ fn write_function(function: &Members<'_>, out: &mut Vec<u8>) {
 
 /// The text and the thoughts in a `content`. Mistral's reasoning models send an array of parts:
 /// `[{"type":"thinking","thinking":[{"type":"text","text":…}]},{"type":"text","text":…}]`.
-fn split_content(content: Option<&str>) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
+pub(super) fn split_content(content: Option<&str>) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
     let Some(content) = content else { return (None, None) };
     let Ok(parts) = json::elements(content) else { return (Some(Cow::Borrowed(content)), None) };
     let parts: Vec<Members<'_>> = parts.into_iter().filter_map(|part| json::members(part).ok()).collect();
@@ -243,7 +255,7 @@ fn split_content(content: Option<&str>) -> (Option<Cow<'_, str>>, Option<Cow<'_,
 }
 
 /// The text of a string, or of all parts of an array that have one.
-fn joined_text(value: &str) -> String {
+pub(super) fn joined_text(value: &str) -> String {
     match json::string(value) {
         Some(text) => text.into_owned(),
         None => json::elements(value)

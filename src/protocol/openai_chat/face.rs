@@ -79,19 +79,13 @@ const MAX_SESSION_ID: usize = 256;
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
 pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })?;
-    let body = json::members(text).map_err(not_json)?;
-    if let Some(key) = body.duplicate(READ) {
-        return Err(Failure::invalid(format!("`{key}` is given more than once.")));
-    }
-    refuse_unsupported(&body)?;
+    let text = read_text(body)?;
+    let body = read_body(text)?;
     let mut request = ChatRequest {
         model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
         models: read_strings(&body, "models")?,
         stream: read_boolean(&body, "stream")?.unwrap_or(false),
+        hide_reasoning: hides_reasoning(&body)?,
         max_tokens: read_max_tokens(&body)?,
         provider: read_object(&body, "provider")?.map(str::to_owned),
         needs: Needs::default(),
@@ -113,6 +107,23 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     Ok(request)
 }
 
+pub(super) fn read_text(body: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(body).map_err(|error| {
+        let position = error.valid_up_to();
+        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
+    })
+}
+
+/// The members of a request, none of those given twice that are read, none that is refused.
+pub(super) fn read_body(text: &str) -> Result<Members<'_>, Failure> {
+    let body = json::members(text).map_err(not_json)?;
+    if let Some(key) = body.duplicate(READ) {
+        return Err(Failure::invalid(format!("`{key}` is given more than once.")));
+    }
+    refuse_unsupported(&body)?;
+    Ok(body)
+}
+
 /// The body of an answer that is an error, in OpenRouter's envelope.
 pub fn write_error(failure: &Failure) -> Vec<u8> {
     let mut envelope = Map::new();
@@ -124,11 +135,11 @@ fn not_json(error: JsonError) -> Failure {
     Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
 }
 
-fn must_be(path: &str, what: &str) -> Failure {
+pub(super) fn must_be(path: &str, what: &str) -> Failure {
     Failure::invalid(format!("`{path}` must be {what}."))
 }
 
-fn not_supported(path: &str, remedy: &str) -> Failure {
+pub(super) fn not_supported(path: &str, remedy: &str) -> Failure {
     Failure::invalid(format!("`{path}` is not supported by this gateway{remedy}"))
 }
 
@@ -156,15 +167,9 @@ fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
 
 /// The providers know an effort of reasoning and no more.
 fn refuse_reasoning(body: &Members<'_>) -> Result<(), Failure> {
-    if read_boolean(body, "include_reasoning")? == Some(false) {
-        return Err(not_supported("include_reasoning", " when false."));
-    }
     let Some(reasoning) = body.object("reasoning") else { return Ok(()) };
     if reasoning.value("max_tokens").is_some() {
         return Err(not_supported("reasoning.max_tokens", "; use `reasoning.effort`."));
-    }
-    if reasoning.get("exclude").and_then(json::boolean) == Some(true) {
-        return Err(not_supported("reasoning.exclude", "."));
     }
     let effort = reasoning.string("effort");
     match (effort, body.string("reasoning_effort")) {
@@ -176,11 +181,20 @@ fn refuse_reasoning(body: &Members<'_>) -> Result<(), Failure> {
     }
 }
 
+/// Whether the client does not want to see what the model thinks.
+fn hides_reasoning(body: &Members<'_>) -> Result<bool, Failure> {
+    let excluded = match body.object("reasoning").and_then(|reasoning| reasoning.value("exclude")) {
+        None => false,
+        Some(value) => json::boolean(value).ok_or_else(|| must_be("reasoning.exclude", "true or false"))?,
+    };
+    Ok(excluded || read_boolean(body, "include_reasoning")? == Some(false))
+}
+
 fn is_hollow(value: &str) -> bool {
     value == "\"\"" || json::elements(value).is_ok_and(|elements| elements.is_empty())
 }
 
-fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
+pub(super) fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
     match body.value(key) {
         Some(value) => match json::string(value) {
             Some(text) => Ok(Some(text.into_owned())),
@@ -190,7 +204,7 @@ fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure>
     }
 }
 
-fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
+pub(super) fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
     let Some(value) = body.value(key) else { return Ok(Vec::new()) };
     let elements = read_elements(value, key, "an array of strings")?;
     let read = |(position, element)| match json::string(element) {
@@ -201,21 +215,21 @@ fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// The elements of an array, which may be too many to take apart.
-fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
+pub(super) fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
     if !value.starts_with('[') {
         return Err(must_be(path, what));
     }
     json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
 }
 
-fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
+pub(super) fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
     match body.value(key) {
         Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
         None => Ok(None),
     }
 }
 
-fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
+pub(super) fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
     match body.value(key) {
         Some(value) if value.starts_with('{') => Ok(Some(value)),
         Some(_) => Err(must_be(key, "an object")),
@@ -223,7 +237,7 @@ fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Fai
     }
 }
 
-fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {
+pub(super) fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {
     let read = |key: &str| match body.value(key) {
         Some(value) => match json::whole(value).filter(|limit| *limit > 0) {
             Some(limit) => Ok(Some(limit)),
@@ -235,7 +249,7 @@ fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {
     Ok(limits.into_iter().flatten().min())
 }
 
-fn read_choices(body: &Members<'_>) -> Result<u32, Failure> {
+pub(super) fn read_choices(body: &Members<'_>) -> Result<u32, Failure> {
     let Some(value) = body.value("n") else { return Ok(1) };
     match json::whole(value).filter(|n| (1..=MAX_CHOICES).contains(n)) {
         Some(n) => Ok(n as u32),

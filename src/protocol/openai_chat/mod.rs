@@ -1,15 +1,34 @@
 //! Chat Completions as OpenAI began it, OpenRouter extended it and most providers speak it.
-//! With the same protocol on both sides nothing is rebuilt: bytes are spliced.
+//! With the same protocol on both sides nothing is rebuilt: bytes are spliced. With another on
+//! one side requests become conversations, and replies events.
 
 mod choice;
+mod closing;
+mod conversation;
+mod details;
+mod events;
 mod face;
+mod intake;
+mod messages;
 mod reply;
 mod splice;
+mod stream_reader;
+mod stream_writer;
 mod upstream;
+mod whole;
 mod wire;
+mod write_conversation;
+mod write_messages;
 
+pub use crate::protocol::lane::Target;
+pub use conversation::read_conversation;
 pub use face::{read_request, write_error};
-pub use reply::{Reply, read_reply};
+pub use reply::{Reply, read_reply, splice_whole};
 pub use splice::Splice;
-pub use upstream::{Target, write_request};
+pub use stream_reader::StreamReader;
+pub use stream_writer::StreamWriter;
+pub use upstream::write_request;
+pub use upstream::write_request as splice_request;
+pub use whole::{read_whole, write_whole};
 pub use wire::{finish_reason, read_error, usage_from, write_usage};
+pub use write_conversation::write_conversation;

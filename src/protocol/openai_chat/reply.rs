@@ -67,23 +67,39 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
 impl Reply {
     /// Writes the reply for the client. `body` is the one that was read.
     pub fn write(&self, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-        let text = String::from_utf8_lossy(body);
-        let reply = json::members(wire::first_object(&text)).expect("this body was read before");
-        let mut out = wire::opening(identity, "chat.completion");
-        out.reserve(text.len() + 512);
-        if !reply.get("system_fingerprint").is_some_and(|value| value.starts_with('"')) {
-            out.extend_from_slice(b",\"system_fingerprint\":null");
-        }
-        write_others(&reply, &mut out);
-        out.extend_from_slice(b",\"choices\":");
-        let choices = reply.array("choices").unwrap_or_default();
-        Seen::default().write_choices(&choices, Form::Whole, &mut out);
-        out.extend_from_slice(b",\"usage\":");
-        wire::write_usage(bill, &mut out);
-        wire::write_metadata(bill, &mut out);
-        out.push(b'}');
-        out
+        splice_whole(body, identity, bill)
     }
+
+    /// As [`Reply::write`], but what the model thought is not shown.
+    pub fn write_without_reasoning(&self, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
+        let mut seen = Seen::default();
+        seen.hide_reasoning();
+        splice(body, seen, identity, bill)
+    }
+}
+
+/// Writes a reply that `read_reply` accepted for the client.
+pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
+    splice(body, Seen::default(), identity, bill)
+}
+
+fn splice(body: &[u8], mut seen: Seen, identity: &Identity, bill: &Bill) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body);
+    let reply = json::members(wire::first_object(&text)).expect("this body was read before");
+    let mut out = wire::opening(identity, "chat.completion");
+    out.reserve(text.len() + 512);
+    if !reply.get("system_fingerprint").is_some_and(|value| value.starts_with('"')) {
+        out.extend_from_slice(b",\"system_fingerprint\":null");
+    }
+    write_others(&reply, &mut out);
+    out.extend_from_slice(b",\"choices\":");
+    let choices = reply.array("choices").unwrap_or_default();
+    seen.write_choices(&choices, Form::Whole, &mut out);
+    out.extend_from_slice(b",\"usage\":");
+    wire::write_usage(bill, &mut out);
+    wire::write_metadata(bill, &mut out);
+    out.push(b'}');
+    out
 }
 
 /// Writes the members that neither the opening nor the gateway replaces.

@@ -1,16 +1,9 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns. Nothing is rebuilt, so what the gateway does not know arrives as it was sent.
 
-use crate::chat::{MaxTokensName, Quirks, StreamUsage};
+use crate::chat::{MaxTokensName, StreamUsage};
 use crate::json::{self, Edit, Member, Members};
-
-/// Where a request goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
-    /// The provider's id of the model.
-    pub model: &'a str,
-    pub quirks: &'a Quirks,
-}
+use crate::protocol::lane::Target;
 
 /// Members that speak to the gateway. No provider gets them.
 const OWN: &[&str] = &[

@@ -32,9 +32,11 @@ pub fn check_whole(bytes: &[u8], base64: bool, count: usize) -> Result<(), Strin
     }
     for (index, item) in data.iter().enumerate() {
         let vector = &item["embedding"];
-        let numbers = vector.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_number));
+        let numbers =
+            vector.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_number));
         let packed = vector.as_str().is_some_and(|text| !text.is_empty() && text.len() % 4 == 0);
-        if item["object"] != "embedding" || item["index"] != index || if base64 { !packed } else { !numbers } {
+        if item["object"] != "embedding" || item["index"] != index || if base64 { !packed } else { !numbers }
+        {
             return Err(format!("data[{index}]"));
         }
     }
@@ -43,7 +45,8 @@ pub fn check_whole(bytes: &[u8], base64: bool, count: usize) -> Result<(), Strin
 
 fn check_usage(usage: &Value) -> Result<(), String> {
     let counts = ["prompt_tokens", "total_tokens"].iter().all(|name| usage[name].is_u64());
-    let costs = ["upstream_inference_cost", "upstream_inference_prompt_cost", "upstream_inference_completions_cost"];
+    let costs =
+        ["upstream_inference_cost", "upstream_inference_prompt_cost", "upstream_inference_completions_cost"];
     let details = costs.iter().all(|name| usage["cost_details"][name].is_number());
     let modalities = usage.get("prompt_tokens_details").is_none_or(|details| {
         details.as_object().is_some_and(|all| all.len() > 1 && all.values().all(Value::is_u64))

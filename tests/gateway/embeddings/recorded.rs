@@ -46,9 +46,11 @@ fn every_recorded_reply_comes_through_in_both_encodings() {
         });
         let count = count.expect("an input");
         let [floats, packed] = ["float", "base64"].map(|encoding| {
-            let reply = read(recording, &asked(count, encoding)).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
+            let reply =
+                read(recording, &asked(count, encoding)).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
             let out = written(&reply);
-            grammar::check_whole(&out, encoding == "base64", count).unwrap_or_else(|error| panic!("{name}: {error}"));
+            grammar::check_whole(&out, encoding == "base64", count)
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             check_usage(recording, &reply);
             assert!(vectors(&out).iter().all(|vector| vector.len() == reply.dimensions), "{name}");
             (vectors(&out), reply.dimensions)
@@ -70,7 +72,12 @@ fn a_reply_that_breaks_off_is_none() {
         let body = recording.response.trim_ascii_end();
         let stride = (body.len() / 100).max(1);
         for end in (0..body.len()).step_by(stride).chain([body.len() - 1]) {
-            let cut = Recording { response: body[..end].to_vec(), name: recording.name.clone(), request: Vec::new(), ..*recording };
+            let cut = Recording {
+                response: body[..end].to_vec(),
+                name: recording.name.clone(),
+                request: Vec::new(),
+                ..*recording
+            };
             let fault = read(&cut, &asked(1, "float")).expect_err("cut");
             assert!(matches!(fault, ReplyFault::NotJson(_)), "{}: {fault:?}", recording.name);
         }
@@ -81,20 +88,31 @@ fn a_reply_that_breaks_off_is_none() {
 fn every_recorded_error_has_a_message() {
     for recording in recordings().iter().filter(|recording| recording.status >= 400) {
         assert!(!read_error(&recording.response).message.is_empty(), "{}", recording.name);
-        assert!(matches!(read(recording, &asked(1, "float")), Err(ReplyFault::Error(_))), "{}", recording.name);
+        assert!(
+            matches!(read(recording, &asked(1, "float")), Err(ReplyFault::Error(_))),
+            "{}",
+            recording.name
+        );
     }
 }
 
 #[test]
 fn every_recorded_request_keeps_all_but_its_model() {
     for recording in recordings() {
-        let Wire::OpenAi(dialect @ (Dialect::OpenAi | Dialect::Compatible)) = recording.wire else { continue };
+        let Wire::OpenAi(dialect @ (Dialect::OpenAi | Dialect::Compatible)) = recording.wire else {
+            continue;
+        };
         let text = String::from_utf8(recording.request.clone()).expect("text");
         read_request(text.as_bytes()).unwrap_or_else(|failure| panic!("{}: {failure:?}", recording.name));
         let sent: Value = serde_json::from_str(&text).expect("JSON");
         let model = sent["model"].to_string();
         let written = write_request(text.as_bytes(), &TARGET, dialect);
-        assert_eq!(String::from_utf8_lossy(&written.body), text.replacen(&model, "\"up/m\"", 1), "{}", recording.name);
+        assert_eq!(
+            String::from_utf8_lossy(&written.body),
+            text.replacen(&model, "\"up/m\"", 1),
+            "{}",
+            recording.name
+        );
         grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{}: {error}", recording.name));
     }
 }
@@ -108,16 +126,19 @@ fn translated_requests_are_like_the_recorded_ones() {
             Wire::Cohere => sent["texts"].as_array().cloned().unwrap_or_default(),
             Wire::OpenAi(_) => continue,
         };
-        let text = |item: &Value| item["content"]["parts"][0]["text"].as_str().or(item.as_str()).map(str::to_owned);
+        let text =
+            |item: &Value| item["content"]["parts"][0]["text"].as_str().or(item.as_str()).map(str::to_owned);
         let texts: Vec<String> = first.iter().filter_map(text).collect();
         let several_parts = first.iter().any(|item| item["content"]["parts"].get(1).is_some());
         if texts.is_empty() || several_parts {
             continue;
         }
         let model = sent["model"].as_str().or(first[0]["model"].as_str()).expect("a model").to_owned();
-        let dimensions = ["outputDimensionality", "output_dimensionality"].iter().find_map(|key| first[0].get(*key));
+        let dimensions =
+            ["outputDimensionality", "output_dimensionality"].iter().find_map(|key| first[0].get(*key));
         let dimensions = dimensions.or(sent.get("output_dimension")).cloned().unwrap_or_default();
-        let body = json!({"model": "m", "input": texts, "dimensions": dimensions, "input_type": "search_document"});
+        let body =
+            json!({"model": "m", "input": texts, "dimensions": dimensions, "input_type": "search_document"});
         let target = Target { model: &model, ..TARGET };
         let body = body.to_string();
         let written = match recording.wire {
@@ -193,7 +214,13 @@ fn recording(root: &Path, file: &Path, wire: Wire) -> Option<Recording> {
     let request = std::fs::read(format!("{stem}.request.json")).ok()?;
     let name = file.strip_prefix(root).ok()?.to_string_lossy().into_owned();
     let status = meta["status"].as_u64().unwrap_or(200);
-    embeds.then(|| Recording { name, wire, status, request, response: std::fs::read(file).unwrap_or_default() })
+    embeds.then(|| Recording {
+        name,
+        wire,
+        status,
+        request,
+        response: std::fs::read(file).unwrap_or_default(),
+    })
 }
 
 fn list(folder: &Path) -> Vec<PathBuf> {

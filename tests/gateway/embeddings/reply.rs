@@ -9,7 +9,8 @@ const NONE: Quirks = Quirks::NONE;
 fn vectors_in_the_wanted_encoding_keep_their_bytes() {
     let cases = [("float", "[-0.50,1e-3,1.0000000000000000001]"), ("base64", r#""AAAAPwAAgL8=""#)];
     for (encoding, vector) in cases {
-        let body = format!(r#"{{"data":[{{"embedding":{vector},"index":0}}],"usage":{{"prompt_tokens":3}}}}"#);
+        let body =
+            format!(r#"{{"data":[{{"embedding":{vector},"index":0}}],"usage":{{"prompt_tokens":3}}}}"#);
         let request = asked(1, encoding);
         let reply = read_reply(body.as_bytes(), &request, Dialect::OpenAi, &NONE).expect("good");
         let out = written(&reply);
@@ -47,7 +48,10 @@ fn what_is_no_reply_is_found_out() {
         (r#"{"object":"list"}"#, "Empty"),
         (r#"{"error":{"message":"m"}}"#, "m"),
         (r#"{"detail":"m"}"#, "m"),
-        (r#"{"data":[{"embedding":[1],"index":0},{"embedding":[1],"index":1}]}"#, "2 embeddings for 1 inputs"),
+        (
+            r#"{"data":[{"embedding":[1],"index":0},{"embedding":[1],"index":1}]}"#,
+            "2 embeddings for 1 inputs",
+        ),
         (r#"{"data":[{"embedding":[1],"index":5}]}"#, "no list of numbers"),
         (r#"{"data":[{"embedding":[[1,2],[3,4]],"index":0}]}"#, "no list of numbers"),
         (r#"{"data":[{"embedding":[1,null],"index":0}]}"#, "no list of numbers"),
@@ -75,7 +79,11 @@ fn usage_is_read_however_it_is_told() {
         (r#"{"prompt_tokens":7,"total_tokens":7}"#, Some((7, 0)), None),
         // Voyage.
         (r#"{"total_tokens":3}"#, Some((3, 0)), None),
-        (r#"{"prompt_tokens":10,"prompt_tokens_details":{"audio_tokens":4,"text_tokens":6}}"#, Some((6, 4)), Some(json!({"audio_tokens":4,"text_tokens":6}))),
+        (
+            r#"{"prompt_tokens":10,"prompt_tokens_details":{"audio_tokens":4,"text_tokens":6}}"#,
+            Some((6, 4)),
+            Some(json!({"audio_tokens":4,"text_tokens":6})),
+        ),
         (r#"{"prompt_tokens":10,"prompt_tokens_details":{"audio_tokens":99}}"#, Some((0, 10)), None),
         (r#"{"prompt_tokens":1e40}"#, Some((u64::MAX, 0)), None),
         (r#"{"prompt_tokens":-4}"#, Some((0, 0)), None),
@@ -114,7 +122,8 @@ fn wide_floats_and_bytes_are_brought_to_size() {
 fn pack(bytes: &[u8]) -> String {
     let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
     let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
-    let letter = |six: &[u8]| alphabet[six.iter().chain(&[0; 6]).take(6).fold(0, |sum, bit| sum << 1 | *bit as usize)];
+    let letter =
+        |six: &[u8]| alphabet[six.iter().chain(&[0; 6]).take(6).fold(0, |sum, bit| sum << 1 | *bit as usize)];
     let text: String = bits.chunks(6).map(letter).collect();
     format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4))
 }
@@ -122,7 +131,8 @@ fn pack(bytes: &[u8]) -> String {
 #[test]
 fn a_cost_counts_where_it_may_be_trusted() {
     let body = br#"{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":7,"cost":1.4e-7}}"#;
-    let cost = |quirks| read_reply(body, &asked(1, "float"), Dialect::Compatible, quirks).expect("good").facts.cost;
+    let cost =
+        |quirks| read_reply(body, &asked(1, "float"), Dialect::Compatible, quirks).expect("good").facts.cost;
     assert_eq!(cost(&TRUSTED), Some(Money::from_pico(140_000)));
     assert_eq!(cost(&NONE), None);
 }
@@ -133,7 +143,10 @@ fn gemini_counts_by_modality() {
     let reply = gemini::read_reply(body, &asked(1, "float")).expect("good");
     assert_eq!(reply.facts.usage, Some(Usage { input: 203, input_audio: 58, ..Usage::default() }));
     let out: Value = serde_json::from_slice(&written(&reply)).expect("JSON");
-    assert_eq!(out["usage"]["prompt_tokens_details"], json!({"image_tokens":200,"audio_tokens":58,"text_tokens":3}));
+    assert_eq!(
+        out["usage"]["prompt_tokens_details"],
+        json!({"image_tokens":200,"audio_tokens":58,"text_tokens":3})
+    );
     assert_eq!(out["usage"]["prompt_tokens"], 261);
     let one = gemini::read_reply(br#"{"embedding":{"values":[1,2]}}"#, &asked(1, "base64")).expect("good");
     assert_eq!((vectors(&written(&one)), one.facts.usage), (vec![vec![1.0, 2.0]], None));
@@ -142,7 +155,9 @@ fn gemini_counts_by_modality() {
 #[test]
 fn cohere_sends_vectors_by_type_or_plain() {
     for embeddings in [r#"{"float":[[1],[2]]}"#, "[[1],[2]]"] {
-        let body = format!(r#"{{"id":"i","embeddings":{embeddings},"meta":{{"billed_units":{{"input_tokens":7,"image_tokens":2}}}}}}"#);
+        let body = format!(
+            r#"{{"id":"i","embeddings":{embeddings},"meta":{{"billed_units":{{"input_tokens":7,"image_tokens":2}}}}}}"#
+        );
         let reply = cohere::read_reply(body.as_bytes(), &asked(2, "float")).expect("good");
         assert_eq!(vectors(&written(&reply)), [[1.0], [2.0]]);
         assert_eq!(reply.facts.usage.map(|usage| usage.input), Some(9));
@@ -159,12 +174,21 @@ fn errors_are_read_in_every_shape() {
         (r#"[{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}]"#, Some(404), Some("NOT_FOUND"), "m"),
         (r#"{"detail":"m"}"#, None, None, "m"),
         (r#"{"error":"m"}"#, None, None, "m"),
-        (r#"{"object":"error","message":"m","code":"3210","raw_status_code":400}"#, Some(400), Some("3210"), "m"),
+        (
+            r#"{"object":"error","message":"m","code":"3210","raw_status_code":400}"#,
+            Some(400),
+            Some("3210"),
+            "m",
+        ),
         ("busy", None, None, ""),
     ];
     for (body, status, code, message) in cases {
         let error = read_error(body.as_bytes());
-        assert_eq!((error.status, error.code.as_deref(), error.message.as_str()), (status, code, message), "{body}");
+        assert_eq!(
+            (error.status, error.code.as_deref(), error.message.as_str()),
+            (status, code, message),
+            "{body}"
+        );
         assert_eq!(error.raw, body);
     }
 }

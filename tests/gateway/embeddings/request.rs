@@ -34,6 +34,9 @@ fn reads_the_other_members() {
     assert_eq!(request.provider.as_deref(), Some(r#"{"only":["x"]}"#));
     assert_eq!(request.needs.parameters, ["encoding_format", "dimensions", "input_type"]);
     assert_eq!(request.size.text_bytes, body.len() as u64);
+    let routed = request.routed();
+    assert_eq!(routed.candidates(), ["m"]);
+    assert_eq!((routed.provider, routed.needs, routed.size), (request.provider, request.needs, request.size));
 }
 
 #[test]
@@ -113,6 +116,23 @@ fn each_dialect_gets_its_own_spelling() {
 }
 
 #[test]
+fn nulls_stay_where_their_name_is_known() {
+    let body = r#"{"model":"m","input":"a","dimensions":null,"user":null,"x":null,"input_type":null}"#;
+    let cases = [
+        (
+            Dialect::Compatible,
+            r#"{"model":"up/m","input":"a","dimensions":null,"user":null,"x":null,"input_type":null}"#,
+        ),
+        (Dialect::OpenAi, r#"{"model":"up/m","input":"a","dimensions":null,"user":null,"x":null}"#),
+        (Dialect::Voyage, r#"{"model":"up/m","input":"a","x":null}"#),
+    ];
+    for (dialect, expected) in cases {
+        let written = write_request(body.as_bytes(), &TARGET, dialect);
+        assert_eq!((String::from_utf8_lossy(&written.body).as_ref(), written.losses.len()), (expected, 0));
+    }
+}
+
+#[test]
 fn gemini_gets_a_request_for_each_input() {
     let body = r#"{"model":"m","input":["a\u00e9","b"],"dimensions":768,"input_type":"search_document","user":"u","encoding_format":"base64"}"#;
     let written = gemini::write_request(body.as_bytes(), &TARGET).expect("good");
@@ -157,7 +177,9 @@ fn cohere_gets_texts_pictures_or_both() {
             json!({"images": ["https://x/y.png"], "input_type": "image"}),
         ),
         (
-            format!(r#""input":[{{"content":[{picture},{{"type":"text","text":"t"}}]}}],"input_type":"clustering""#),
+            format!(
+                r#""input":[{{"content":[{picture},{{"type":"text","text":"t"}}]}}],"input_type":"clustering""#
+            ),
             json!({"inputs": [{"content": [
                 {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
                 {"type": "text", "text": "t"},
@@ -178,7 +200,8 @@ fn cohere_gets_texts_pictures_or_both() {
 #[test]
 fn what_cannot_be_translated_is_refused() {
     let sound = r#"{"model":"m","input":[{"content":[{"type":"input_audio","input_audio":{"data":"A","format":"wav"}}]}]}"#;
-    let link = r#"{"model":"m","input":[{"content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]}"#;
+    let link =
+        r#"{"model":"m","input":[{"content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]}"#;
     let tokens = r#"{"model":"m","input":[1,2]}"#;
     let lists = r#"{"model":"m","input":[[1,2]]}"#;
     let failures = [
@@ -222,14 +245,16 @@ proptest! {
 }
 
 fn unknown() -> impl Strategy<Value = String> {
-    const VALUES: &[&str] = &["12345678901234567890123", "1e21", "1.0", "-0", "true", "[ ]", "\"\\ud800\"", "{\"b\":1,\"b\":2}"];
+    const VALUES: &[&str] =
+        &["12345678901234567890123", "1e21", "1.0", "-0", "true", "[ ]", "\"\\ud800\"", "{\"b\":1,\"b\":2}"];
     let member = (prop::sample::select(&["x", "y_2", "\\u0078", "é", ""][..]), prop::sample::select(VALUES));
     let members = prop::collection::vec(member.prop_map(|(key, value)| format!("\"{key}\": {value},")), 0..4);
     members.prop_map(|members| members.concat())
 }
 
 pub fn any_value() -> impl Strategy<Value = Value> {
-    let names = ["content", "type", "text", "image_url", "url", "embedding", "index", "data", "values", "float"];
+    let names =
+        ["content", "type", "text", "image_url", "url", "embedding", "index", "data", "values", "float"];
     let words = ["", "text", "image_url", "data:image/png;base64,AA==", "AACAPw==", "https://x", "é"];
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -39,7 +39,9 @@ pub fn check_whole(bytes: &[u8], most: usize) -> Result<(), String> {
     for result in results {
         let index = result["index"].as_u64().is_some_and(|index| index < most as u64);
         let document = result["document"].as_object();
-        let fits = document.is_some_and(|all| ["text", "image"].iter().all(|key| all.get(*key).is_none_or(Value::is_string)));
+        let fits = document.is_some_and(|all| {
+            ["text", "image"].iter().all(|key| all.get(*key).is_none_or(Value::is_string))
+        });
         if !index || !result["relevance_score"].is_number() || !fits {
             return Err(format!("result: {result}"));
         }

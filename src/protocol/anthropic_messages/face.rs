@@ -1,0 +1,335 @@
+//! A client's request: what routing and pricing have to know of it, read from the body without
+//! taking the body apart. What the gateway does not do is refused by name; what it does not know
+//! goes to the provider as it is.
+
+use serde_json::json;
+
+use crate::chat::{ChatRequest, Needs, RequestSize};
+use crate::error::Failure;
+use crate::json::{self, JsonError, Members};
+
+/// Members that are read here or replaced on the way. Each may be there only once: of two, the
+/// gateway and the provider might each go by another.
+const READ: &[&str] = &[
+    "model",
+    "models",
+    "fallbacks",
+    "route",
+    "provider",
+    "preset",
+    "plugins",
+    "transforms",
+    "messages",
+    "system",
+    "stream",
+    "max_tokens",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "output_format",
+    "metadata",
+    "thread",
+    "previous_message_id",
+    "stop_server_tools_when",
+    "deferred_tools",
+    "debug",
+    "trace",
+    "user",
+    "session_id",
+];
+
+/// Optional parameters by their names in `supported_parameters`.
+const PARAMETERS: &[(&str, &str)] = &[
+    ("temperature", "temperature"),
+    ("top_p", "top_p"),
+    ("top_k", "top_k"),
+    ("stop_sequences", "stop"),
+    ("max_tokens", "max_tokens"),
+    ("tools", "tools"),
+    ("tool_choice", "tool_choice"),
+    ("thinking", "reasoning"),
+];
+
+const MAX_SESSION_ID: usize = 256;
+const MAX_FALLBACKS: usize = 3;
+
+/// Reads a request, also one to count tokens, or says what is wrong with it in words that name
+/// the field and never quote the prompt.
+pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
+    let (text, body) = read_body(body)?;
+    refuse_unsupported(&body)?;
+    let mut request = ChatRequest {
+        model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
+        models: read_models(&body)?,
+        stream: read_boolean(&body, "stream")?.unwrap_or(false),
+        hide_reasoning: false,
+        max_tokens: read_max_tokens(&body)?,
+        provider: read_object(&body, "provider")?.map(str::to_owned),
+        needs: Needs::default(),
+        size: RequestSize { choices: 1, ..RequestSize::default() },
+        user: read_user(&body)?,
+        session_id: read_string(&body, "session_id")?,
+    };
+    if request.session_id.as_ref().is_some_and(|id| id.chars().count() > MAX_SESSION_ID) {
+        return Err(Failure::invalid(format!("`session_id` is longer than {MAX_SESSION_ID} characters.")));
+    }
+    for name in ["trace", "debug", "thinking", "tool_choice"] {
+        read_object(&body, name)?;
+    }
+    request.size.max_tokens = request.max_tokens;
+    read_needs(&body, &mut request.needs)?;
+    read_system(&body, &mut request)?;
+    read_messages(&body, &mut request)?;
+    request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
+    Ok(request)
+}
+
+/// The body as text and as the members of its object, of which none that counts is there twice.
+pub(super) fn read_body(body: &[u8]) -> Result<(&str, Members<'_>), Failure> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let position = error.valid_up_to();
+        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
+    })?;
+    let members = json::members(text).map_err(not_json)?;
+    match members.duplicate(READ) {
+        Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
+        None => Ok((text, members)),
+    }
+}
+
+fn not_json(error: JsonError) -> Failure {
+    Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
+}
+
+pub(super) fn must_be(path: &str, what: &str) -> Failure {
+    Failure::invalid(format!("`{path}` must be {what}."))
+}
+
+fn not_supported(path: &str, remedy: &str) -> Failure {
+    Failure::invalid(format!("`{path}` is not supported by this gateway{remedy}"))
+}
+
+/// Refuses what would change the reply if the gateway did it, and that it does not do.
+fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
+    refuse_thread(body)?;
+    for name in ["plugins", "transforms", "preset", "stop_server_tools_when", "deferred_tools"] {
+        let hollow = |value: &str| value == "\"\"" || json::elements(value).is_ok_and(|it| it.is_empty());
+        if body.value(name).is_some_and(|value| !hollow(value)) {
+            return Err(not_supported(name, "."));
+        }
+    }
+    if read_string(body, "route")?.is_some_and(|route| route != "fallback") {
+        return Err(not_supported("route", ", except for \"fallback\"; use `provider.sort`."));
+    }
+    Ok(())
+}
+
+/// Anthropic's SDKs send only the new messages of a `thread`, and all of them again when they
+/// read these details.
+fn refuse_thread(body: &Members<'_>) -> Result<(), Failure> {
+    let names = ["thread", "previous_message_id"];
+    let sent: Vec<&str> = names.into_iter().filter(|name| body.value(name).is_some()).collect();
+    let Some(first) = sent.first() else { return Ok(()) };
+    let failure = Failure::invalid(format!("`{first}` is not supported: send all messages with each request."));
+    Err(failure.with("details", json!({ "error_code": "thread_unsupported_request", "unsupported": sent })))
+}
+
+pub(super) fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
+    match body.value(key) {
+        Some(value) => match json::string(value) {
+            Some(text) => Ok(Some(text.into_owned())),
+            None => Err(must_be(key, "a string")),
+        },
+        None => Ok(None),
+    }
+}
+
+/// The elements of an array, which may be too many to take apart.
+pub(super) fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
+    if !value.starts_with('[') {
+        return Err(must_be(path, what));
+    }
+    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
+}
+
+fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
+    match body.value(key) {
+        Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
+        None => Ok(None),
+    }
+}
+
+fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
+    match body.value(key) {
+        Some(value) if value.starts_with('{') => Ok(Some(value)),
+        Some(_) => Err(must_be(key, "an object")),
+        None => Ok(None),
+    }
+}
+
+/// The further models of `models`, or of `fallbacks: [{"model": …}]`.
+fn read_models(body: &Members<'_>) -> Result<Vec<String>, Failure> {
+    let models = match body.value("models") {
+        Some(value) => read_elements(value, "models", "an array of strings")?,
+        None => Vec::new(),
+    };
+    let name = |value: Option<&str>, path: String| {
+        let text = value.and_then(json::string).filter(|text| !text.is_empty());
+        text.map(|text| text.into_owned()).ok_or_else(|| must_be(&path, "a string that is not empty"))
+    };
+    let Some(fallbacks) = body.value("fallbacks") else {
+        let read = |(i, value): (usize, &str)| name(Some(value), format!("models[{i}]"));
+        return models.into_iter().enumerate().map(read).collect();
+    };
+    if body.value("models").is_some() {
+        return Err(Failure::invalid("`models` and `fallbacks` cannot be given together."));
+    }
+    let fallbacks = read_elements(fallbacks, "fallbacks", "an array of objects")?;
+    if fallbacks.len() > MAX_FALLBACKS {
+        return Err(must_be("fallbacks", &format!("an array of at most {MAX_FALLBACKS} objects")));
+    }
+    let read = |(i, value): (usize, &str)| {
+        let path = format!("fallbacks[{i}]");
+        let members = json::members(value).map_err(|_| must_be(&path, "an object"))?;
+        if let Some(other) = members.iter().find(|member| member.key != "model") {
+            return Err(not_supported(&format!("{path}.{}", other.key), "; a fallback names a `model` only."));
+        }
+        name(members.get("model"), format!("{path}.model"))
+    };
+    fallbacks.into_iter().enumerate().map(read).collect()
+}
+
+/// A limit of 0 only warms the provider's cache.
+pub(super) fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {
+    match body.value("max_tokens") {
+        Some(value) => {
+            let read = json::whole(value).map(Some);
+            read.ok_or_else(|| must_be("max_tokens", "a whole number that is not negative"))
+        }
+        None => Ok(None),
+    }
+}
+
+fn read_user(body: &Members<'_>) -> Result<Option<String>, Failure> {
+    let metadata = read_object(body, "metadata")?.and_then(|metadata| json::members(metadata).ok());
+    let user = read_string(body, "user")?;
+    Ok(user.or_else(|| metadata.and_then(|it| it.string("user_id").map(|id| id.into_owned()))))
+}
+
+fn read_needs(body: &Members<'_>, needs: &mut Needs) -> Result<(), Failure> {
+    for (key, parameter) in PARAMETERS {
+        if body.value(key).is_some() {
+            needs.parameters.push((*parameter).to_owned());
+        }
+    }
+    read_object(body, "output_config")?;
+    needs.structured_output = format_of(body).is_some();
+    if needs.structured_output {
+        needs.parameters.push("structured_outputs".to_owned());
+    }
+    needs.tools = read_tools(body)?;
+    Ok(())
+}
+
+/// The form that the answer must have: `output_config.format`, or `output_format` of old.
+pub(super) fn format_of<'a>(body: &Members<'a>) -> Option<&'a str> {
+    let config = body.object("output_config");
+    config.and_then(|config| config.value("format")).or_else(|| body.value("output_format"))
+}
+
+fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
+    let Some(value) = body.value("tools") else { return Ok(false) };
+    let tools = read_elements(value, "tools", "an array of objects")?;
+    for (i, tool) in tools.iter().enumerate() {
+        let tool = json::members(tool).map_err(|_| must_be(&format!("tools[{i}]"), "an object"))?;
+        if tool.string("type").is_some_and(|kind| kind.starts_with("openrouter:")) {
+            return Err(not_supported(&format!("tools[{i}].type"), " as a server tool."));
+        }
+    }
+    Ok(!tools.is_empty())
+}
+
+fn read_system(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
+    match body.value("system") {
+        None => Ok(()),
+        Some(value) if value.starts_with('"') => Ok(()),
+        Some(value) => read_blocks(value, "system", request),
+    }
+}
+
+fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
+    const WHAT: &str = "an array of messages that is not empty";
+    let Some(value) = body.value("messages") else {
+        return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
+    };
+    let messages = read_elements(value, "messages", WHAT)?;
+    if messages.is_empty() {
+        return Err(must_be("messages", WHAT));
+    }
+    for (i, message) in messages.iter().enumerate() {
+        read_message(message, &format!("messages[{i}]"), request)?;
+    }
+    Ok(())
+}
+
+fn read_message(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
+    let message = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+    if let Some(key) = message.duplicate(&["role", "content"]) {
+        return Err(Failure::invalid(format!("`{path}.{key}` is given more than once.")));
+    }
+    let role = message.string("role");
+    if !role.is_some_and(|role| matches!(role.as_ref(), "user" | "assistant" | "system")) {
+        return Err(must_be(&format!("{path}.role"), "one of user, assistant, system"));
+    }
+    match message.value("content") {
+        Some(content) if content.starts_with('"') => Ok(()),
+        Some(content) => read_blocks(content, &format!("{path}.content"), request),
+        None => Err(must_be(&format!("{path}.content"), "a string or an array of blocks")),
+    }
+}
+
+fn read_blocks(value: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
+    let blocks = read_elements(value, path, "a string or an array of blocks")?;
+    for (i, block) in blocks.iter().enumerate() {
+        read_block(block, &format!("{path}[{i}]"), request)?;
+    }
+    Ok(())
+}
+
+fn read_block(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
+    let block = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+    let Some(kind) = block.string("type") else {
+        return Err(must_be(&format!("{path}.type"), "a string"));
+    };
+    let (needs, size) = (&mut request.needs, &mut request.size);
+    match kind.as_ref() {
+        "text" if !block.get("text").is_some_and(|text| text.starts_with('"')) => {
+            return Err(must_be(&format!("{path}.text"), "a string"));
+        }
+        "image" => {
+            needs.images = true;
+            size.images = size.images.saturating_add(1);
+            size.inline_bytes += inline(&block);
+        }
+        "document" => {
+            needs.files = true;
+            size.files = size.files.saturating_add(1);
+            size.inline_bytes += inline(&block);
+        }
+        "tool_result" => {
+            if let Some(content) = block.value("content").filter(|content| content.starts_with('[')) {
+                read_blocks(content, &format!("{path}.content"), request)?;
+            }
+        }
+        // What else there is only matters to the provider.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The bytes of base64 that a picture or a document carries within.
+fn inline(block: &Members<'_>) -> u64 {
+    let source = block.object("source").filter(|source| source.string("type").as_deref() == Some("base64"));
+    source.and_then(|source| source.get("data")).map_or(0, |data| data.len().saturating_sub(2) as u64)
+}

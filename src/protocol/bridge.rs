@@ -1,0 +1,473 @@
+//! What a client speaks, what a provider speaks, and what leads from one to the other. With the
+//! same protocol on both sides bytes are spliced; else a request is translated once, and its
+//! reply event by event. The only place, but for `mod.rs`, that knows more than one protocol.
+
+use super::gemini::Framing;
+use super::lane::{Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
+use super::openai_responses::Echo;
+use super::{
+    anthropic_messages, bedrock, cohere, embeddings, gemini, ollama, openai_chat, openai_completions,
+    openai_responses, rerank,
+};
+use crate::catalog::{Protocol, Provider};
+use crate::chat::{Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault};
+use crate::error::Failure;
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    Chat,
+    Completions,
+    Responses,
+    Messages,
+    /// With the way in which it wants a stream framed.
+    Gemini(Framing),
+    Embeddings,
+    Rerank,
+}
+
+/// A request in its provider's words, and what is needed to bring the reply back.
+#[derive(Debug)]
+pub struct Crossing {
+    pub body: Vec<u8>,
+    pub bridge: Bridge,
+}
+
+/// Brings one provider's reply to one client.
+#[derive(Debug)]
+pub struct Bridge {
+    face: Face,
+    wire: Protocol,
+    names: Vec<Renamed>,
+    /// What the provider's words could not say, each with a reason.
+    pub losses: Vec<String>,
+    about: About,
+}
+
+/// What a reply has to know of its request.
+#[derive(Debug)]
+enum About {
+    Chat { hide_reasoning: bool },
+    Responses(Box<Echo>),
+    Messages { input_tokens: u64 },
+    Embeddings(Box<embeddings::EmbeddingsRequest>),
+    Rerank { request: Box<rerank::RerankRequest>, body: Vec<u8> },
+}
+
+/// A provider's whole reply, read and ready to be written for the client.
+pub enum Whole {
+    /// In the client's protocol: its bytes are spliced.
+    Same(Facts),
+    Translated(WholeReply),
+    Embeddings(embeddings::EmbeddingsReply),
+    Rerank(rerank::RerankReply),
+}
+
+/// Bytes of prompt that make a token, about; for the count that opens a Messages stream.
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Face {
+    /// Reads what routing has to know. For Gemini `model` and `stream` come from the path.
+    pub fn read_request(self, body: &[u8], model: &str, stream: bool) -> Result<ChatRequest, Failure> {
+        match self {
+            Face::Chat => openai_chat::read_request(body),
+            Face::Completions => openai_completions::read_request(body),
+            Face::Responses => openai_responses::read_request(body),
+            Face::Messages => anthropic_messages::read_request(body),
+            Face::Gemini(_) => gemini::read_request(body, model, stream),
+            Face::Embeddings => embeddings::read_request(body).map(|request| summary_of_embeddings(&request)),
+            Face::Rerank => rerank::read_request(body).map(|request| summary_of_rerank(&request)),
+        }
+    }
+
+    /// The body of an answer that is an error.
+    pub fn write_error(self, failure: &Failure, generation: Option<&str>) -> Vec<u8> {
+        match self {
+            Face::Chat => openai_chat::write_error(failure),
+            Face::Completions => openai_completions::write_error(failure, generation),
+            Face::Responses => openai_responses::write_error(failure, generation),
+            Face::Messages => anthropic_messages::write_error(failure, generation),
+            Face::Gemini(_) => gemini::write_error(failure, generation),
+            Face::Embeddings => embeddings::write_error(failure),
+            Face::Rerank => rerank::write_error(failure),
+        }
+    }
+
+    /// The stream of a reply that fails before it says anything.
+    pub fn write_failed_stream(self, identity: Identity, failure: &Failure, out: &mut Vec<u8>) {
+        match self {
+            Face::Chat | Face::Embeddings | Face::Rerank => {
+                openai_chat::StreamWriter::new(identity).write_error(failure, None, out);
+            }
+            Face::Completions => {
+                openai_completions::StreamWriter::new(identity).write_error(failure, None, out);
+            }
+            Face::Responses => {
+                openai_responses::StreamWriter::new(identity, Echo::default()).write_error(failure, None, out);
+            }
+            Face::Messages => {
+                anthropic_messages::StreamWriter::new(identity, 0).write_error(failure, None, out);
+            }
+            Face::Gemini(framing) => {
+                gemini::StreamWriter::new(identity).framed(framing).write_error(failure, None, out);
+            }
+        }
+    }
+
+    /// A frame that says nothing, for a stream that waits.
+    pub fn keep_alive(self) -> &'static [u8] {
+        match self {
+            Face::Chat | Face::Completions | Face::Responses => b": OPENROUTER PROCESSING\n\n",
+            Face::Embeddings | Face::Rerank => b"",
+            Face::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            Face::Gemini(_) => b"\r\n",
+        }
+    }
+
+    /// The media type of a streamed reply.
+    pub fn stream_type(self) -> &'static str {
+        match self {
+            Face::Gemini(Framing::Array) => "application/json",
+            Face::Gemini(Framing::Sse) | Face::Chat | Face::Completions => "text/event-stream",
+            Face::Responses | Face::Messages | Face::Embeddings | Face::Rerank => "text/event-stream",
+        }
+    }
+
+    /// The protocol in which nothing of a request is lost.
+    fn native(self) -> Protocol {
+        match self {
+            Face::Chat | Face::Completions | Face::Embeddings => Protocol::OpenAiChat,
+            Face::Responses => Protocol::OpenAiResponses,
+            Face::Messages => Protocol::AnthropicMessages,
+            Face::Gemini(_) => Protocol::Gemini,
+            Face::Rerank => Protocol::Cohere,
+        }
+    }
+
+    /// What is spoken with `provider` on behalf of this face: its own protocol where the provider
+    /// knows it, else the provider's first.
+    pub fn wire(self, provider: &Provider) -> Protocol {
+        let native = self.native();
+        let spoken = provider.protocol == native || provider.also.contains(&native);
+        match provider.protocol {
+            _ if spoken => native,
+            // The embedded provider speaks Chat Completions.
+            Protocol::Millrace => Protocol::OpenAiChat,
+            first => first,
+        }
+    }
+
+    /// Reads the whole of a request, for translation.
+    fn read_conversation(self, body: &[u8]) -> Result<Conversation, Failure> {
+        match self {
+            Face::Chat => openai_chat::read_conversation(body),
+            Face::Completions => openai_completions::read_conversation(body),
+            Face::Responses => openai_responses::read_conversation(body),
+            Face::Messages => anthropic_messages::read_conversation(body),
+            Face::Gemini(_) => gemini::read_conversation(body),
+            Face::Embeddings | Face::Rerank => Err(Failure::invalid("This is no conversation.")),
+        }
+    }
+}
+
+/// Writes the request that `body` is to `face` for an endpoint of `provider`. `body` is one that
+/// [`Face::read_request`] accepted. Fails where the provider's protocol cannot say what matters.
+pub fn cross(
+    face: Face,
+    body: &[u8],
+    request: &ChatRequest,
+    provider: &Provider,
+    target: &Target<'_>,
+) -> Result<Crossing, Failure> {
+    let wire = face.wire(provider);
+    let (written, about) = match face {
+        Face::Embeddings => embed(body, wire, provider, target)?,
+        Face::Rerank => rank(body, wire, provider, target)?,
+        Face::Chat | Face::Completions | Face::Responses | Face::Messages | Face::Gemini(_) => {
+            (write_chat(face, wire, body, request.stream, target)?, about_chat(face, body, request))
+        }
+    };
+    let Written { body, losses, names } = written;
+    Ok(Crossing { body, bridge: Bridge { face, wire, names, losses, about } })
+}
+
+fn write_chat(
+    face: Face,
+    wire: Protocol,
+    body: &[u8],
+    stream: bool,
+    target: &Target<'_>,
+) -> Result<Written, Failure> {
+    let same = |body: Vec<u8>| Ok(Written { body, ..Written::default() });
+    match (face, wire) {
+        (Face::Chat, Protocol::OpenAiChat) => return same(openai_chat::write_request(body, target)),
+        (Face::Responses, Protocol::OpenAiResponses) => {
+            return same(openai_responses::splice_request(body, target));
+        }
+        (Face::Messages, Protocol::AnthropicMessages) => {
+            return same(anthropic_messages::splice_request(body, target));
+        }
+        _ => {}
+    }
+    let conversation = face.read_conversation(body)?;
+    match wire {
+        Protocol::OpenAiChat | Protocol::Millrace => {
+            openai_chat::write_conversation(&conversation, target, stream)
+        }
+        Protocol::OpenAiResponses => openai_responses::write_conversation(&conversation, target, stream),
+        Protocol::AnthropicMessages => anthropic_messages::write_conversation(&conversation, target, stream),
+        Protocol::Gemini => gemini::write_conversation(&conversation, target, stream),
+        Protocol::Cohere => cohere::write_conversation(&conversation, target, stream),
+        Protocol::Bedrock => bedrock::write_conversation(&conversation, target, stream),
+        Protocol::Ollama => ollama::write_conversation(&conversation, target, stream),
+    }
+}
+
+fn about_chat(face: Face, body: &[u8], request: &ChatRequest) -> About {
+    match face {
+        Face::Responses => About::Responses(Box::new(Echo::of(body))),
+        Face::Messages => About::Messages { input_tokens: request.size.text_bytes / BYTES_PER_TOKEN },
+        Face::Chat | Face::Completions | Face::Gemini(_) | Face::Embeddings | Face::Rerank => {
+            About::Chat { hide_reasoning: request.hide_reasoning }
+        }
+    }
+}
+
+fn embed(
+    body: &[u8],
+    wire: Protocol,
+    provider: &Provider,
+    target: &Target<'_>,
+) -> Result<(Written, About), Failure> {
+    let written = match wire {
+        Protocol::Gemini => embeddings::gemini::write_request(body, target)?,
+        Protocol::Cohere => embeddings::cohere::write_request(body, target)?,
+        _ => embeddings::write_request(body, target, embeddings_dialect(provider)),
+    };
+    Ok((written, About::Embeddings(Box::new(embeddings::read_request(body)?))))
+}
+
+fn rank(
+    body: &[u8],
+    wire: Protocol,
+    provider: &Provider,
+    target: &Target<'_>,
+) -> Result<(Written, About), Failure> {
+    let written = rerank::write_request(body, target, rerank_dialect(wire, provider))?;
+    let request = Box::new(rerank::read_request(body)?);
+    Ok((written, About::Rerank { request, body: body.to_vec() }))
+}
+
+fn embeddings_dialect(provider: &Provider) -> embeddings::Dialect {
+    match provider.slug {
+        "openai" | "azure" => embeddings::Dialect::OpenAi,
+        "mistral" => embeddings::Dialect::Mistral,
+        "voyage" => embeddings::Dialect::Voyage,
+        "perplexity" => embeddings::Dialect::Perplexity,
+        _ => embeddings::Dialect::Compatible,
+    }
+}
+
+fn rerank_dialect(wire: Protocol, provider: &Provider) -> rerank::Dialect {
+    match (wire, provider.slug) {
+        (Protocol::Cohere, _) => rerank::Dialect::Cohere,
+        (_, "voyage") => rerank::Dialect::Voyage,
+        _ => rerank::Dialect::Jina,
+    }
+}
+
+/// The path at a provider's address that takes a request of `face`, from the slash on.
+pub fn path(face: Face, wire: Protocol, model: &str, stream: bool) -> String {
+    match (face, wire) {
+        (Face::Embeddings, Protocol::Gemini) => format!("/models/{model}:batchEmbedContents"),
+        (Face::Embeddings, Protocol::Cohere) => "/embed".to_owned(),
+        (Face::Embeddings, _) => "/embeddings".to_owned(),
+        (Face::Rerank, _) => "/rerank".to_owned(),
+        (_, Protocol::OpenAiChat | Protocol::Millrace) => "/chat/completions".to_owned(),
+        (_, Protocol::OpenAiResponses) => "/responses".to_owned(),
+        (_, Protocol::AnthropicMessages) => "/messages".to_owned(),
+        (_, Protocol::Gemini) => format!("/models/{model}:{}", gemini::method(stream)),
+        (_, Protocol::Cohere) => "/chat".to_owned(),
+        (_, Protocol::Bedrock) => bedrock::converse_path(model, stream),
+        (_, Protocol::Ollama) => "/api/chat".to_owned(),
+    }
+}
+
+impl Bridge {
+    pub fn lane(&self, identity: Identity, quirks: Quirks) -> Box<dyn Lane> {
+        match (self.face, self.wire) {
+            (Face::Chat, Protocol::OpenAiChat) => {
+                let splice = openai_chat::Splice::new(identity, quirks);
+                Box::new(if self.hides_reasoning() { splice.without_reasoning() } else { splice })
+            }
+            (Face::Responses, Protocol::OpenAiResponses) => {
+                Box::new(openai_responses::Splice::new(identity, quirks))
+            }
+            (Face::Messages, Protocol::AnthropicMessages) => {
+                Box::new(anthropic_messages::Splice::new(identity, quirks))
+            }
+            _ => Box::new(Translate::new(self.reader(quirks), self.writer(identity))),
+        }
+    }
+
+    fn hides_reasoning(&self) -> bool {
+        matches!(self.about, About::Chat { hide_reasoning: true })
+    }
+
+    fn reader(&self, quirks: Quirks) -> Box<dyn Reader> {
+        let names = self.names.clone();
+        match self.wire {
+            Protocol::OpenAiChat | Protocol::Millrace => Box::new(openai_chat::StreamReader::new(quirks, names)),
+            Protocol::OpenAiResponses => Box::new(openai_responses::StreamReader::new(quirks, names)),
+            Protocol::AnthropicMessages => Box::new(anthropic_messages::StreamReader::new(quirks, names)),
+            Protocol::Gemini => Box::new(gemini::StreamReader::new(quirks, names)),
+            Protocol::Cohere => Box::new(cohere::StreamReader::new(quirks, names)),
+            Protocol::Bedrock => Box::new(bedrock::StreamReader::new(quirks, names)),
+            Protocol::Ollama => Box::new(ollama::StreamReader::new(quirks, names)),
+        }
+    }
+
+    fn writer(&self, identity: Identity) -> Box<dyn Writer> {
+        match (self.face, &self.about) {
+            (Face::Responses, About::Responses(echo)) => {
+                Box::new(openai_responses::StreamWriter::new(identity, (**echo).clone()))
+            }
+            (Face::Messages, About::Messages { input_tokens }) => {
+                Box::new(anthropic_messages::StreamWriter::new(identity, *input_tokens))
+            }
+            (Face::Gemini(framing), _) => Box::new(gemini::StreamWriter::new(identity).framed(framing)),
+            (Face::Completions, _) => Box::new(openai_completions::StreamWriter::new(identity)),
+            (Face::Chat | Face::Responses | Face::Messages | Face::Embeddings | Face::Rerank, _) => {
+                Box::new(openai_chat::StreamWriter::new(identity))
+            }
+        }
+    }
+
+    /// Reads the body of an answer that is an error.
+    pub fn read_error(&self, body: &[u8]) -> ProviderError {
+        match self.wire {
+            Protocol::OpenAiChat | Protocol::Millrace => openai_chat::read_error(body),
+            Protocol::OpenAiResponses => openai_responses::read_error(body),
+            Protocol::AnthropicMessages => anthropic_messages::read_error(body),
+            Protocol::Gemini => gemini::read_error(body),
+            Protocol::Cohere => cohere::read_error(body),
+            Protocol::Bedrock => bedrock::read_error(body),
+            Protocol::Ollama => ollama::read_error(body),
+        }
+    }
+
+    /// Reads a whole body that came with a success status.
+    pub fn read_whole(&self, body: &[u8], quirks: &Quirks) -> Result<Whole, ReplyFault> {
+        match &self.about {
+            About::Embeddings(request) => return self.read_embeddings(body, request, quirks),
+            About::Rerank { request, .. } => return rerank::read_reply(body, request).map(Whole::Rerank),
+            About::Chat { .. } | About::Responses(_) | About::Messages { .. } => {}
+        }
+        if (self.face, self.wire) == (Face::Chat, Protocol::OpenAiChat) {
+            return openai_chat::read_reply(body, quirks).map(|reply| Whole::Same(reply.facts));
+        }
+        let names = &self.names;
+        let read = match self.wire {
+            Protocol::OpenAiChat | Protocol::Millrace => openai_chat::read_whole(body, quirks, names),
+            Protocol::OpenAiResponses => openai_responses::read_whole(body, quirks, names),
+            Protocol::AnthropicMessages => anthropic_messages::read_whole(body, quirks, names),
+            Protocol::Gemini => gemini::read_whole(body, quirks, names),
+            Protocol::Cohere => cohere::read_whole(body, quirks, names),
+            Protocol::Bedrock => bedrock::read_whole(body, quirks, names),
+            Protocol::Ollama => ollama::read_whole(body, quirks, names),
+        }?;
+        match (self.face, self.wire) {
+            (Face::Responses, Protocol::OpenAiResponses) | (Face::Messages, Protocol::AnthropicMessages) => {
+                Ok(Whole::Same(read.facts))
+            }
+            _ => Ok(Whole::Translated(read)),
+        }
+    }
+
+    fn read_embeddings(
+        &self,
+        body: &[u8],
+        request: &embeddings::EmbeddingsRequest,
+        quirks: &Quirks,
+    ) -> Result<Whole, ReplyFault> {
+        let read = match self.wire {
+            Protocol::Gemini => embeddings::gemini::read_reply(body, request),
+            Protocol::Cohere => embeddings::cohere::read_reply(body, request),
+            _ => embeddings::read_reply(body, request, embeddings::Dialect::Compatible, quirks),
+        };
+        read.map(Whole::Embeddings)
+    }
+
+    /// Writes a whole reply for the client. `body` is the provider's, that `whole` was read from.
+    pub fn write_whole(&self, whole: &Whole, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
+        match (whole, &self.about) {
+            (Whole::Same(_), About::Responses(_)) => openai_responses::splice_whole(body, identity, bill),
+            (Whole::Same(_), About::Messages { .. }) => anthropic_messages::splice_whole(body, identity, bill),
+            (Whole::Same(facts), _) => {
+                let reply = openai_chat::Reply { facts: facts.clone() };
+                match self.hides_reasoning() {
+                    true => reply.write_without_reasoning(body, identity, bill),
+                    false => reply.write(body, identity, bill),
+                }
+            }
+            (Whole::Translated(reply), about) => self.write_events(reply, about, identity, bill),
+            (Whole::Embeddings(reply), _) => embeddings::write_reply(reply, identity, bill),
+            (Whole::Rerank(reply), About::Rerank { request, body }) => {
+                rerank::write_reply(reply, request, body, identity, bill)
+            }
+            (Whole::Rerank(_), _) => Vec::new(),
+        }
+    }
+
+    fn write_events(&self, reply: &WholeReply, about: &About, identity: &Identity, bill: &Bill) -> Vec<u8> {
+        let (events, facts) = (&reply.events, &reply.facts);
+        match (self.face, about) {
+            (Face::Responses, About::Responses(echo)) => {
+                openai_responses::write_whole(events, facts, identity, bill, echo)
+            }
+            (Face::Messages, _) => anthropic_messages::write_whole(events, facts, identity, bill),
+            (Face::Gemini(_), _) => gemini::write_whole(events, facts, identity, bill),
+            (Face::Completions, _) => openai_completions::write_whole(events, facts, identity, bill),
+            (Face::Chat | Face::Responses | Face::Embeddings | Face::Rerank, _) => {
+                openai_chat::write_whole(events, facts, identity, bill)
+            }
+        }
+    }
+}
+
+impl Whole {
+    pub fn facts(&self) -> &Facts {
+        match self {
+            Whole::Same(facts) => facts,
+            Whole::Translated(reply) => &reply.facts,
+            Whole::Embeddings(reply) => &reply.facts,
+            Whole::Rerank(reply) => &reply.facts,
+        }
+    }
+}
+
+fn summary_of_embeddings(request: &embeddings::EmbeddingsRequest) -> ChatRequest {
+    let mut needs = request.needs.clone();
+    needs.output = Output::Embeddings;
+    ChatRequest {
+        model: Some(request.model.clone()),
+        provider: request.provider.clone(),
+        needs,
+        size: request.size,
+        user: request.user.clone(),
+        ..ChatRequest::default()
+    }
+}
+
+fn summary_of_rerank(request: &rerank::RerankRequest) -> ChatRequest {
+    let mut needs = request.needs.clone();
+    needs.output = Output::Rerank;
+    ChatRequest {
+        model: Some(request.model.clone()),
+        provider: request.provider.clone(),
+        needs,
+        size: request.size,
+        user: request.user.clone(),
+        ..ChatRequest::default()
+    }
+}

@@ -1,0 +1,15 @@
+//! Embeddings: OpenAI's face with OpenRouter's extensions, and the upstreams that speak it more or
+//! less ([`Dialect`]), Gemini's and Cohere's. A reply is read into one form and written once.
+
+pub mod cohere;
+mod face;
+pub mod gemini;
+mod reply;
+mod upstream;
+mod vector;
+mod wire;
+
+pub use face::{EmbeddingsRequest, Encoding, InputKind, read_request};
+pub use reply::{EmbeddingsReply, read_reply, write_reply};
+pub use upstream::{Dialect, write_request};
+pub use wire::{read_error, write_error};

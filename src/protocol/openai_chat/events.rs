@@ -1,0 +1,307 @@
+//! A provider's choice, whole or chunk by chunk, as events. Only the first choice is read: of
+//! several the other protocols know nothing.
+
+use super::choice::{Form, joined_text, split_content};
+use super::details::{Thoughts, google_seal};
+use super::wire;
+use crate::chat::conversation::{ReasoningKind, Seal};
+use crate::chat::{Citation, Event, Facts, Finish};
+use crate::json::{self, Members};
+use crate::protocol::lane::Renamed;
+
+/// Reads the choices of one reply.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choices {
+    thoughts: Thoughts,
+    calls: Vec<Call>,
+    /// Perplexity's sources, which every chunk repeats.
+    sources: Vec<String>,
+    /// Sources that were named beside the text.
+    cited: bool,
+    opened: usize,
+    finished: bool,
+    /// The tools that the provider knows by other names than the client.
+    names: Vec<Renamed>,
+}
+
+/// A call of a tool, which may come in pieces.
+#[derive(Clone, Debug, Default)]
+struct Call {
+    /// The provider's index.
+    index: Option<u64>,
+    id: String,
+    name: String,
+    custom: bool,
+    /// The arguments that came before the name.
+    held: String,
+    /// The number under which it was opened.
+    number: Option<usize>,
+    /// All arguments so far.
+    arguments: String,
+    /// The free text of a custom tool, wrapped in an object. Given out when it is whole.
+    wrapped: bool,
+}
+
+/// One piece of a call as the wire has it.
+struct Piece {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    custom: bool,
+    arguments: String,
+    seal: Option<Seal>,
+}
+
+impl Choices {
+    pub(super) fn new(names: Vec<Renamed>) -> Choices {
+        Choices { names, ..Choices::default() }
+    }
+
+    /// Reads one chunk or the whole reply, and what it shows into `facts`.
+    pub(super) fn read(
+        &mut self,
+        reply: &Members<'_>,
+        choices: &[&str],
+        form: Form,
+        facts: &mut Facts,
+        events: &mut Vec<Event>,
+    ) {
+        let from = events.len();
+        self.read_sources(reply);
+        let first = choices.iter().filter_map(|choice| json::members(choice).ok());
+        let first = first.into_iter().find(|choice| choice.get("index").is_none_or(|index| index == "0"));
+        if let Some(choice) = first.filter(|_| !self.finished) {
+            let content = choice.object(if form == Form::Part { "delta" } else { "message" });
+            if let Some(content) = content {
+                self.read_content(&content, form, events);
+            }
+            match choice.string("finish_reason").filter(|finish| !finish.is_empty()) {
+                Some(native) => self.finish(&native, &choice, facts, events),
+                None if form == Form::Whole => self.finish("stop", &choice, facts, events),
+                None => {}
+            }
+        }
+        facts.began |= events.len() > from;
+        facts.output_bytes += events[from..].iter().map(bytes).sum::<u64>();
+    }
+
+    /// Gives out what was held back: nothing follows.
+    pub(super) fn end(&mut self, events: &mut Vec<Event>) {
+        self.thoughts.flush(events);
+    }
+
+    fn read_content(&mut self, content: &Members<'_>, form: Form, events: &mut Vec<Event>) {
+        let (text, thought) = split_content(content.get("content"));
+        let details = content.array("reasoning_details").unwrap_or_default();
+        let readable = self.thoughts.read(&details, events);
+        if !readable {
+            // vLLM and others send both names with the same text.
+            let named = content.string("reasoning").or_else(|| content.string("reasoning_content"));
+            let thought = named.or_else(|| Some(json::string(&thought?)?.into_owned().into()));
+            if let Some(thought) = thought.filter(|thought| !thought.is_empty()) {
+                self.thoughts.text(thought.into_owned(), ReasoningKind::Full, events);
+            }
+        }
+        if let Some(text) = text {
+            // An array that is no text alone still has text in it.
+            self.push(joined_text(&text), Event::Text, events);
+        }
+        self.push(content.string("refusal").unwrap_or_default().into_owned(), Event::Refusal, events);
+        self.read_images(content, events);
+        for raw in content.array("annotations").unwrap_or_default() {
+            if let Some(citation) = read_citation(raw) {
+                self.cited = true;
+                self.thoughts.close(events);
+                events.push(Event::Citation(citation));
+            }
+        }
+        for raw in content.array("tool_calls").unwrap_or_default() {
+            self.read_call(raw, form, events);
+        }
+        if let Some(raw) = content.value("function_call") {
+            self.read_call(&format!("{{\"index\":0,\"function\":{raw}}}"), form, events);
+        }
+    }
+
+    fn push(&mut self, text: String, event: impl Fn(String) -> Event, events: &mut Vec<Event>) {
+        if !text.is_empty() {
+            self.thoughts.close(events);
+            events.push(event(text));
+        }
+    }
+
+    fn read_images(&mut self, content: &Members<'_>, events: &mut Vec<Event>) {
+        for raw in content.array("images").unwrap_or_default() {
+            let image = json::members(raw).ok().and_then(|image| image.object("image_url"));
+            if let Some(url) = image.and_then(|image| image.string("url")) {
+                self.push(url.into_owned(), |url| Event::Image { url }, events);
+            }
+        }
+    }
+
+    fn read_sources(&mut self, reply: &Members<'_>) {
+        let Some(sources) = reply.array("citations").filter(|sources| !sources.is_empty()) else { return };
+        self.sources = sources.into_iter().filter_map(json::string).map(|url| url.into_owned()).collect();
+    }
+
+    fn read_call(&mut self, raw: &str, form: Form, events: &mut Vec<Event>) {
+        let Some(piece) = Piece::read(raw) else { return };
+        let at = self.place(&piece, form);
+        let call = &mut self.calls[at];
+        if call.name.is_empty() {
+            call.name = piece.name;
+        }
+        if call.id.is_empty() {
+            call.id = piece.id;
+        }
+        call.custom |= piece.custom;
+        call.held.push_str(&piece.arguments);
+        self.open(at, piece.seal, events);
+        let call = &mut self.calls[at];
+        let Some(number) = call.number.filter(|_| !call.held.is_empty()) else { return };
+        let text = std::mem::take(&mut call.held);
+        call.arguments.push_str(&text);
+        self.thoughts.close(events);
+        if call.wrapped {
+            return;
+        }
+        events.push(Event::Arguments { call: number, text });
+    }
+
+    /// Which call the piece goes on with. Some providers give no index, or the same to all calls
+    /// of a reply: then a new id begins a new call, and so does a name after a name.
+    fn place(&mut self, piece: &Piece, form: Form) -> usize {
+        let same = |call: &Call| match (piece.index, call.index) {
+            (Some(one), Some(other)) => one == other,
+            (Some(_) | None, _) => piece.id.is_empty() || call.id == piece.id,
+        };
+        let begins = |call: &Call| {
+            let named = !piece.name.is_empty() && !call.name.is_empty();
+            let other_id = !piece.id.is_empty() && !call.id.is_empty() && call.id != piece.id;
+            named && (other_id || piece.index.is_none() && piece.id.is_empty())
+        };
+        let found = self.calls.iter().rposition(|call| same(call) && !begins(call));
+        found.filter(|_| form == Form::Part).unwrap_or_else(|| {
+            self.calls.push(Call { index: piece.index, ..Call::default() });
+            self.calls.len() - 1
+        })
+    }
+
+    /// Opens a call as soon as its name is known.
+    fn open(&mut self, at: usize, seal: Option<Seal>, events: &mut Vec<Event>) {
+        let call = &mut self.calls[at];
+        if call.number.is_some() || call.name.is_empty() {
+            return;
+        }
+        let number = self.opened;
+        if call.id.is_empty() {
+            call.id = format!("call_{number}");
+        }
+        call.number = Some(number);
+        self.opened += 1;
+        let seal = seal.or_else(|| self.thoughts.take_seal(&call.id));
+        self.thoughts.close(events);
+        let renamed = self.names.iter().find(|renamed| renamed.sent == call.name);
+        call.wrapped = renamed.is_some_and(|renamed| renamed.custom) && !call.custom;
+        let name = renamed.map_or(&call.name, |renamed| &renamed.own).clone();
+        let (id, custom) = (call.id.clone(), call.custom || call.wrapped);
+        events.push(Event::ToolCall { call: number, id, name, custom, seal });
+    }
+
+    fn finish(&mut self, native: &str, choice: &Members<'_>, facts: &mut Facts, events: &mut Vec<Event>) {
+        self.finished = true;
+        self.thoughts.close(events);
+        let reason = self.reason(native);
+        // The limit of tokens may have cut a call off.
+        let whole = |call: &&Call| reason != Finish::Length || is_complete(&call.arguments);
+        for call in self.calls.iter().filter(whole) {
+            call.end(events);
+        }
+        if !self.cited {
+            let citation = |url: &String| Citation { url: url.clone(), ..Citation::default() };
+            events.extend(self.sources.iter().map(citation).map(Event::Citation));
+        }
+        let native = choice.string("native_finish_reason").map_or(native.to_owned(), |native| native.into_owned());
+        facts.finish = Some(native.clone());
+        facts.finish_reason = Some(reason.reason());
+        events.push(Event::Finish { reason, native });
+    }
+
+    /// Groq, Mistral and local servers say `stop` at times though tools were called.
+    fn reason(&self, native: &str) -> Finish {
+        match wire::finish_reason(native) {
+            "stop" if self.opened > 0 => Finish::ToolCalls,
+            "stop" => Finish::Stop,
+            "tool_calls" => Finish::ToolCalls,
+            "length" => Finish::Length,
+            "content_filter" => Finish::ContentFilter,
+            _ => Finish::Error,
+        }
+    }
+}
+
+impl Call {
+    fn end(&self, events: &mut Vec<Event>) {
+        let Some(call) = self.number else { return };
+        if self.wrapped {
+            let input = json::members(&self.arguments).ok().and_then(|object| object.string("input"));
+            // A model that did not keep to the form is taken at its word.
+            let text = input.map_or_else(|| self.arguments.clone(), |input| input.into_owned());
+            events.push(Event::Arguments { call, text });
+        }
+        events.push(Event::ToolCallEnd { call });
+    }
+}
+
+impl Piece {
+    fn read(raw: &str) -> Option<Piece> {
+        let call = json::members(raw).ok()?;
+        let custom = call.value("custom").is_some();
+        let inner = call.object(if custom { "custom" } else { "function" });
+        let input = if custom { "input" } else { "arguments" };
+        let own = |object: &Members<'_>, key: &str| object.string(key).unwrap_or_default().into_owned();
+        let arguments = inner.as_ref().and_then(|inner| inner.value(input));
+        Some(Piece {
+            index: call.value("index").and_then(json::whole),
+            id: own(&call, "id"),
+            name: inner.as_ref().map(|inner| own(inner, "name")).unwrap_or_default(),
+            custom,
+            // Some local servers leave the object unquoted.
+            arguments: arguments
+                .map(|value| json::string(value).map_or_else(|| value.to_owned(), |text| text.into_owned()))
+                .unwrap_or_default(),
+            seal: google_seal(&call),
+        })
+    }
+}
+
+fn is_complete(arguments: &str) -> bool {
+    json::members(arguments).is_ok()
+}
+
+fn read_citation(raw: &str) -> Option<Citation> {
+    let annotation = json::members(raw).ok()?;
+    // Some gateways leave the inner object out.
+    let cited = annotation.object("url_citation").unwrap_or_else(|| annotation.clone());
+    let own = |key| cited.string(key).map(|text| text.into_owned());
+    Some(Citation {
+        url: own("url")?,
+        title: own("title"),
+        content: own("content"),
+        start: cited.value("start_index").and_then(json::whole),
+        end: cited.value("end_index").and_then(json::whole),
+    })
+}
+
+fn bytes(event: &Event) -> u64 {
+    match event {
+        Event::Text(text) | Event::Refusal(text) => text.len() as u64,
+        Event::Reasoning { text, .. } | Event::Arguments { text, .. } => text.len() as u64,
+        Event::Seal { .. }
+        | Event::ToolCall { .. }
+        | Event::ToolCallEnd { .. }
+        | Event::Image { .. }
+        | Event::Citation(_)
+        | Event::Finish { .. } => 0,
+    }
+}

@@ -1,0 +1,170 @@
+//! The frames of a provider's stream as chunks, and what every lane has to know of them: usage,
+//! ids, faults, the end. What the choices say is left to who asked.
+
+use super::wire::{self, Counts};
+use crate::chat::{Facts, ProviderError as Fault, Quirks};
+use crate::json::{self, Members};
+use crate::sse::{Frame, Reader};
+
+/// The greatest frame that is taken: generated pictures come in one.
+const FRAME_LIMIT: usize = 16 * 1024 * 1024;
+const TOO_LONG: &str = "The provider sent a frame that is too long.";
+
+/// Reads frames, however they are cut.
+#[derive(Clone, Debug)]
+pub(super) struct Intake {
+    reader: Reader,
+    chunks: Chunks,
+}
+
+#[derive(Clone, Debug)]
+struct Chunks {
+    quirks: Quirks,
+    counts: Counts,
+    facts: Facts,
+}
+
+/// One chunk with choices in it.
+pub(super) struct Chunk<'a> {
+    pub members: &'a Members<'a>,
+    /// The JSON texts of the choices, at least one.
+    pub choices: &'a [&'a str],
+}
+
+impl Intake {
+    pub(super) fn new(quirks: Quirks) -> Intake {
+        let chunks = Chunks { quirks, counts: Counts::default(), facts: Facts::default() };
+        Intake { reader: Reader::new(FRAME_LIMIT), chunks }
+    }
+
+    /// Reads on, and calls `each` with every chunk that has choices.
+    pub(super) fn read(&mut self, bytes: &[u8], mut each: impl FnMut(&Chunk<'_>, &mut Facts)) {
+        let read = self.reader.read(bytes, |frame| self.chunks.read_frame(frame, &mut each));
+        if read.is_err() {
+            self.chunks.fail(TOO_LONG, "");
+        }
+    }
+
+    /// Ends the input: a last frame without its blank line is read, and so is an error that
+    /// stands bare behind the frames.
+    pub(super) fn end(&mut self, mut each: impl FnMut(&Chunk<'_>, &mut Facts)) {
+        let end = self.reader.end(|frame| self.chunks.read_frame(frame, &mut each));
+        if end.is_err() {
+            self.chunks.fail(TOO_LONG, "");
+        }
+        let stray = String::from_utf8_lossy(self.reader.stray());
+        let stray = stray.trim();
+        if let Ok(members) = json::members(wire::first_object(stray)) {
+            self.chunks.read_fault(&members, stray);
+        }
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.chunks.facts
+    }
+}
+
+impl Chunks {
+    fn read_frame(&mut self, frame: Frame<'_>, each: &mut impl FnMut(&Chunk<'_>, &mut Facts)) {
+        if self.facts.fault.is_some() || self.facts.done {
+            return;
+        }
+        let text = String::from_utf8_lossy(frame.data);
+        let text = text.trim();
+        if text == "[DONE]" {
+            self.facts.done = true;
+            return;
+        }
+        // A line break within JSON stands between tokens, where a blank does as well.
+        let joined = text.contains('\n').then(|| text.replace('\n', " "));
+        let text = joined.as_deref().unwrap_or(text);
+        match json::members(wire::first_object(text)) {
+            Ok(members) => self.read_chunk(&members, frame.event, text, each),
+            Err(_) if frame.event == b"error" => self.fail(text, text),
+            Err(_) if text.starts_with(['{', '[']) => {
+                self.fail("The provider sent a frame that is not valid JSON.", text);
+            }
+            // Words between the frames (`ping`) are nobody's answer.
+            Err(_) => {}
+        }
+    }
+
+    fn read_chunk(
+        &mut self,
+        members: &Members<'_>,
+        event: &[u8],
+        text: &str,
+        each: &mut impl FnMut(&Chunk<'_>, &mut Facts),
+    ) {
+        if self.read_fault(members, text) {
+            return;
+        }
+        if event == b"error" {
+            self.fail("The provider reported an error.", text);
+            return;
+        }
+        self.read_facts(members);
+        let choices = members.array("choices").unwrap_or_default();
+        // Usage alone, or Azure's verdict on the prompt: nothing for the client.
+        if choices.is_empty() {
+            return;
+        }
+        if let Some(fault) = choices.iter().find_map(|choice| choice_fault(choice, text)) {
+            self.facts.fault = Some(fault);
+            return;
+        }
+        each(&Chunk { members, choices: &choices }, &mut self.facts);
+    }
+
+    /// Takes note of what the chunk says besides its choices.
+    fn read_facts(&mut self, chunk: &Members<'_>) {
+        if self.facts.upstream_id.is_none() {
+            self.facts.upstream_id = own_string(chunk, "id");
+        }
+        if self.facts.system_fingerprint.is_none() {
+            self.facts.system_fingerprint = own_string(chunk, "system_fingerprint");
+        }
+        if self.facts.service_tier.is_none() {
+            self.facts.service_tier = own_string(chunk, "service_tier");
+        }
+        let groq = chunk.object("x_groq");
+        let usages = [groq.as_ref().and_then(|groq| groq.value("usage")), chunk.value("usage")];
+        for usage in usages.into_iter().flatten() {
+            self.counts.read(usage);
+            self.facts.usage = self.counts.usage(&self.quirks);
+            self.facts.cost = self.counts.cost(&self.quirks);
+        }
+    }
+
+    /// Takes note of the error that the object reports, if it reports one.
+    fn read_fault(&mut self, members: &Members<'_>, text: &str) -> bool {
+        let groq = members.object("x_groq").filter(|groq| groq.value("error").is_some());
+        let fault = wire::fault_in(groq.as_ref().unwrap_or(members), text);
+        let found = fault.is_some();
+        if self.facts.fault.is_none() {
+            self.facts.fault = fault;
+        }
+        found
+    }
+
+    fn fail(&mut self, message: &str, raw: &str) {
+        let fault = Fault { message: message.to_owned(), ..wire::read_error(raw.as_bytes()) };
+        self.facts.fault.get_or_insert(fault);
+    }
+}
+
+/// The error of one choice: its own `error`, or a reason to finish that is one.
+fn choice_fault(choice: &str, text: &str) -> Option<Fault> {
+    let choice = json::members(choice).ok()?;
+    if choice.value("error").is_some() {
+        return wire::fault_in(&choice, text);
+    }
+    let finish = choice.string("finish_reason")?;
+    let message = format!("The provider ended the reply with `{finish}`.");
+    let failed = wire::finish_reason(&finish) == "error";
+    failed.then(|| Fault { message, code: Some(finish.into_owned()), ..wire::read_error(text.as_bytes()) })
+}
+
+fn own_string(chunk: &Members<'_>, key: &str) -> Option<String> {
+    chunk.string(key).filter(|text| !text.is_empty()).map(|text| text.into_owned())
+}

@@ -1,0 +1,73 @@
+//! The request as a provider gets it: the client's bytes with the few members changed that the
+//! gateway owns.
+
+use crate::chat::StreamUsage;
+use crate::json::{self, Edit, Member};
+use crate::protocol::lane::Target;
+
+/// Members that speak to the gateway. No provider gets them.
+const OWN: &[&str] = &[
+    "models",
+    "route",
+    "provider",
+    "preset",
+    "plugins",
+    "transforms",
+    // Usage is always reported.
+    "usage",
+    "session_id",
+    "trace",
+    "debug",
+    // Completions are text from the first token on: there is no reasoning to steer.
+    "reasoning",
+    "include_reasoning",
+];
+
+/// Writes the request for a provider. `body` is one that `read_request` accepted.
+pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let request = json::members(text).expect("the request was read as an object");
+    let streams = request.get("stream").and_then(json::boolean) == Some(true);
+    let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;
+    let model = json::quote(target.model);
+    let limits: Vec<u64> = ["max_tokens", "max_completion_tokens"]
+        .iter()
+        .filter_map(|key| request.value(key).and_then(json::whole))
+        .collect();
+    let smaller = limits.iter().min().map(u64::to_string);
+    let edit = |member: &Member<'_>| match member.key.as_ref() {
+        "model" => Edit::Value(model.clone()),
+        "stream_options" if ask => Edit::Value(stream_options(member.value)),
+        "stream_options" => Edit::Drop,
+        "max_tokens" if limits.len() == 2 => smaller.clone().map_or(Edit::Keep, Edit::Value),
+        // A name that came with chat.
+        "max_completion_tokens" if limits.len() == 1 && request.value("max_tokens").is_none() => {
+            smaller.clone().map_or(Edit::Drop, |limit| Edit::Member(format!("\"max_tokens\":{limit}")))
+        }
+        "max_completion_tokens" => Edit::Drop,
+        "max_tokens" if json::is_null(member.value) => Edit::Drop,
+        key if OWN.contains(&key) => Edit::Drop,
+        _ => Edit::Keep,
+    };
+    let mut more = Vec::new();
+    if !request.has("model") {
+        more.push(format!("\"model\":{model}"));
+    }
+    if ask && !request.has("stream_options") {
+        more.push(format!("\"stream_options\":{}", stream_options("null")));
+    }
+    request.edit(edit, &more).into_bytes()
+}
+
+/// The client's `stream_options`, with usage asked for.
+fn stream_options(value: &str) -> String {
+    let include = "\"include_usage\":true".to_owned();
+    match json::members(value) {
+        Ok(options) => {
+            let edit =
+                |member: &Member<'_>| if member.key == "include_usage" { Edit::Drop } else { Edit::Keep };
+            options.edit(edit, &[include])
+        }
+        Err(_) => format!("{{{include}}}"),
+    }
+}
