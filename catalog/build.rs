@@ -396,7 +396,10 @@ fn write_provider(provider: &Provider, out: &mut String) {
          headquarters: {headquarters:?}, privacy_policy_url: {privacy_policy_url:?}, \
          terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",
         protocol.variant(),
-        also.iter().map(|protocol| format!("Protocol::{}", protocol.variant())).collect::<Vec<_>>().join(", "),
+        also.iter()
+            .map(|protocol| format!("Protocol::{}", protocol.variant()))
+            .collect::<Vec<_>>()
+            .join(", "),
     );
 }
 

@@ -68,6 +68,10 @@ impl Default for Limits {
 pub struct ProviderKey {
     pub secret: Secret,
     pub weight: u32,
+    /// Of a pair of access keys (Amazon), whose other half `secret` is.
+    pub access_key_id: Option<String>,
+    /// Of temporary access keys.
+    pub session_token: Option<Secret>,
 }
 
 /// Where a live provider is and what opens it.
@@ -76,6 +80,8 @@ pub struct Connection {
     pub provider: &'static Provider,
     /// Without a trailing slash; empty for the embedded provider.
     pub base_url: String,
+    /// Empty for providers that have no regions.
+    pub region: String,
     /// Empty for providers that ask for none.
     pub keys: Vec<ProviderKey>,
 }
@@ -145,15 +151,19 @@ fn connect(
     problems: &mut Vec<String>,
 ) -> Option<Connection> {
     let named = |name: &str| if name.is_empty() { None } else { set(name) };
+    let bedrock = provider.protocol == catalog::Protocol::Bedrock;
     let keys = match named(provider.key_variable) {
         Some(text) => read_keys(provider.key_variable, &text, problems),
+        None if bedrock => read_access_keys(set).into_iter().collect(),
         None => Vec::new(),
     };
+    let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).filter(|_| bedrock);
+    let region = region.unwrap_or_else(|| if bedrock { "us-east-1".to_owned() } else { String::new() });
     let own_url = named(provider.base_url_variable);
     let embedded = provider.protocol == catalog::Protocol::Millrace;
     let live = embedded || if provider.local { own_url.is_some() } else { !keys.is_empty() };
     let base_url = own_url.unwrap_or_else(|| provider.base_url.to_owned());
-    let base_url = base_url.trim_end_matches('/').to_owned();
+    let base_url = base_url.trim_end_matches('/').replace("{region}", &region);
     if !live {
         return None;
     }
@@ -161,7 +171,20 @@ fn connect(
         problems.push(format!("{} is not an http or https address", provider.base_url_variable));
         return None;
     }
-    Some(Connection { provider, base_url, keys })
+    Some(Connection { provider, base_url, region, keys })
+}
+
+impl ProviderKey {
+    fn new(secret: &str, weight: u32) -> ProviderKey {
+        ProviderKey { secret: Secret::new(secret), weight, access_key_id: None, session_token: None }
+    }
+}
+
+/// Amazon's access keys, by the names that its own tools know.
+fn read_access_keys(set: &dyn Fn(&str) -> Option<String>) -> Option<ProviderKey> {
+    let key = ProviderKey::new(&set("AWS_SECRET_ACCESS_KEY")?, 1);
+    let access_key_id = Some(set("AWS_ACCESS_KEY_ID")?);
+    Some(ProviderKey { access_key_id, session_token: set("AWS_SESSION_TOKEN").map(Secret::new), ..key })
 }
 
 fn is_web_address(text: &str) -> bool {
@@ -181,9 +204,7 @@ fn read_keys(variable: &str, text: &str, problems: &mut Vec<String>) -> Vec<Prov
             None => (part, Some(1)),
         };
         match weight {
-            Some(weight) if is_header_safe(secret) => {
-                keys.push(ProviderKey { secret: Secret::new(secret), weight })
-            }
+            Some(weight) if is_header_safe(secret) => keys.push(ProviderKey::new(secret, weight)),
             _ => problems.push(format!("{variable} is not a list of keys with weights")),
         }
     }

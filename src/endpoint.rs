@@ -2,6 +2,7 @@
 
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
+use crate::protocol::bridge::Face;
 
 /// What a method and a path ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,8 +11,16 @@ pub enum Endpoint {
     Health,
     /// A browser asks whether it may.
     Preflight,
-    ChatCompletions,
+    /// A model is to answer, in the client's own protocol.
+    Inference(Face),
+    /// Gemini's paths name the model; the flag says whether to stream.
+    GenerateContent(String, bool),
+    /// How many tokens a request to Messages would be.
+    CountTokens,
+    /// The same for Gemini; the path names the model.
+    GeminiCountTokens(String),
     Models,
+    EmbeddingsModels,
     ModelsCount,
     /// `author/slug`
     Model(String),
@@ -46,8 +55,16 @@ impl Endpoint {
             Endpoint::Welcome => "welcome",
             Endpoint::Health => "health",
             Endpoint::Preflight => "preflight",
-            Endpoint::ChatCompletions => "chat_completions",
+            Endpoint::Inference(Face::Chat) => "chat_completions",
+            Endpoint::Inference(Face::Completions) => "completions",
+            Endpoint::Inference(Face::Responses) => "responses",
+            Endpoint::Inference(Face::Messages) => "messages",
+            Endpoint::Inference(Face::Gemini(_)) | Endpoint::GenerateContent(..) => "generate_content",
+            Endpoint::Inference(Face::Embeddings) => "embeddings",
+            Endpoint::Inference(Face::Rerank) => "rerank",
+            Endpoint::CountTokens | Endpoint::GeminiCountTokens(_) => "count_tokens",
             Endpoint::Models => "models",
+            Endpoint::EmbeddingsModels => "embeddings_models",
             Endpoint::ModelsCount => "models_count",
             Endpoint::Model(_) => "model",
             Endpoint::ModelEndpoints(_) => "model_endpoints",
@@ -75,6 +92,8 @@ impl Endpoint {
 
 /// The paths whose clients speak to us under either prefix.
 const PREFIXES: [&str; 2] = ["/api/v1/", "/v1/"];
+const GEMINI_PREFIXES: [&str; 4] =
+    ["/v1beta/models/", "/v1/models/", "/api/v1beta/models/", "/api/v1/models/"];
 
 /// Finds what `method` and `path` (without its query) ask for.
 /// Fails with 404 for an unknown path, and with 405 for a known one under another method; the
@@ -109,13 +128,23 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
     if let Some(name) = path.strip_prefix("/__failpoint/").filter(|_| cfg!(feature = "failpoints")) {
         return vec![("POST", Endpoint::Failpoint(name.to_owned()))];
     }
+    if let Some(ways) = gemini_ways(path) {
+        return ways;
+    }
     let Some(rest) = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)) else {
         return Vec::new();
     };
     let rest = rest.trim_end_matches('/');
     let parts: Vec<&str> = rest.split('/').collect();
     match parts.as_slice() {
-        ["chat", "completions"] => vec![("POST", Endpoint::ChatCompletions)],
+        ["chat", "completions"] => vec![("POST", Endpoint::Inference(Face::Chat))],
+        ["completions"] => vec![("POST", Endpoint::Inference(Face::Completions))],
+        ["responses"] => vec![("POST", Endpoint::Inference(Face::Responses))],
+        ["messages"] => vec![("POST", Endpoint::Inference(Face::Messages))],
+        ["messages", "count_tokens"] => vec![("POST", Endpoint::CountTokens)],
+        ["embeddings"] => vec![("POST", Endpoint::Inference(Face::Embeddings))],
+        ["embeddings", "models"] => vec![("GET", Endpoint::EmbeddingsModels)],
+        ["rerank"] => vec![("POST", Endpoint::Inference(Face::Rerank))],
         ["models"] => vec![("GET", Endpoint::Models)],
         ["models", "count"] => vec![("GET", Endpoint::ModelsCount)],
         ["models", author, slug, "endpoints"] => {
@@ -131,6 +160,21 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["admin", rest @ ..] => admin_ways(rest),
         _ => Vec::new(),
     }
+}
+
+/// Google's clients put `v1beta` or `v1` before `models/<model>:<method>`, behind whatever base
+/// they were given.
+fn gemini_ways(path: &str) -> Option<Vec<(&'static str, Endpoint)>> {
+    let rest = GEMINI_PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix))?;
+    let (model, method) = rest.rsplit_once(':')?;
+    let model = || model.to_owned();
+    let endpoint = match method {
+        "generateContent" => Endpoint::GenerateContent(model(), false),
+        "streamGenerateContent" => Endpoint::GenerateContent(model(), true),
+        "countTokens" => Endpoint::GeminiCountTokens(model()),
+        _ => return None,
+    };
+    Some(vec![("POST", endpoint)])
 }
 
 fn key_ways(hash: &str) -> Vec<(&'static str, Endpoint)> {

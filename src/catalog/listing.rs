@@ -5,9 +5,11 @@ use super::{Modality, Model, Offer, Prices, Provider, Reasoning, Tier, models, p
 use crate::money::Price;
 use serde_json::{Map, Value, json};
 
-/// Writes the body of `GET /models`: every model that a live provider offers.
-pub fn write_models(live: impl Fn(&Provider) -> bool) -> String {
-    let data: Vec<Value> = models().iter().filter_map(|model| entry(model, &live)).collect();
+/// Writes the body of `GET /models`: every model that a live provider offers and that makes
+/// `output`.
+pub fn write_models(live: impl Fn(&Provider) -> bool, output: Modality) -> String {
+    let makes = |model: &&Model| model.output_modalities.contains(&output);
+    let data: Vec<Value> = models().iter().filter(makes).filter_map(|model| entry(model, &live)).collect();
     // `object` makes it OpenAI's list too.
     json!({ "object": "list", "total_count": data.len(), "links": { "next": null }, "data": data })
         .to_string()
@@ -65,6 +67,8 @@ fn entry(model: &Model, live: &impl Fn(&Provider) -> bool) -> Option<Value> {
         "canonical_slug": model.canonical_slug,
         "hugging_face_id": model.hugging_face_id,
         "name": model.name,
+        // What Claude Code shows.
+        "display_name": model.name,
         "created": model.created,
         "owned_by": model.author(),
         "description": model.description,

@@ -3,6 +3,7 @@
 //! inputs like any other. Knows nothing of how its steps are carried out.
 
 mod outcome;
+mod outgoing;
 mod record;
 mod route;
 mod view;
@@ -12,19 +13,20 @@ use std::time::Duration;
 
 use crate::account::command::Refusal;
 use crate::account::key::KeySnapshot;
-use crate::catalog::Protocol;
-use crate::chat::{ChatRequest, Facts, Identity, ProviderError};
-use crate::config::{Limits, Secret};
+use crate::chat::{ChatRequest, Facts, Identity, ProviderError, Quirks};
+use crate::config::Limits;
 use crate::error::{Cause, Failure};
 use crate::id::{GenerationId, KeyHash};
 use crate::money::Money;
 use crate::pricing;
-use crate::protocol::openai_chat::{Splice, Target, read_error, read_reply, write_error, write_request};
+use crate::protocol::bridge::{Bridge, Crossing, Face, cross};
+use crate::protocol::lane::{Lane, Target};
 use crate::routing::verdict::{Awaited, Fault, Verdict, classify};
 use crate::time::Time;
 
 pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
+pub use outgoing::Outgoing;
 pub use route::{Route, routes};
 pub use view::{account_down, key_refusal};
 
@@ -34,7 +36,6 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 const MAX_ERROR: usize = 64 * 1024;
 /// How long the body of a provider's error may take.
 const ERROR_BODY: Duration = Duration::from_secs(5);
-const COMMENT: &[u8] = b": OPENROUTER PROCESSING\n\n";
 
 /// What to do next. Each step is done once, in the order given.
 #[derive(Debug)]
@@ -89,17 +90,6 @@ pub enum Input<'a> {
     ClientGone,
 }
 
-/// A request to a provider.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The embedded provider answers this one itself.
-    pub embedded: bool,
-    pub url: String,
-    pub key: Option<Secret>,
-    pub stream: bool,
-    pub body: Vec<u8>,
-}
-
 /// The head of a reply to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
@@ -119,6 +109,7 @@ pub struct Arrival {
     pub now: Time,
     pub generation: GenerationId,
     pub key: KeySnapshot,
+    pub face: Face,
     pub body: Vec<u8>,
     pub request: ChatRequest,
     pub limits: Limits,
@@ -132,6 +123,8 @@ pub struct Arrival {
 pub struct Caller {
     pub referer: Option<String>,
     pub user_agent: Option<String>,
+    /// `anthropic-beta`: parts of that protocol that are not yet in its version.
+    pub betas: Option<String>,
 }
 
 /// An attempt that was made.
@@ -156,9 +149,9 @@ enum Stage {
     /// The rest of a provider's error.
     Failing(Fault, Time, Vec<u8>),
     /// The first content of a stream; what came so far is held back.
-    Peeking(Box<Splice>, Vec<u8>),
+    Peeking(Box<dyn Lane>, Vec<u8>),
     /// The rest of a stream that has begun.
-    Streaming(Box<Splice>),
+    Streaming(Box<dyn Lane>),
     Ended,
 }
 
@@ -168,6 +161,8 @@ pub struct Exchange {
     /// The route of the current attempt.
     current: usize,
     sent: Time,
+    /// What brings the current attempt's reply to the client.
+    bridge: Option<Bridge>,
     attempts: Vec<Attempt>,
     stage: Stage,
     outbox: VecDeque<Step>,
@@ -189,6 +184,7 @@ impl Exchange {
             routes,
             current: 0,
             sent: now,
+            bridge: None,
             attempts: Vec::new(),
             stage: Stage::Holding,
             outbox: VecDeque::new(),
@@ -279,32 +275,36 @@ impl Exchange {
 
     /// Starts the attempt of the current route.
     fn send(&mut self, now: Time) {
+        self.sent = now;
         let route = &self.routes[self.current];
         let candidate = &route.candidate;
-        let target = Target { model: &candidate.upstream_model, quirks: &candidate.provider.quirks, max_output: candidate.max_output };
-        let outgoing = Outgoing {
-            embedded: candidate.provider.protocol == Protocol::Millrace,
-            url: format!("{}/chat/completions", route.base_url),
-            key: route.key.clone(),
-            stream: self.arrival.request.stream,
-            body: write_request(&self.arrival.body, &target),
-        };
-        self.sent = now;
-        self.stage = Stage::Sending;
-        self.outbox.push_back(Step::Send(outgoing));
+        let provider = candidate.provider;
+        let quirks = &provider.quirks;
+        let target = Target { model: &candidate.upstream_model, quirks, max_output: candidate.max_output };
+        let Arrival { face, body, request, .. } = &self.arrival;
+        match cross(*face, body, request, provider, &target) {
+            Ok(Crossing { body, bridge }) => {
+                let outgoing = outgoing::write(route, &self.arrival, body, now);
+                self.bridge = Some(bridge);
+                self.stage = Stage::Sending;
+                self.outbox.push_back(Step::Send(outgoing));
+            }
+            Err(failure) => {
+                let said = ProviderError { message: failure.message, ..ProviderError::default() };
+                self.fail_attempt(now, Fault::Unfit, Some(said));
+            }
+        }
     }
 
     fn take_head(&mut self, now: Time, status: u16, retry_after_s: Option<u32>) {
         if !matches!(self.stage, Stage::Sending) {
             return;
         }
-        self.stage = match classify(status, retry_after_s) {
-            Some(fault) => Stage::Failing(fault, now.plus(ERROR_BODY), Vec::new()),
-            None if self.arrival.request.stream => {
-                let quirks = self.routes[self.current].candidate.provider.quirks;
-                Stage::Peeking(Box::new(Splice::new(self.identity(), quirks)), Vec::new())
-            }
-            None => Stage::Collecting(Vec::new()),
+        let lane = || self.bridge.as_ref().map(|bridge| bridge.lane(self.identity(), self.quirks()));
+        self.stage = match (classify(status, retry_after_s), self.arrival.request.stream) {
+            (Some(fault), _) => Stage::Failing(fault, now.plus(ERROR_BODY), Vec::new()),
+            (None, true) => lane().map_or(Stage::Sending, |lane| Stage::Peeking(lane, Vec::new())),
+            (None, false) => Stage::Collecting(Vec::new()),
         };
     }
 
@@ -328,12 +328,12 @@ impl Exchange {
                     self.take_end(now);
                 }
             }
-            Stage::Peeking(splice, held) => {
-                splice.read(bytes, held);
+            Stage::Peeking(lane, held) => {
+                lane.read(bytes, held);
                 self.advance_peek(now);
             }
-            Stage::Streaming(splice) => {
-                splice.read(bytes, &mut out);
+            Stage::Streaming(lane) => {
+                lane.read(bytes, &mut out);
                 self.advance_stream(now, out);
             }
         }
@@ -341,10 +341,10 @@ impl Exchange {
 
     /// After more of a stream was read that has not begun: begins it, fails it, or goes on waiting.
     fn advance_peek(&mut self, now: Time) {
-        let Stage::Peeking(splice, _) = &self.stage else {
+        let Stage::Peeking(lane, _) = &self.stage else {
             return;
         };
-        let facts = splice.facts();
+        let facts = lane.facts();
         if facts.began {
             self.begin(now);
         } else if let Some(fault) = &facts.fault {
@@ -357,10 +357,10 @@ impl Exchange {
 
     /// Commits to this attempt: what was held back goes to the client.
     fn begin(&mut self, now: Time) {
-        let Stage::Peeking(splice, held) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+        let Stage::Peeking(lane, held) = std::mem::replace(&mut self.stage, Stage::Ended) else {
             return;
         };
-        self.stage = Stage::Streaming(splice);
+        self.stage = Stage::Streaming(lane);
         self.first_token = Some(now);
         self.begin_head();
         self.advance_stream(now, held);
@@ -369,7 +369,8 @@ impl Exchange {
     fn begin_head(&mut self) {
         if !self.begun {
             self.begun = true;
-            self.outbox.push_back(Step::Begin(view::stream_head(&self.arrival.generation)));
+            self.outbox
+                .push_back(Step::Begin(view::stream_head(self.arrival.face, &self.arrival.generation)));
         }
     }
 
@@ -380,13 +381,13 @@ impl Exchange {
             self.next_comment = now.plus(self.arrival.limits.comment_every);
             self.outbox.push_back(Step::Write(out));
         }
-        let Stage::Streaming(splice) = &self.stage else {
+        let Stage::Streaming(lane) = &self.stage else {
             return;
         };
-        if let Some(fault) = &splice.facts().fault {
+        if let Some(fault) = &lane.facts().fault {
             let said = fault.clone();
             self.break_off(now, view::inner_fault(&said), Some(said));
-        } else if splice.facts().done {
+        } else if lane.facts().done {
             self.complete_stream(now);
         }
     }
@@ -397,11 +398,13 @@ impl Exchange {
             Stage::Sending | Stage::Ended => self.fail_attempt(now, Fault::Unreachable, None),
             Stage::Collecting(body) => self.take_reply(now, &body),
             Stage::Failing(fault, _, body) => {
-                self.fail_attempt(now, fault, Some(read_error(&body)));
+                let said = self.bridge.as_ref().map(|bridge| bridge.read_error(&body)).unwrap_or_default();
+                let wait_s = self.bridge.as_ref().and_then(|bridge| bridge.retry_after_s(&body));
+                self.fail_attempt(now, view::told_fault(fault, wait_s, &said), Some(said));
             }
-            Stage::Peeking(mut splice, mut held) => {
-                splice.end_of_input(&mut held);
-                self.stage = Stage::Peeking(splice, held);
+            Stage::Peeking(mut lane, mut held) => {
+                lane.end_of_input(&mut held);
+                self.stage = Stage::Peeking(lane, held);
                 self.advance_peek(now);
                 match &self.stage {
                     Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
@@ -409,10 +412,10 @@ impl Exchange {
                     _ => {}
                 }
             }
-            Stage::Streaming(mut splice) => {
+            Stage::Streaming(mut lane) => {
                 let mut out = Vec::new();
-                splice.end_of_input(&mut out);
-                self.stage = Stage::Streaming(splice);
+                lane.end_of_input(&mut out);
+                self.stage = Stage::Streaming(lane);
                 self.advance_stream(now, out);
                 self.end_stream(now);
             }
@@ -421,33 +424,35 @@ impl Exchange {
 
     /// The provider closed the stream: complete if it said so by a finish, else broken off.
     fn end_stream(&mut self, now: Time) {
-        let Stage::Streaming(splice) = &self.stage else {
+        let Stage::Streaming(lane) = &self.stage else {
             return;
         };
-        match splice.facts().finish {
+        match lane.facts().finish {
             Some(_) => self.complete_stream(now),
             None => self.break_off(now, Fault::Truncated, None),
         }
     }
 
     fn complete_stream(&mut self, now: Time) {
-        let Stage::Streaming(splice) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+        let Stage::Streaming(mut lane) = std::mem::replace(&mut self.stage, Stage::Ended) else {
             return;
         };
         self.note_attempt(now, Some(200), None, None);
-        let charge = self.charge(&Outcome::Complete, Some(splice.facts()));
+        let charge = self.charge(&Outcome::Complete, Some(lane.facts()));
         let mut out = Vec::new();
-        splice.write_end(&self.bill(&charge), &mut out);
+        lane.write_end(&self.bill(&charge), &mut out);
         self.outbox.push_back(Step::Write(out));
         self.outbox.push_back(Step::Close);
-        self.settle(now, Outcome::Complete, charge, Some(splice.facts()));
+        self.settle(now, Outcome::Complete, charge, Some(lane.facts()));
         self.outbox.push_back(Step::Release);
     }
 
     fn take_reply(&mut self, now: Time, body: &[u8]) {
-        let candidate = &self.routes[self.current].candidate;
-        let reply = match read_reply(body, &candidate.provider.quirks) {
-            Ok(reply) => reply,
+        let Some(bridge) = self.bridge.take() else {
+            return self.fail_attempt(now, Fault::BadReply, None);
+        };
+        let whole = match bridge.read_whole(body, &self.quirks()) {
+            Ok(whole) => whole,
             Err(fault) => {
                 let (kind, said) = view::reply_fault(fault);
                 return self.fail_attempt(now, kind, said);
@@ -456,11 +461,14 @@ impl Exchange {
         self.stage = Stage::Ended;
         self.note_attempt(now, Some(200), None, None);
         self.first_token = Some(now);
-        let charge = self.charge(&Outcome::Complete, Some(&reply.facts));
-        let body = reply.write(body, &self.identity(), &self.bill(&charge));
+        let charge = self.charge(&Outcome::Complete, Some(whole.facts()));
+        self.bridge = Some(bridge);
+        let bill = self.bill(&charge);
+        let body =
+            self.bridge.as_ref().map(|bridge| bridge.write_whole(&whole, body, &self.identity(), &bill));
         let head = view::json_head(200, &self.arrival.generation);
-        self.outbox.push_back(Step::Reply(Reply { head, body }));
-        self.settle(now, Outcome::Complete, charge, Some(&reply.facts));
+        self.outbox.push_back(Step::Reply(Reply { head, body: body.unwrap_or_default() }));
+        self.settle(now, Outcome::Complete, charge, Some(whole.facts()));
         self.outbox.push_back(Step::Release);
     }
 
@@ -470,7 +478,7 @@ impl Exchange {
             Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),
             Stage::Collecting(_) | Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
             Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
-            Stage::Streaming(splice) if splice.facts().finish.is_some() => self.complete_stream(now),
+            Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
             Stage::Streaming(_) => self.break_off(now, Fault::Truncated, None),
         }
     }
@@ -483,14 +491,14 @@ impl Exchange {
             return match &self.stage {
                 Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
                 // All that a provider can still add after its finish is usage.
-                Stage::Streaming(splice) if splice.facts().finish.is_some() => self.complete_stream(now),
+                Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
                 Stage::Streaming(_) => self.break_off(now, Fault::Late(awaited), None),
                 _ => self.fail_attempt(now, Fault::Late(awaited), None),
             };
         }
         if self.arrival.request.stream && now >= self.next_comment {
             self.begin_head();
-            self.outbox.push_back(Step::Write(COMMENT.to_vec()));
+            self.outbox.push_back(Step::Write(self.keep_alive().to_vec()));
             self.next_comment = now.plus(self.arrival.limits.comment_every);
         }
     }
@@ -566,30 +574,31 @@ impl Exchange {
     fn answer_failure(&mut self, failure: &Failure) {
         if self.begun {
             let mut out = Vec::new();
-            Splice::new(self.identity(), self.quirks()).write_error(failure, None, &mut out);
+            self.arrival.face.write_failed_stream(self.identity(), failure, &mut out);
             self.outbox.push_back(Step::Write(out));
             self.outbox.push_back(Step::Close);
             return;
         }
         let head = view::failure_head(failure, &self.arrival.generation);
-        self.outbox.push_back(Step::Reply(Reply { head, body: write_error(failure) }));
+        let body = self.arrival.face.write_error(failure, Some(self.arrival.generation.as_str()));
+        self.outbox.push_back(Step::Reply(Reply { head, body }));
     }
 
     /// Ends a stream that has begun but cannot go on. No other endpoint may take over.
     fn break_off(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
-        let Stage::Streaming(splice) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+        let Stage::Streaming(mut lane) = std::mem::replace(&mut self.stage, Stage::Ended) else {
             return;
         };
         self.outbox.push_back(Step::Cancel);
         self.note_attempt(now, fault.status(), Some(fault), said);
         let failure = self.failure();
         let outcome = Outcome::BrokenOff(failure.cause);
-        let charge = self.charge(&outcome, Some(splice.facts()));
+        let charge = self.charge(&outcome, Some(lane.facts()));
         let mut out = Vec::new();
-        splice.write_error(&failure, Some(&self.bill(&charge)), &mut out);
+        lane.write_error(&failure, Some(&self.bill(&charge)), &mut out);
         self.outbox.push_back(Step::Write(out));
         self.outbox.push_back(Step::Close);
-        self.settle(now, outcome, charge, Some(splice.facts()));
+        self.settle(now, outcome, charge, Some(lane.facts()));
     }
 
     fn take_leave(&mut self, now: Time) {
@@ -598,12 +607,12 @@ impl Exchange {
             // The hold is on its way: it is released when its answer comes.
             Stage::Holding => self.stage = Stage::Holding,
             Stage::Ended => {}
-            Stage::Streaming(splice) => {
+            Stage::Streaming(lane) => {
                 self.outbox.clear();
                 self.outbox.push_back(Step::Cancel);
                 self.note_attempt(now, Some(200), None, None);
-                let charge = self.charge(&Outcome::Cancelled, Some(splice.facts()));
-                self.settle(now, Outcome::Cancelled, charge, Some(splice.facts()));
+                let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
+                self.settle(now, Outcome::Cancelled, charge, Some(lane.facts()));
             }
             Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Peeking(..) => {
                 self.outbox.clear();
@@ -651,7 +660,17 @@ impl Exchange {
         self.explain(failure)
     }
 
-    fn quirks(&self) -> crate::chat::Quirks {
+    /// A frame that says nothing, in the client's grammar.
+    fn keep_alive(&self) -> &'static [u8] {
+        match &self.stage {
+            Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
+            Stage::Holding | Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Ended => {
+                self.arrival.face.keep_alive()
+            }
+        }
+    }
+
+    fn quirks(&self) -> Quirks {
         self.routes[self.current].candidate.provider.quirks
     }
 
@@ -669,7 +688,7 @@ impl Exchange {
     fn scrub(&self, said: ProviderError) -> ProviderError {
         let keys = || self.routes.iter().filter_map(|route| route.key.as_ref());
         let clean =
-            |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.expose(), "[key]"));
+            |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.secret.expose(), "[key]"));
         ProviderError { message: clean(&said.message), raw: clean(&said.raw), ..said }
     }
 }

@@ -96,13 +96,15 @@ impl Exchange {
     }
 
     pub(super) fn bill(&self, charge: &Charge) -> Bill {
+        // What was dropped is told whether it was asked for or not.
+        let tell = self.arrival.show_attempts || !self.losses().is_empty();
         Bill {
             usage: charge.usage,
             cost: charge.cost.total,
             prompt_cost: charge.cost.prompt,
             completion_cost: charge.cost.completion,
             is_byok: false,
-            metadata: self.arrival.show_attempts.then(|| self.attempts_view().to_string()),
+            metadata: tell.then(|| self.attempts_view().to_string()),
         }
     }
 }

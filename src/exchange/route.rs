@@ -1,7 +1,7 @@
 //! The attempts a request may make, in order: each endpoint of the plan with each of its
 //! provider's keys.
 
-use crate::config::{Config, ProviderKey, Secret};
+use crate::config::{Config, ProviderKey};
 use crate::routing::{Candidate, Plan};
 
 /// One attempt that may be made.
@@ -11,7 +11,9 @@ pub struct Route {
     pub offer: usize,
     pub candidate: Candidate,
     pub base_url: String,
-    pub key: Option<Secret>,
+    /// Where the provider's signatures hold; empty where it has no regions.
+    pub region: String,
+    pub key: Option<ProviderKey>,
 }
 
 /// The keys tried at one endpoint, at most.
@@ -25,10 +27,11 @@ pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
         let Some(connection) = config.connection(candidate.provider) else {
             continue;
         };
-        let route = |key: Option<Secret>| Route {
+        let route = |key: Option<ProviderKey>| Route {
             offer,
             candidate: candidate.clone(),
             base_url: connection.base_url.clone(),
+            region: connection.region.clone(),
             key,
         };
         if connection.keys.is_empty() {
@@ -42,7 +45,7 @@ pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
 
 /// The keys in an order drawn by their weights: the first is each key with the probability of
 /// its share, the second likewise among the rest.
-fn weighted_order(keys: &[ProviderKey], seed: u64) -> Vec<Secret> {
+fn weighted_order(keys: &[ProviderKey], seed: u64) -> Vec<ProviderKey> {
     let mut left: Vec<&ProviderKey> = keys.iter().collect();
     let mut state = seed;
     let mut order = Vec::with_capacity(keys.len());
@@ -55,7 +58,7 @@ fn weighted_order(keys: &[ProviderKey], seed: u64) -> Vec<Secret> {
             hit
         });
         let drawn = drawn.expect("the draw is below the sum of the weights");
-        order.push(left.remove(drawn).secret.clone());
+        order.push(left.remove(drawn).clone());
     }
     order
 }

@@ -9,6 +9,7 @@ use crate::chat::{ProviderError, ReplyFault};
 use crate::error::{Cause, Failure};
 use crate::id::GenerationId;
 use crate::money::Money;
+use crate::protocol::bridge::{Bridge, Face};
 use crate::routing::verdict::{Fault, classify};
 
 use super::{Attempt, Exchange, Head};
@@ -16,8 +17,8 @@ use super::{Attempt, Exchange, Head};
 /// When to try again after the account could not be asked.
 const ACCOUNT_RETRY_S: u32 = 2;
 
-pub fn stream_head(generation: &GenerationId) -> Head {
-    let mut head = head(200, "text/event-stream", generation);
+pub fn stream_head(face: Face, generation: &GenerationId) -> Head {
+    let mut head = head(200, face.stream_type(), generation);
     // Proxies that buffer or compress would hold events back.
     head.headers.push(("cache-control", "no-cache, no-transform".to_owned()));
     head.headers.push(("x-accel-buffering", "no".to_owned()));
@@ -45,6 +46,17 @@ fn head(status: u16, content_type: &str, generation: &GenerationId) -> Head {
 /// The fault behind an error that came with status 200.
 pub fn inner_fault(said: &ProviderError) -> Fault {
     said.status.and_then(|status| classify(status, None)).unwrap_or(Fault::Provider { status: 500 })
+}
+
+/// The fault that a provider means, where its words say more than the head it sent.
+pub fn told_fault(fault: Fault, wait_s: Option<u32>, said: &ProviderError) -> Fault {
+    match (fault, said.status) {
+        (Fault::Capacity { status, retry_after_s: None }, _) if wait_s.is_some() => {
+            Fault::Capacity { status, retry_after_s: wait_s }
+        }
+        (fault, Some(status)) if Some(status) != fault.status() => classify(status, wait_s).unwrap_or(fault),
+        (fault, Some(_) | None) => fault,
+    }
 }
 
 /// The fault behind a reply that is no answer, and what the provider said of it.
@@ -180,7 +192,13 @@ impl Exchange {
             "is_byok": false,
             "endpoints": { "total": offers.len(), "available": available },
             "attempts": self.attempts.iter().map(|attempt| self.attempt_view(attempt)).collect::<Vec<_>>(),
+            "dropped": self.losses(),
         })
+    }
+
+    /// What the provider's protocol could not say of the request, each with a reason.
+    pub(super) fn losses(&self) -> &[String] {
+        self.bridge.as_ref().map_or(&[], Bridge::losses)
     }
 
     fn attempt_view(&self, attempt: &Attempt) -> Value {

@@ -10,7 +10,9 @@ use super::{
     openai_responses, rerank,
 };
 use crate::catalog::{Protocol, Provider};
-use crate::chat::{Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault};
+use crate::chat::{
+    Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault,
+};
 use crate::error::Failure;
 
 /// What a client speaks.
@@ -39,8 +41,7 @@ pub struct Bridge {
     face: Face,
     wire: Protocol,
     names: Vec<Renamed>,
-    /// What the provider's words could not say, each with a reason.
-    pub losses: Vec<String>,
+    losses: Vec<String>,
     about: About,
 }
 
@@ -103,7 +104,8 @@ impl Face {
                 openai_completions::StreamWriter::new(identity).write_error(failure, None, out);
             }
             Face::Responses => {
-                openai_responses::StreamWriter::new(identity, Echo::default()).write_error(failure, None, out);
+                openai_responses::StreamWriter::new(identity, Echo::default())
+                    .write_error(failure, None, out);
             }
             Face::Messages => {
                 anthropic_messages::StreamWriter::new(identity, 0).write_error(failure, None, out);
@@ -207,6 +209,7 @@ fn write_chat(
         (Face::Messages, Protocol::AnthropicMessages) => {
             return same(anthropic_messages::splice_request(body, target));
         }
+        (Face::Gemini(_), Protocol::Gemini) => return same(gemini::splice_request(body, target)),
         _ => {}
     }
     let conversation = face.read_conversation(body)?;
@@ -294,6 +297,11 @@ pub fn path(face: Face, wire: Protocol, model: &str, stream: bool) -> String {
 }
 
 impl Bridge {
+    /// What the provider's words could not say, each with a reason.
+    pub fn losses(&self) -> &[String] {
+        &self.losses
+    }
+
     pub fn lane(&self, identity: Identity, quirks: Quirks) -> Box<dyn Lane> {
         match (self.face, self.wire) {
             (Face::Chat, Protocol::OpenAiChat) => {
@@ -306,6 +314,9 @@ impl Bridge {
             (Face::Messages, Protocol::AnthropicMessages) => {
                 Box::new(anthropic_messages::Splice::new(identity, quirks))
             }
+            (Face::Gemini(framing), Protocol::Gemini) => {
+                Box::new(gemini::Splice::new(identity, quirks).framed(framing))
+            }
             _ => Box::new(Translate::new(self.reader(quirks), self.writer(identity))),
         }
     }
@@ -317,7 +328,9 @@ impl Bridge {
     fn reader(&self, quirks: Quirks) -> Box<dyn Reader> {
         let names = self.names.clone();
         match self.wire {
-            Protocol::OpenAiChat | Protocol::Millrace => Box::new(openai_chat::StreamReader::new(quirks, names)),
+            Protocol::OpenAiChat | Protocol::Millrace => {
+                Box::new(openai_chat::StreamReader::new(quirks, names))
+            }
             Protocol::OpenAiResponses => Box::new(openai_responses::StreamReader::new(quirks, names)),
             Protocol::AnthropicMessages => Box::new(anthropic_messages::StreamReader::new(quirks, names)),
             Protocol::Gemini => Box::new(gemini::StreamReader::new(quirks, names)),
@@ -356,6 +369,12 @@ impl Bridge {
         }
     }
 
+    /// How long a provider asks to be left alone, where its body and not a header says so.
+    pub fn retry_after_s(&self, body: &[u8]) -> Option<u32> {
+        let delay = (self.wire == Protocol::Gemini).then(|| gemini::retry_delay(body)).flatten()?;
+        u32::try_from(delay.as_millis().div_ceil(1000)).ok()
+    }
+
     /// Reads a whole body that came with a success status.
     pub fn read_whole(&self, body: &[u8], quirks: &Quirks) -> Result<Whole, ReplyFault> {
         match &self.about {
@@ -377,9 +396,9 @@ impl Bridge {
             Protocol::Ollama => ollama::read_whole(body, quirks, names),
         }?;
         match (self.face, self.wire) {
-            (Face::Responses, Protocol::OpenAiResponses) | (Face::Messages, Protocol::AnthropicMessages) => {
-                Ok(Whole::Same(read.facts))
-            }
+            (Face::Responses, Protocol::OpenAiResponses)
+            | (Face::Messages, Protocol::AnthropicMessages)
+            | (Face::Gemini(_), Protocol::Gemini) => Ok(Whole::Same(read.facts)),
             _ => Ok(Whole::Translated(read)),
         }
     }
@@ -402,7 +421,12 @@ impl Bridge {
     pub fn write_whole(&self, whole: &Whole, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
         match (whole, &self.about) {
             (Whole::Same(_), About::Responses(_)) => openai_responses::splice_whole(body, identity, bill),
-            (Whole::Same(_), About::Messages { .. }) => anthropic_messages::splice_whole(body, identity, bill),
+            (Whole::Same(_), About::Messages { .. }) => {
+                anthropic_messages::splice_whole(body, identity, bill)
+            }
+            (Whole::Same(_), _) if matches!(self.face, Face::Gemini(_)) => {
+                gemini::splice_whole(body, identity, bill)
+            }
             (Whole::Same(facts), _) => {
                 let reply = openai_chat::Reply { facts: facts.clone() };
                 match self.hides_reasoning() {

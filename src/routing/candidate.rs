@@ -2,7 +2,7 @@
 
 use super::preference::{Preference, ProviderName};
 use crate::catalog::{Modality, Model, Offer, Prices, Provider};
-use crate::chat::{Needs, RequestSize};
+use crate::chat::{Needs, Output, RequestSize};
 
 /// Bytes of text that are at least a token, for certain. Ordinary text has four.
 const MOST_BYTES_PER_TOKEN: u64 = 8;
@@ -39,6 +39,7 @@ pub enum Filter {
     ContextLength,
     MaxOutput,
     InputModality,
+    OutputModality,
     Tools,
     ResponseFormat,
 }
@@ -60,6 +61,7 @@ impl Filter {
             Filter::ContextLength => "context_length",
             Filter::MaxOutput => "max_tokens",
             Filter::InputModality => "input_modality",
+            Filter::OutputModality => "output_modality",
             Filter::Tools => "tools",
             Filter::ResponseFormat => "response_format",
         }
@@ -81,6 +83,7 @@ impl Filter {
             Filter::ContextLength => "has too short a context",
             Filter::MaxOutput => "cannot write max_tokens tokens",
             Filter::InputModality => "does not take that kind of input",
+            Filter::OutputModality => "does not make that kind of output",
             Filter::Tools => "does not support tools",
             Filter::ResponseFormat => "does not support that response_format",
         }
@@ -153,10 +156,19 @@ pub(super) fn offer_filter(
         (size.text_bytes / MOST_BYTES_PER_TOKEN > offer.context_length, Filter::ContextLength),
         (size.max_tokens > offer.max_output && offer.max_output.is_some(), Filter::MaxOutput),
         (!takes_input(model, needs), Filter::InputModality),
+        (!model.output_modalities.contains(&modality_of(needs.output)), Filter::OutputModality),
         (needs.tools && !offer.honours("tools"), Filter::Tools),
         (!writes_format(offer, needs), Filter::ResponseFormat),
     ];
     kept_out.into_iter().find(|(applies, _)| *applies).map(|(_, filter)| filter)
+}
+
+fn modality_of(output: Output) -> Modality {
+    match output {
+        Output::Text => Modality::Text,
+        Output::Embeddings => Modality::Embeddings,
+        Output::Rerank => Modality::Rerank,
+    }
 }
 
 fn takes_input(model: &Model, needs: &Needs) -> bool {

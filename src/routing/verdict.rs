@@ -21,6 +21,8 @@ pub enum Fault {
     BadReply,
     /// The reply broke off.
     Truncated,
+    /// The provider's protocol cannot say what the request asks for; nothing was sent.
+    Unfit,
 }
 
 /// What was being waited for when the time ran out.
@@ -71,6 +73,7 @@ impl Fault {
             Fault::Late(Awaited::Head | Awaited::FirstToken | Awaited::NextToken) => Verdict::NextOffer,
             Fault::BadReply => Verdict::NextOffer,
             Fault::Truncated => Verdict::NextOffer,
+            Fault::Unfit => Verdict::NextOffer,
         }
     }
 
@@ -88,6 +91,7 @@ impl Fault {
             Fault::Late(Awaited::End) => "late_end",
             Fault::BadReply => "bad_reply",
             Fault::Truncated => "truncated",
+            Fault::Unfit => "unfit",
         }
     }
 
@@ -98,7 +102,7 @@ impl Fault {
             | Fault::Credential { status }
             | Fault::Capacity { status, .. }
             | Fault::Provider { status } => Some(*status),
-            Fault::Unreachable | Fault::Late(_) | Fault::BadReply | Fault::Truncated => None,
+            Fault::Unreachable | Fault::Late(_) | Fault::BadReply | Fault::Truncated | Fault::Unfit => None,
         }
     }
 
@@ -141,6 +145,9 @@ impl Fault {
                 Failure::new(Cause::ProviderUnavailable, said("The provider's reply was not an answer"))
             }
             Fault::Truncated => Failure::new(Cause::ProviderUnavailable, "The provider's reply broke off"),
+            Fault::Unfit => {
+                Failure::invalid(words.unwrap_or("No provider of this model can take this request"))
+            }
         }
     }
 }

@@ -47,7 +47,9 @@ fn presented(request: &Request) -> Result<String, Failure> {
             "The Authorization header must be: Bearer <API key>",
         ));
     }
+    // Anthropic's and Google's clients.
     header("x-api-key")
+        .or_else(|| header("x-goog-api-key"))
         .map(|secret| secret.trim().to_owned())
         .ok_or_else(|| Failure::new(Cause::Authentication, "Missing Authentication header"))
 }

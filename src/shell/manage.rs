@@ -10,12 +10,13 @@ use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
 use crate::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
 use crate::account::{AccountRow, GenerationRecord, Refusal, view};
-use crate::catalog::{self, listing};
+use crate::catalog::{self, Modality, listing};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::{account_down, key_refusal};
 use crate::id::{AccountId, GenerationId, KeyHash, hex};
+use crate::protocol::{anthropic_messages, gemini};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::{authenticate, authenticate_admin, authenticate_as, write_entry};
 use crate::shell::bindings::{KvNamespace, binding, random};
@@ -45,7 +46,10 @@ impl Call<'_> {
             Endpoint::Welcome => Ok(reply::json(200, &welcome())),
             Endpoint::Health => Ok(self.health().await),
             Endpoint::Preflight => Ok(reply::preflight()),
-            Endpoint::Models => Ok(reply::json(200, &listing::write_models(live))),
+            Endpoint::Models => Ok(reply::json(200, &listing::write_models(live, Modality::Text))),
+            Endpoint::EmbeddingsModels => {
+                Ok(reply::json(200, &listing::write_models(live, Modality::Embeddings)))
+            }
             Endpoint::ModelsCount => Ok(reply::json(200, &listing::write_count(live))),
             Endpoint::Model(slug) => {
                 let model = catalog::find(&slug).and_then(|model| listing::write_model(model, live));
@@ -99,7 +103,19 @@ impl Call<'_> {
                 authenticate_admin(self.request, self.config)?;
                 self.delete_key(&account, hash, None).await
             }
-            Endpoint::ChatCompletions | Endpoint::Failpoint(_) => Err(not_found("No such path")),
+            Endpoint::CountTokens => {
+                authenticate_as(KeyKind::Inference, self.request, self.env).await?;
+                let tokens = anthropic_messages::count_tokens_estimate(&self.body().await?)?;
+                Ok(reply::json(200, &json!({ "input_tokens": tokens }).to_string()))
+            }
+            Endpoint::GeminiCountTokens(_) => {
+                authenticate_as(KeyKind::Inference, self.request, self.env).await?;
+                let tokens = gemini::count_tokens_estimate(&self.body().await?)?;
+                Ok(reply::json(200, &String::from_utf8_lossy(&gemini::write_count(tokens))))
+            }
+            Endpoint::Inference(_) | Endpoint::GenerateContent(..) | Endpoint::Failpoint(_) => {
+                Err(not_found("No such path"))
+            }
         }
     }
 

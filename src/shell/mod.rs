@@ -6,9 +6,9 @@ mod accounts;
 mod auth;
 mod bindings;
 mod body;
-mod chat;
 mod clock;
 mod driver;
+mod inference;
 mod manage;
 mod reply;
 mod upstream;
@@ -27,6 +27,9 @@ use worker::worker_sys;
 use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Failure;
+use crate::protocol::bridge::Face;
+use crate::protocol::gemini::Framing;
+use crate::shell::inference::Asked;
 use crate::shell::manage::Call;
 use crate::time::Time;
 
@@ -43,15 +46,17 @@ pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> P
         let arrived = clock::now();
         let endpoint = endpoint::find(&request.method(), path_and_query(&request.url()).0);
         let name = endpoint.as_ref().map_or("none", Endpoint::name);
+        let face = endpoint.as_ref().map_or(Face::Chat, face_of);
+        let own_line = endpoint.as_ref().is_ok_and(|endpoint| inference_of(endpoint, "").is_some());
         let answered = match endpoint {
             Ok(endpoint) => answer(request, &env, context, endpoint).await,
             Err(failure) => Err(failure),
         };
         // An exchange writes its own line, when it has ended.
-        if name != "chat_completions" || answered.is_err() {
+        if !own_line || answered.is_err() {
             bindings::console_log(&request_line(name, &answered, arrived));
         }
-        Ok(answered.unwrap_or_else(|failure| reply::failure(&failure)).into())
+        Ok(answered.unwrap_or_else(|failure| reply::failure(face, &failure)).into())
     }))
 }
 
@@ -75,11 +80,36 @@ async fn answer(
     let url = request.url();
     let (_, query) = path_and_query(&url);
     let config = config(env);
+    if let Some(asked) = inference_of(&endpoint, query) {
+        return inference::answer(request, env, &config, context, asked).await;
+    }
     match endpoint {
-        Endpoint::ChatCompletions => chat::complete(request, env, &config, context).await,
         #[cfg(feature = "failpoints")]
         Endpoint::Failpoint(name) => fail(&name),
         endpoint => Call { request: &request, env, config: &config, query }.answer(endpoint).await,
+    }
+}
+
+/// What a path asks of a model, if it does.
+fn inference_of(endpoint: &Endpoint, query: &str) -> Option<Asked> {
+    match endpoint {
+        Endpoint::Inference(face) => Some(Asked { face: *face, model: String::new(), stream: false }),
+        Endpoint::GenerateContent(model, stream) => {
+            let sse = query.split('&').any(|pair| pair == "alt=sse");
+            let framing = if sse { Framing::Sse } else { Framing::Array };
+            Some(Asked { face: Face::Gemini(framing), model: model.clone(), stream: *stream })
+        }
+        _ => None,
+    }
+}
+
+/// In whose words an endpoint's failures are told.
+fn face_of(endpoint: &Endpoint) -> Face {
+    match endpoint {
+        Endpoint::Inference(face) => *face,
+        Endpoint::CountTokens => Face::Messages,
+        Endpoint::GenerateContent(..) | Endpoint::GeminiCountTokens(_) => Face::Gemini(Framing::Sse),
+        _ => Face::Chat,
     }
 }
 

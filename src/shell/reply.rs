@@ -5,7 +5,7 @@ use web_sys::{Headers, ReadableStream, Response, ResponseInit};
 
 use crate::error::Failure;
 use crate::exchange::Head;
-use crate::protocol::openai_chat::write_error;
+use crate::protocol::bridge::Face;
 
 /// Headers of ours that scripts in a browser may read.
 const EXPOSED: &str = "x-generation-id, retry-after";
@@ -28,7 +28,7 @@ pub fn json(status: u16, body: &str) -> Response {
     whole(&Head { status, headers }, body.as_bytes())
 }
 
-pub fn failure(failure: &Failure) -> Response {
+pub fn failure(face: Face, failure: &Failure) -> Response {
     let mut headers = vec![("content-type", "application/json".to_owned())];
     if let Some(seconds) = failure.retry_after_s {
         headers.push(("retry-after", seconds.to_string()));
@@ -36,7 +36,7 @@ pub fn failure(failure: &Failure) -> Response {
     if let Some(allow) = failure.metadata.get("allow").and_then(|allow| allow.as_str()) {
         headers.push(("allow", allow.to_owned()));
     }
-    whole(&Head { status: failure.cause.status(), headers }, &write_error(failure))
+    whole(&Head { status: failure.cause.status(), headers }, &face.write_error(failure, None))
 }
 
 /// The answer to a browser that asks whether it may.

@@ -134,13 +134,13 @@ const RELEASE_MS: u32 = 200;
 fn request_init(outgoing: &Outgoing, abort: &AbortController) -> Result<JsValue, JsValue> {
     let headers = object(&[
         ("content-type", "application/json".into()),
-        ("accept", if outgoing.stream { "text/event-stream" } else { "application/json" }.into()),
+        ("accept", if outgoing.stream { "text/event-stream, */*" } else { "application/json" }.into()),
         // A compressed stream is held back by whoever compresses it.
         ("accept-encoding", "identity".into()),
         ("user-agent", concat!("millrace/", env!("CARGO_PKG_VERSION")).into()),
     ])?;
-    if let Some(key) = &outgoing.key {
-        Reflect::set(&headers, &"authorization".into(), &format!("Bearer {}", key.expose()).into())?;
+    for (name, value) in &outgoing.headers {
+        Reflect::set(&headers, &JsValue::from_str(name), &value.expose().into())?;
     }
     object(&[
         ("method", "POST".into()),

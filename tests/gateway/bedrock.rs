@@ -1,13 +1,14 @@
 //! Bedrock's Converse: requests written and signed, the event stream and whole replies read.
 
+pub mod any;
 mod frames;
-mod grammar;
-mod recorded;
+pub mod grammar;
+pub mod recorded;
 mod requests;
 mod signing;
 
-use millrace::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault, Usage};
 use millrace::chat::conversation::{Issuer, ReasoningKind, Seal};
+use millrace::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault, Usage};
 use millrace::protocol::bedrock::{
     StreamReader, crc32, finish, read_error, read_typed_error, read_whole, usage_from,
 };
@@ -48,10 +49,7 @@ fn stream(events: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The stream in pieces, and what became of it.
-fn read_pieces<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    names: &[Renamed],
-) -> (Vec<Event>, Facts) {
+fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, names: &[Renamed]) -> (Vec<Event>, Facts) {
     let mut reader = StreamReader::new(Quirks::NONE, names.to_vec());
     let mut events = Vec::new();
     pieces.into_iter().for_each(|piece| reader.read(piece, &mut events));
@@ -68,7 +66,7 @@ fn whole(body: &str) -> Result<WholeReply, ReplyFault> {
 }
 
 /// Events with neighbours of one kind joined: what was said, however it was cut.
-fn joined(events: &[Event]) -> Vec<Event> {
+pub fn joined(events: &[Event]) -> Vec<Event> {
     let mut joined: Vec<Event> = Vec::new();
     for event in events {
         match (joined.last_mut(), event) {
@@ -115,8 +113,14 @@ fn counts_in_disjoint_classes() {
         ..Usage::default()
     };
     let rows = [
-        (r#"{"inputTokens":433,"outputTokens":16,"cacheReadInputTokens":2752,"totalTokens":3201}"#, Some(usage(433, 2752, 0, 0, 16))),
-        (r#"{"inputTokens":2,"outputTokens":5,"cacheWriteInputTokenCount":1322}"#, Some(usage(2, 0, 1322, 0, 5))),
+        (
+            r#"{"inputTokens":433,"outputTokens":16,"cacheReadInputTokens":2752,"totalTokens":3201}"#,
+            Some(usage(433, 2752, 0, 0, 16)),
+        ),
+        (
+            r#"{"inputTokens":2,"outputTokens":5,"cacheWriteInputTokenCount":1322}"#,
+            Some(usage(2, 0, 1322, 0, 5)),
+        ),
         (
             r#"{"inputTokens":1,"outputTokens":1,"cacheWriteInputTokens":30,"cacheDetails":[{"ttl":"1h","inputTokens":20},{"ttl":"5m","inputTokens":10}]}"#,
             Some(usage(1, 0, 10, 20, 1)),
@@ -138,9 +142,27 @@ fn counts_in_disjoint_classes() {
 #[test]
 fn reads_errors_with_their_type() {
     let rows = [
-        (Some("ThrottlingException:http://internal.amazon.com/coral/"), r#"{"message":"slow"}"#, Some(429), Some("ThrottlingException"), "slow"),
-        (Some("ModelNotReadyException"), r#"{"Message":"wait"}"#, Some(429), Some("ModelNotReadyException"), "wait"),
-        (None, r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"no"}"#, Some(403), Some("UnrecognizedClientException"), "no"),
+        (
+            Some("ThrottlingException:http://internal.amazon.com/coral/"),
+            r#"{"message":"slow"}"#,
+            Some(429),
+            Some("ThrottlingException"),
+            "slow",
+        ),
+        (
+            Some("ModelNotReadyException"),
+            r#"{"Message":"wait"}"#,
+            Some(429),
+            Some("ModelNotReadyException"),
+            "wait",
+        ),
+        (
+            None,
+            r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"no"}"#,
+            Some(403),
+            Some("UnrecognizedClientException"),
+            "no",
+        ),
         (Some("validationException"), r#"{"message":"bad"}"#, Some(400), Some("validationException"), "bad"),
         (Some("NewException"), r#"{"message":"?"}"#, None, Some("NewException"), "?"),
         (Some("ModelTimeoutException"), "<html>", Some(408), Some("ModelTimeoutException"), ""),
@@ -149,7 +171,11 @@ fn reads_errors_with_their_type() {
     for (kind, body, status, code, message) in rows {
         let error = read_typed_error(kind, body.as_bytes());
         let expected = (status, code, message);
-        assert_eq!((error.status, error.code.as_deref(), error.message.as_str()), expected, "{kind:?} {body}");
+        assert_eq!(
+            (error.status, error.code.as_deref(), error.message.as_str()),
+            expected,
+            "{kind:?} {body}"
+        );
     }
     assert_eq!(read_error(b"{\"message\":\"m\"}").message, "m");
 }
@@ -159,19 +185,28 @@ const SPOKEN: &[(&str, &str)] = &[
     ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"hm"}}}"#),
     ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"sig"}}}"#),
     ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
-    ("contentBlockDelta", r#"{"contentBlockIndex":1,"delta":{"reasoningContent":{"redactedContent":"c2VjcmV0"}}}"#),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":1,"delta":{"reasoningContent":{"redactedContent":"c2VjcmV0"}}}"#,
+    ),
     ("contentBlockStop", r#"{"contentBlockIndex":1}"#),
     ("contentBlockDelta", r#"{"contentBlockIndex":2,"delta":{"text":"h\u00e9 "}}"#),
     ("contentBlockDelta", r#"{"contentBlockIndex":2,"delta":{"text":"you"}}"#),
     ("contentBlockStop", r#"{"contentBlockIndex":2}"#),
-    ("contentBlockDelta", r#"{"contentBlockIndex":3,"delta":{"citation":{"title":"t","location":{"web":{"url":"https://a"}}}}}"#),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":3,"delta":{"citation":{"title":"t","location":{"web":{"url":"https://a"}}}}}"#,
+    ),
     ("contentBlockStop", r#"{"contentBlockIndex":3}"#),
     ("contentBlockStart", r#"{"contentBlockIndex":4,"start":{"toolUse":{"toolUseId":"i","name":"f"}}}"#),
     ("contentBlockDelta", r#"{"contentBlockIndex":4,"delta":{"toolUse":{"input":"{\"a\":"}}}"#),
     ("contentBlockDelta", r#"{"contentBlockIndex":4,"delta":{"toolUse":{"input":"1.0}"}}}"#),
     ("contentBlockStop", r#"{"contentBlockIndex":4}"#),
     ("messageStop", r#"{"stopReason":"tool_use"}"#),
-    ("metadata", r#"{"usage":{"inputTokens":3,"outputTokens":4},"metrics":{"latencyMs":1},"serviceTier":{"type":"flex"}}"#),
+    (
+        "metadata",
+        r#"{"usage":{"inputTokens":3,"outputTokens":4},"metrics":{"latencyMs":1},"serviceTier":{"type":"flex"}}"#,
+    ),
 ];
 
 fn spoken_events() -> Vec<Event> {
@@ -239,7 +274,8 @@ fn a_stream_cut_short_never_looks_complete() {
 
 #[test]
 fn a_call_cut_by_the_limit_never_looks_complete() {
-    let script: Vec<(&str, &str)> = [&SPOKEN[11..13], &SPOKEN[14..15], &[("messageStop", r#"{"stopReason":"max_tokens"}"#)]].concat();
+    let script: Vec<(&str, &str)> =
+        [&SPOKEN[11..13], &SPOKEN[14..15], &[("messageStop", r#"{"stopReason":"max_tokens"}"#)]].concat();
     let (events, facts) = read(&stream(&script));
     assert!(!events.iter().any(|event| matches!(event, Event::ToolCallEnd { .. })), "{events:?}");
     assert_eq!(facts.finish_reason, Some("length"));
@@ -248,25 +284,56 @@ fn a_call_cut_by_the_limit_never_looks_complete() {
 #[test]
 fn errors_within_the_stream_are_faults() {
     let exception = |name: &str, payload: &str| {
-        frame(&[(":message-type", "exception"), (":exception-type", name), (":content-type", "application/json")], payload)
+        frame(
+            &[
+                (":message-type", "exception"),
+                (":exception-type", name),
+                (":content-type", "application/json"),
+            ],
+            payload,
+        )
     };
-    let error = frame(&[(":message-type", "error"), (":error-code", "InternalFailure"), (":error-message", "broken")], "");
+    let error = frame(
+        &[(":message-type", "error"), (":error-code", "InternalFailure"), (":error-message", "broken")],
+        "",
+    );
     let rows = [
         (exception("throttlingException", r#"{"message":"slow"}"#), Some(429), "throttlingException", "slow"),
-        (exception("modelStreamErrorException", r#"{"message":"m"}"#), Some(424), "modelStreamErrorException", "m"),
-        (exception("internalServerException", r#"{"message":"m"}"#), Some(500), "internalServerException", "m"),
+        (
+            exception("modelStreamErrorException", r#"{"message":"m"}"#),
+            Some(424),
+            "modelStreamErrorException",
+            "m",
+        ),
+        (
+            exception("internalServerException", r#"{"message":"m"}"#),
+            Some(500),
+            "internalServerException",
+            "m",
+        ),
         (exception("validationException", r#"{"message":"m"}"#), Some(400), "validationException", "m"),
-        (exception("serviceUnavailableException", r#"{"message":"m"}"#), Some(503), "serviceUnavailableException", "m"),
+        (
+            exception("serviceUnavailableException", r#"{"message":"m"}"#),
+            Some(503),
+            "serviceUnavailableException",
+            "m",
+        ),
         (exception("modelTimeoutException", r#"{"message":"m"}"#), Some(408), "modelTimeoutException", "m"),
         (error, Some(500), "InternalFailure", "broken"),
-        (event("messageStop", r#"{"stopReason":"malformed_tool_use"}"#), None, "malformed_tool_use", "The provider ended the reply with `malformed_tool_use`."),
+        (
+            event("messageStop", r#"{"stopReason":"malformed_tool_use"}"#),
+            None,
+            "malformed_tool_use",
+            "The provider ended the reply with `malformed_tool_use`.",
+        ),
     ];
     for (tail, status, code, message) in rows {
         let mut bytes = stream(&SPOKEN[..8]);
         bytes.extend_from_slice(&tail);
         bytes.extend_from_slice(&stream(&SPOKEN[8..]));
         let (events, facts) = read(&bytes);
-        let ProviderError { status: own, code: own_code, message: own_message, .. } = facts.fault.expect("a fault");
+        let ProviderError { status: own, code: own_code, message: own_message, .. } =
+            facts.fault.expect("a fault");
         assert_eq!((own, own_code.as_deref(), own_message.as_str()), (status, Some(code), message));
         assert!(!facts.done && !events.iter().any(|event| matches!(event, Event::Finish { .. })));
     }
@@ -275,7 +342,10 @@ fn errors_within_the_stream_are_faults() {
 #[test]
 fn the_providers_own_tools_are_not_the_clients() {
     let script = [
-        ("contentBlockStart", r#"{"contentBlockIndex":0,"start":{"toolUse":{"name":"nova_grounding","toolUseId":"x","type":"server_tool_use"}}}"#),
+        (
+            "contentBlockStart",
+            r#"{"contentBlockIndex":0,"start":{"toolUse":{"name":"nova_grounding","toolUseId":"x","type":"server_tool_use"}}}"#,
+        ),
         ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"toolUse":{"input":"{}"}}}"#),
         ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
         ("contentBlockStart", r#"{"contentBlockIndex":1,"start":{"toolResult":{"toolUseId":"x"}}}"#),
@@ -293,15 +363,27 @@ fn tools_get_their_own_names_and_forms_back() {
         Renamed { sent: "patch".into(), own: "patch".into(), custom: true },
     ];
     let script = [
-        ("contentBlockStart", r#"{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"i","name":"tf_1"}}}"#),
+        (
+            "contentBlockStart",
+            r#"{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"i","name":"tf_1"}}}"#,
+        ),
         ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
-        ("contentBlockStart", r#"{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"j","name":"patch"}}}"#),
+        (
+            "contentBlockStart",
+            r#"{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"j","name":"patch"}}}"#,
+        ),
         ("contentBlockDelta", r#"{"contentBlockIndex":1,"delta":{"toolUse":{"input":"{\"input\":\"a"}}}"#),
         ("contentBlockDelta", r#"{"contentBlockIndex":1,"delta":{"toolUse":{"input":"\\nb\"}"}}}"#),
         ("contentBlockStop", r#"{"contentBlockIndex":1}"#),
     ];
     let (events, _) = read_pieces([&stream(&script)[..]], &names);
-    let call = |call, id: &str, name: &str, custom| Event::ToolCall { call, id: id.into(), name: name.into(), custom, seal: None };
+    let call = |call, id: &str, name: &str, custom| Event::ToolCall {
+        call,
+        id: id.into(),
+        name: name.into(),
+        custom,
+        seal: None,
+    };
     let expected = [
         call(0, "i", "a.b", false),
         Event::ToolCallEnd { call: 0 },
@@ -312,7 +394,10 @@ fn tools_get_their_own_names_and_forms_back() {
     assert_eq!(events, expected);
     let body = r#"{"output":{"message":{"content":[{"toolUse":{"toolUseId":"j","name":"patch","input":{"input":"a\nb"}}}]}},"stopReason":"tool_use"}"#;
     let reply = read_whole(body.as_bytes(), &Quirks::NONE, &names).expect("a reply");
-    assert_eq!(reply.events[..2], [call(0, "j", "patch", true), Event::Arguments { call: 0, text: "a\nb".into() }]);
+    assert_eq!(
+        reply.events[..2],
+        [call(0, "j", "patch", true), Event::Arguments { call: 0, text: "a\nb".into() }]
+    );
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn a_local_server_has_any_model() {
 
 #[test]
 fn the_embedded_model_is_listed_whole() {
-    let list = parse(&listing::write_models(only("millrace")));
+    let list = parse(&listing::write_models(only("millrace"), Modality::Text));
     let expected = json!({
         "object": "list",
         "total_count": 1,
@@ -84,6 +84,7 @@ fn the_embedded_model_is_listed_whole() {
             "canonical_slug": "millrace/echo",
             "hugging_face_id": null,
             "name": "Millrace: Echo",
+            "display_name": "Millrace: Echo",
             "created": 1795219200,
             "owned_by": "millrace",
             "description": "Answers with the last user message, without any network. For trying out and testing \
@@ -119,7 +120,7 @@ fn every_entry_has_what_strict_clients_demand() {
     let nulls = ["/default_parameters", "/per_request_limits", "/supported_voices"];
     let lists =
         ["/supported_parameters", "/architecture/input_modalities", "/architecture/output_modalities"];
-    let list = parse(&listing::write_models(|_| true));
+    let list = parse(&listing::write_models(|_| true, Modality::Text));
     assert_eq!(list["total_count"], catalog::models().len());
     for entry in list["data"].as_array().unwrap() {
         let at = |path: &str| entry.pointer(path).unwrap_or_else(|| panic!("{path} in {entry}"));

@@ -3,6 +3,7 @@
 use millrace::endpoint::{Endpoint, find};
 use millrace::error::Cause;
 use millrace::id::{AccountId, KeyHash};
+use millrace::protocol::bridge::Face;
 
 const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -15,8 +16,21 @@ fn every_path_has_its_meaning() {
         ("HEAD", "/".to_owned(), Endpoint::Welcome),
         ("GET", "/health".to_owned(), Endpoint::Health),
         ("OPTIONS", "/anything".to_owned(), Endpoint::Preflight),
-        ("POST", "/api/v1/chat/completions".to_owned(), Endpoint::ChatCompletions),
-        ("POST", "/v1/chat/completions".to_owned(), Endpoint::ChatCompletions),
+        ("POST", "/api/v1/chat/completions".to_owned(), Endpoint::Inference(Face::Chat)),
+        ("POST", "/v1/chat/completions".to_owned(), Endpoint::Inference(Face::Chat)),
+        ("POST", "/v1/messages".to_owned(), Endpoint::Inference(Face::Messages)),
+        ("POST", "/api/v1/messages/count_tokens".to_owned(), Endpoint::CountTokens),
+        ("POST", "/api/v1/responses".to_owned(), Endpoint::Inference(Face::Responses)),
+        (
+            "POST",
+            "/v1beta/models/google/gemini-2.5-flash:streamGenerateContent".to_owned(),
+            Endpoint::GenerateContent("google/gemini-2.5-flash".to_owned(), true),
+        ),
+        (
+            "POST",
+            "/v1/models/gemini-2.5-flash:countTokens".to_owned(),
+            Endpoint::GeminiCountTokens("gemini-2.5-flash".to_owned()),
+        ),
         ("GET", "/v1/models".to_owned(), Endpoint::Models),
         ("GET", "/v1/models/".to_owned(), Endpoint::Models),
         ("GET", "/v1/models/count".to_owned(), Endpoint::ModelsCount),

@@ -6,7 +6,9 @@ mod recorded;
 mod reply;
 mod request;
 mod stream;
+mod upstream;
 mod vertex;
+mod words;
 
 use millrace::chat::{Bill, Event, Facts, Identity, Quirks, Usage};
 use millrace::money::Money;

@@ -1,6 +1,6 @@
 //! Text completions: requests read, translated and spliced, streams and replies spliced and written.
 
-mod grammar;
+pub mod grammar;
 mod recorded;
 mod request;
 mod stream;

@@ -1,12 +1,8 @@
 //! Responses: the face, the upstream, and the lane between both.
 
-#[path = "openai_responses/grammar.rs"]
 pub mod grammar;
-#[path = "openai_responses/recorded.rs"]
 mod recorded;
-#[path = "openai_responses/request.rs"]
 mod request;
-#[path = "openai_responses/stream.rs"]
 mod stream;
 
 use millrace::chat::conversation::ReasoningKind;
@@ -54,10 +50,14 @@ fn joined(events: &[Event]) -> Vec<Event> {
         match (joined.last_mut(), event) {
             (Some(Event::Text(said)), Event::Text(text)) => said.push_str(text),
             (Some(Event::Refusal(said)), Event::Refusal(text)) => said.push_str(text),
-            (Some(Event::Reasoning { text: said, kind: one }), Event::Reasoning { text, kind }) if one == kind => {
+            (Some(Event::Reasoning { text: said, kind: one }), Event::Reasoning { text, kind })
+                if one == kind =>
+            {
                 said.push_str(text);
             }
-            (Some(Event::Arguments { call: one, text: said }), Event::Arguments { call, text }) if one == call => {
+            (Some(Event::Arguments { call: one, text: said }), Event::Arguments { call, text })
+                if one == call =>
+            {
                 said.push_str(text);
             }
             (_, event) => joined.push(event.clone()),

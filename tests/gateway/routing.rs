@@ -297,6 +297,7 @@ impl Request {
                 files: needs("files"),
                 structured_output: needs("structured_output"),
                 json_object: needs("json_object"),
+                output: Default::default(),
                 parameters: names("parameters").unwrap_or_default(),
             },
             size: RequestSize {

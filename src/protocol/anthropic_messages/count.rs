@@ -4,7 +4,8 @@
 use super::face::read_request;
 use crate::error::Failure;
 
-/// Bytes of JSON to a token; recorded requests lie between three and five.
+/// Bytes of JSON to a token. Recorded requests of some length lie between three and six, where no
+/// tool adds words of the provider's own.
 const BYTES_PER_TOKEN: u64 = 4;
 /// A picture of the usual greatest size (1568 pixels) in Anthropic's reckoning.
 const TOKENS_PER_IMAGE: u64 = 1_600;

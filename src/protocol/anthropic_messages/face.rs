@@ -131,7 +131,8 @@ fn refuse_thread(body: &Members<'_>) -> Result<(), Failure> {
     let names = ["thread", "previous_message_id"];
     let sent: Vec<&str> = names.into_iter().filter(|name| body.value(name).is_some()).collect();
     let Some(first) = sent.first() else { return Ok(()) };
-    let failure = Failure::invalid(format!("`{first}` is not supported: send all messages with each request."));
+    let failure =
+        Failure::invalid(format!("`{first}` is not supported: send all messages with each request."));
     Err(failure.with("details", json!({ "error_code": "thread_unsupported_request", "unsupported": sent })))
 }
 
@@ -193,7 +194,10 @@ fn read_models(body: &Members<'_>) -> Result<Vec<String>, Failure> {
         let path = format!("fallbacks[{i}]");
         let members = json::members(value).map_err(|_| must_be(&path, "an object"))?;
         if let Some(other) = members.iter().find(|member| member.key != "model") {
-            return Err(not_supported(&format!("{path}.{}", other.key), "; a fallback names a `model` only."));
+            return Err(not_supported(
+                &format!("{path}.{}", other.key),
+                "; a fallback names a `model` only.",
+            ));
         }
         name(members.get("model"), format!("{path}.model"))
     };

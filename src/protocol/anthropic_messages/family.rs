@@ -33,8 +33,14 @@ impl Family {
     }
 }
 
-const OTHER: Family =
-    Family { claude: false, adaptive: false, fixed_sampling: false, structured: false, xhigh: false, max_output: 8_192 };
+const OTHER: Family = Family {
+    claude: false,
+    adaptive: false,
+    fixed_sampling: false,
+    structured: false,
+    xhigh: false,
+    max_output: 8_192,
+};
 
 fn max_output(line: &str, version: (u32, u32)) -> u64 {
     match (line, version) {

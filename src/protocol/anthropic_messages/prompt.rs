@@ -1,7 +1,7 @@
 //! The turns of a conversation as this protocol wants them: instructions apart, roles in
 //! alternation, no empty text, each call answered in the very next message and before all else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::tools::{Names, call_id};
 use super::whole;
@@ -91,7 +91,11 @@ pub(super) fn write(
     for (i, turn) in turns.iter().enumerate().skip(leading) {
         writer.write_turn(turn, i, i + 1 == turns.len())?;
     }
-    Ok(Prompt { system, messages: writer.end()? })
+    let messages = writer.end()?;
+    match messages.is_empty() {
+        true => Err(Failure::invalid("`messages` hold nothing that can be sent to the chosen model.")),
+        false => Ok(Prompt { system, messages }),
+    }
 }
 
 impl Marks {
@@ -118,14 +122,51 @@ fn kind_of(part: &Part) -> &'static str {
     }
 }
 
-/// A call that waits for its result.
+/// The calls that wait for their results, in their order.
+#[derive(Debug, Default)]
+struct OpenCalls {
+    calls: VecDeque<OpenCall>,
+    /// Where in `calls` those of an id stand.
+    places: BTreeMap<String, VecDeque<usize>>,
+    /// No call before this one waits.
+    first: usize,
+}
+
 #[derive(Debug)]
 struct OpenCall {
-    /// The id in the conversation, and the one that was written.
-    id: String,
+    /// The id that was written.
     sent: String,
     name: String,
     answered: bool,
+}
+
+impl OpenCalls {
+    fn push(&mut self, id: &str, sent: String, name: &str) {
+        self.places.entry(id.to_owned()).or_default().push_back(self.calls.len());
+        self.calls.push_back(OpenCall { sent, name: name.to_owned(), answered: false });
+    }
+
+    /// The call that waits longest.
+    fn first(&mut self) -> Option<usize> {
+        while self.calls.get(self.first)?.answered {
+            self.first += 1;
+        }
+        Some(self.first)
+    }
+
+    /// Answers the first call of the id; a result without an id answers the first there is.
+    fn answer(&mut self, id: &str) -> Option<String> {
+        let named = |places: &mut VecDeque<usize>| {
+            std::iter::from_fn(|| places.pop_front()).find(|place| !self.calls[*place].answered)
+        };
+        let place = match id {
+            "" => self.first(),
+            id => self.places.get_mut(id).and_then(named),
+        }?;
+        let call = self.calls.get_mut(place)?;
+        call.answered = true;
+        Some(call.sent.clone())
+    }
 }
 
 #[derive(Debug)]
@@ -137,7 +178,7 @@ struct Messages<'a> {
     assistant: bool,
     results: Vec<String>,
     blocks: Vec<String>,
-    open: Vec<OpenCall>,
+    open: OpenCalls,
     ids: BTreeSet<String>,
 }
 
@@ -151,7 +192,7 @@ impl<'a> Messages<'a> {
             assistant: false,
             results: Vec::new(),
             blocks: Vec::new(),
-            open: Vec::new(),
+            open: OpenCalls::default(),
             ids: BTreeSet::new(),
         }
     }
@@ -181,7 +222,7 @@ impl<'a> Messages<'a> {
         self.assistant = assistant;
         if assistant {
             self.check_answered()?;
-            self.open.clear();
+            self.open = OpenCalls::default();
         }
         Ok(())
     }
@@ -201,10 +242,10 @@ impl<'a> Messages<'a> {
         self.done.push(format!(r#"{{"role":"{role}","content":[{}]}}"#, blocks.join(",")));
     }
 
-    fn check_answered(&self) -> Result<(), Failure> {
-        match self.open.iter().find(|call| !call.answered) {
-            Some(call) => {
-                let name = json::quote(&call.name);
+    fn check_answered(&mut self) -> Result<(), Failure> {
+        match self.open.first() {
+            Some(place) => {
+                let name = json::quote(&self.open.calls[place].name);
                 Err(Failure::invalid(format!(
                     "`messages`: a call of the tool {name} is not answered by the messages right after it."
                 )))
@@ -243,7 +284,10 @@ impl<'a> Messages<'a> {
             }
             Part::Audio { .. } => Err(no_audio()),
             Part::Refusal { text } => self.say(false, text_block(text, "")),
-            Part::Reasoning { .. } | Part::SealedReasoning { .. } | Part::ToolCall(_) | Part::ToolResult(_) => {
+            Part::Reasoning { .. }
+            | Part::SealedReasoning { .. }
+            | Part::ToolCall(_)
+            | Part::ToolResult(_) => {
                 lose(self.losses, path, kind_of(part), "not the user's to say");
                 Ok(())
             }
@@ -316,7 +360,7 @@ impl<'a> Messages<'a> {
             json::quote(&sent),
             json::quote(name),
         ));
-        self.open.push(OpenCall { id: call.id.clone(), sent, name: call.name.clone(), answered: false });
+        self.open.push(&call.id, sent, &call.name);
         Ok(())
     }
 
@@ -333,11 +377,7 @@ impl<'a> Messages<'a> {
 
     fn write_result(&mut self, result: &ToolResult, path: &str) -> Result<(), Failure> {
         self.speak(false)?;
-        let waiting = |call: &&mut OpenCall| !call.answered && (call.id == result.call || result.call.is_empty());
-        let sent = self.open.iter_mut().find(waiting).map(|call| {
-            call.answered = true;
-            call.sent.clone()
-        });
+        let sent = self.open.answer(&result.call);
         let mark = self.marks.write(result.cache);
         let content = self.result_content(result, path)?;
         let Some(sent) = sent else {

@@ -5,7 +5,8 @@ use super::face::{self, format_of, must_be, read_elements, read_string};
 use super::splice::OWN;
 use super::tools::client_tool;
 use crate::chat::conversation::{
-    CacheMark, Conversation, Effort, Format, Part, Reasoning, Role, Sampling, Tool, ToolChoice, ToolKind, Turn,
+    CacheMark, Conversation, Effort, Format, Part, Reasoning, Role, Sampling, Tool, ToolChoice, ToolKind,
+    Turn,
 };
 use crate::error::Failure;
 use crate::json::{self, Members};

@@ -164,7 +164,10 @@ impl Reply {
                 }
             }
             "content_block_stop" => self.close(events),
-            "message_delta" => self.read_message_delta(members),
+            "message_delta" => {
+                self.close(events);
+                self.read_message_delta(members);
+            }
             "message_stop" => self.finish(events),
             "ping" => {}
             _ if kind == "error" || members.value("error").is_some() => {

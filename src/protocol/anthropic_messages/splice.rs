@@ -39,6 +39,7 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
     let marked = text.contains(MARK);
     let edit = |member: &Member<'_>| match member.key.as_ref() {
         "model" => Edit::Value(model.clone()),
+        "max_tokens" if json::is_null(member.value) => Edit::Drop,
         "messages" if marked => Edit::Value(without_foreign(member.value)),
         key if OWN.contains(&key) => Edit::Drop,
         _ => Edit::Keep,
@@ -47,7 +48,7 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
     if !request.has("model") {
         more.push(format!("\"model\":{model}"));
     }
-    if let Some(limit) = target.max_output.filter(|_| !request.has("max_tokens")) {
+    if let Some(limit) = target.max_output.filter(|_| request.value("max_tokens").is_none()) {
         more.push(format!("\"max_tokens\":{limit}"));
     }
     request.edit(edit, &more).into_bytes()
@@ -115,12 +116,17 @@ struct Rest {
     /// The last `message_delta`, held back for what the reply costs.
     ending: Option<String>,
     opened: bool,
+    /// The index of the block that is open, as it was written.
+    block: Option<String>,
 }
 
 impl Splice {
     pub fn new(identity: Identity, quirks: Quirks) -> Splice {
         let reply = Reply::new(&quirks, Vec::new());
-        Splice { frames: sse::Reader::new(FRAME_LIMIT), rest: Rest { identity, reply, ending: None, opened: false } }
+        Splice {
+            frames: sse::Reader::new(FRAME_LIMIT),
+            rest: Rest { identity, reply, ending: None, opened: false, block: None },
+        }
     }
 }
 
@@ -175,15 +181,34 @@ impl Rest {
                 }
             }
             "message_delta" => {
+                self.close_block(out);
                 if let Some(earlier) = self.ending.replace(text.into_owned()) {
                     write_event(b"message_delta", earlier.as_bytes(), out);
                 }
             }
             "message_stop" => {}
+            "content_block_start" => {
+                self.close_block(out);
+                let index = json::members(text.trim()).ok().and_then(|it| it.get("index"));
+                self.block = index.map(str::to_owned);
+                write_event(b"content_block_start", frame.data, out);
+            }
+            "content_block_stop" => {
+                self.block = None;
+                write_event(b"content_block_stop", frame.data, out);
+            }
             name if name.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 write_event(name.as_bytes(), frame.data, out);
             }
             _ => sse::write_frame(frame.data, out),
+        }
+    }
+
+    /// Some providers forget to close a block, which a limit cut off for one.
+    fn close_block(&mut self, out: &mut Vec<u8>) {
+        if let Some(index) = self.block.take() {
+            let data = format!(r#"{{"type":"content_block_stop","index":{index}}}"#);
+            write_event(b"content_block_stop", data.as_bytes(), out);
         }
     }
 
@@ -246,7 +271,8 @@ fn complete_usage(usage: &Members<'_>, bill: Option<&Bill>, form: Form) -> Strin
         (Form::Delta | Form::Message, _) => nulls(),
     };
     let missing = known.into_iter().filter(|(name, _)| !usage.has(name));
-    let more: Vec<String> = missing.chain(cost.clone()).map(|(name, it)| format!("\"{name}\":{it}")).collect();
+    let more: Vec<String> =
+        missing.chain(cost.clone()).map(|(name, it)| format!("\"{name}\":{it}")).collect();
     usage.edit(edit, &more)
 }
 

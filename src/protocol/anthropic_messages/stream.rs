@@ -385,6 +385,9 @@ pub(super) fn write_error_event(
 ) {
     let mut envelope = wire::error_envelope(failure);
     envelope.insert("request_id".to_owned(), identity.generation.clone().into());
+    if bill.is_some_and(|bill| bill.metadata.is_some()) {
+        envelope.remove("openrouter_metadata");
+    }
     let mut data = Value::Object(envelope).to_string();
     if let Some(bill) = bill {
         let mut usage = wire::usage_members(&bill.usage);

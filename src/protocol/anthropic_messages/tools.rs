@@ -1,7 +1,7 @@
 //! Tools: Anthropic's own client tools as plain functions, names and ids that the target refuses
 //! under others, and input schemas in the form that it demands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::json::{self, Edit, Member};
 use crate::protocol::lane::Renamed;
@@ -36,7 +36,7 @@ pub(super) fn client_tool(kind: &str) -> Option<(&'static str, &'static str)> {
 pub(super) struct Names {
     /// By the client's name.
     sent: BTreeMap<String, String>,
-    custom: Vec<String>,
+    custom: BTreeSet<String>,
 }
 
 const MAX_NAME: usize = 128;
@@ -47,19 +47,22 @@ impl Names {
         let mut codec = Names::default();
         let mut odd = Vec::new();
         for (name, custom) in names {
-            if custom && !codec.custom.iter().any(|known| known == name) {
-                codec.custom.push(name.to_owned());
+            if custom {
+                codec.custom.insert(name.to_owned());
             }
             match is_word(name, MAX_NAME) {
                 true => drop(codec.sent.insert(name.to_owned(), name.to_owned())),
                 false => odd.push(name),
             }
         }
+        let mut taken: BTreeSet<String> = codec.sent.values().cloned().collect();
         for name in odd {
             if !codec.sent.contains_key(name) {
-                let taken = |word: &str| codec.sent.values().any(|known| known == word);
-                let word = (0..).map(|salt| word_for(name, MAX_NAME, salt)).find(|word| !taken(word));
-                codec.sent.insert(name.to_owned(), word.unwrap_or_default());
+                let word =
+                    (0..).map(|salt| word_for(name, MAX_NAME, salt)).find(|word| !taken.contains(word));
+                let word = word.unwrap_or_default();
+                taken.insert(word.clone());
+                codec.sent.insert(name.to_owned(), word);
             }
         }
         codec

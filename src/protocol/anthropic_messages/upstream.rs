@@ -1,11 +1,11 @@
 //! A conversation written as a request for a provider of this protocol.
 
+use std::collections::BTreeSet;
+
 use super::family::Family;
 use super::prompt::{self, Marks};
 use super::tools::{FREE_TEXT, Names, input_schema};
-use crate::chat::conversation::{
-    Conversation, Effort, Format, Part, Reasoning, Tool, ToolChoice, ToolKind,
-};
+use crate::chat::conversation::{Conversation, Effort, Format, Part, Reasoning, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json::quote;
 use crate::protocol::lane::{Target, Written};
@@ -99,13 +99,9 @@ fn write_tools(
 
 /// Tools that stand in the history are refused if no tool is given.
 fn called_tools(conversation: &Conversation, names: &Names) -> Vec<String> {
-    let mut called: Vec<&str> = Vec::new();
-    for (name, _) in calls(conversation) {
-        if !called.contains(&name) {
-            called.push(name);
-        }
-    }
-    let write = |name| format!(r#"{{"name":{},"input_schema":{{"type":"object"}}}}"#, quote(names.send(name)));
+    let called: BTreeSet<&str> = calls(conversation).map(|(name, _)| name).collect();
+    let write =
+        |name| format!(r#"{{"name":{},"input_schema":{{"type":"object"}}}}"#, quote(names.send(name)));
     called.into_iter().map(write).collect()
 }
 

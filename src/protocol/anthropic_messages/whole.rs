@@ -56,13 +56,8 @@ impl Content {
                 self.seen.refused = true;
                 self.text(text);
             }
-            Event::Reasoning { text, .. } => self.thinking().push_str(text),
-            Event::Seal { seal, hidden: false } => {
-                self.thinking();
-                if let Some(Block::Thinking { signature, .. }) = self.blocks.last_mut() {
-                    *signature = Some(seal::write(Some(seal), None));
-                }
-            }
+            Event::Reasoning { text, .. } => self.think(text, None),
+            Event::Seal { seal, hidden: false } => self.think("", Some(seal::write(Some(seal), None))),
             Event::Seal { seal, hidden: true } => self.redacted(seal, None),
             Event::ToolCall { call, id, name, custom, seal } => {
                 if let Some(seal) = seal {
@@ -113,14 +108,17 @@ impl Content {
         }
     }
 
-    /// The text of the block of thinking that is not sealed yet.
-    fn thinking(&mut self) -> &mut String {
-        if !matches!(self.blocks.last(), Some(Block::Thinking { signature: None, .. })) {
-            self.blocks.push(Block::Thinking { text: String::new(), signature: None });
+    /// Adds to the block of thinking that is not sealed yet, or begins one.
+    fn think(&mut self, more: &str, seal: Option<String>) {
+        if more.is_empty() && seal.is_none() {
+            return;
         }
         match self.blocks.last_mut() {
-            Some(Block::Thinking { text, .. }) => text,
-            Some(_) | None => unreachable!("a block of thinking was just put there"),
+            Some(Block::Thinking { text, signature: signature @ None }) => {
+                text.push_str(more);
+                *signature = seal;
+            }
+            Some(_) | None => self.blocks.push(Block::Thinking { text: more.to_owned(), signature: seal }),
         }
     }
 

@@ -132,11 +132,7 @@ pub(super) fn bill_members(bill: &Bill) -> Vec<(&'static str, String)> {
         bill.prompt_cost.to_usd(),
         bill.completion_cost.to_usd(),
     );
-    vec![
-        ("cost", bill.cost.to_usd()),
-        ("is_byok", bill.is_byok.to_string()),
-        ("cost_details", details),
-    ]
+    vec![("cost", bill.cost.to_usd()), ("is_byok", bill.is_byok.to_string()), ("cost_details", details)]
 }
 
 /// What the provider is owed: its two parts, or the whole where they are not known.
@@ -223,9 +219,11 @@ pub(super) fn error_envelope(failure: &Failure) -> Map<String, Value> {
     if let Some(details) = metadata.remove("details") {
         error.insert("details".to_owned(), details);
     }
+    let attempts = metadata.remove("openrouter_metadata");
     let mut envelope = Map::new();
     envelope.insert("type".to_owned(), "error".into());
     envelope.insert("error".to_owned(), error.into());
+    envelope.extend(attempts.map(|attempts| ("openrouter_metadata".to_owned(), attempts)));
     if !metadata.is_empty() {
         envelope.insert("metadata".to_owned(), metadata.into());
     }
@@ -235,7 +233,10 @@ pub(super) fn error_envelope(failure: &Failure) -> Map<String, Value> {
 /// Claude Code compacts its conversation when it reads these words.
 fn message(failure: &Failure) -> String {
     const WORDS: &str = "prompt is too long";
-    if failure.cause == Cause::ContextLength && !failure.message.contains(WORDS) {
+    const CODES: &[&str] = &["context_length_exceeded", "exceed_context_size_error"];
+    let code = failure.metadata.get("provider_code").and_then(Value::as_str);
+    let overflows = failure.cause == Cause::ContextLength || code.is_some_and(|code| CODES.contains(&code));
+    if overflows && !failure.message.contains(WORDS) {
         return format!("{WORDS}: {}", failure.message);
     }
     failure.message.clone()

@@ -6,9 +6,7 @@ use std::borrow::Cow;
 use super::base64;
 use super::history::{Message, Piece};
 use super::model::Family;
-use crate::chat::conversation::{
-    CacheMark, Issuer, Part, ReasoningKind, Role, Seal, Source, ToolCall, ToolResult,
-};
+use crate::chat::conversation::{CacheMark, Part, Role, Seal, Source, ToolCall, ToolResult};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, sent_name};
@@ -86,12 +84,13 @@ impl<'a> Blocks<'a> {
                 blocks.push(audio(base64, format));
                 None
             }
-            Part::Reasoning { text, kind, seal } => {
-                blocks.extend(self.reasoning(text, *kind, seal.as_ref(), turn));
+            Part::Reasoning { text, seal, .. } => {
+                blocks.extend(seal.as_ref().map(|seal| reasoning(text, seal)));
                 None
             }
             Part::SealedReasoning { seal } => {
-                blocks.extend(self.sealed(seal, turn));
+                let data = base64::encode(seal.data.as_bytes());
+                blocks.push(format!(r#"{{"reasoningContent":{{"redactedContent":"{data}"}}}}"#));
                 None
             }
             Part::ToolCall(call) => {
@@ -162,35 +161,6 @@ impl<'a> Blocks<'a> {
         ))
     }
 
-    /// Only Claude takes back what it thought, and only under its own signature.
-    fn reasoning(
-        &mut self,
-        text: &str,
-        kind: ReasoningKind,
-        seal: Option<&Seal>,
-        turn: usize,
-    ) -> Option<String> {
-        let own = seal.filter(|seal| self.family.is_claude() && seal.issuer == Issuer::Anthropic);
-        let Some(seal) = own.filter(|_| kind == ReasoningKind::Full) else {
-            self.lose(turn, "reasoning: only reasoning that the model signed itself goes back to it");
-            return None;
-        };
-        Some(format!(
-            r#"{{"reasoningContent":{{"reasoningText":{{"text":{},"signature":{}}}}}}}"#,
-            json::quote(text),
-            json::quote(&seal.data),
-        ))
-    }
-
-    fn sealed(&mut self, seal: &Seal, turn: usize) -> Option<String> {
-        if !self.family.is_claude() || seal.issuer != Issuer::Anthropic {
-            self.lose(turn, "reasoning: sealed by another model's provider");
-            return None;
-        }
-        let data = base64::encode(seal.data.as_bytes());
-        Some(format!(r#"{{"reasoningContent":{{"redactedContent":"{data}"}}}}"#))
-    }
-
     fn document(&mut self, name: Option<&str>, source: &Source, turn: usize) -> Result<String, Failure> {
         let place = source_text(source, turn)?;
         let format = match source {
@@ -201,7 +171,10 @@ impl<'a> Blocks<'a> {
             Source::FileId(_) => "pdf",
         };
         let name = self.document_name(name.unwrap_or_default());
-        Ok(format!(r#"{{"document":{{"format":"{format}","name":{},"source":{place}}}}}"#, json::quote(&name)))
+        Ok(format!(
+            r#"{{"document":{{"format":"{format}","name":{},"source":{place}}}}}"#,
+            json::quote(&name)
+        ))
     }
 
     /// A name of Amazon's alphabet that no other document has. It never holds two blanks in a row.
@@ -232,6 +205,14 @@ impl<'a> Blocks<'a> {
 
 pub(super) fn text_block(text: &str) -> String {
     format!(r#"{{"text":{}}}"#, json::quote(text))
+}
+
+fn reasoning(text: &str, seal: &Seal) -> String {
+    format!(
+        r#"{{"reasoningContent":{{"reasoningText":{{"text":{},"signature":{}}}}}}}"#,
+        json::quote(text),
+        json::quote(&seal.data),
+    )
 }
 
 pub(super) fn cache_block(cache: CacheMark) -> String {

@@ -54,11 +54,6 @@ impl FrameReader {
         Ok(())
     }
 
-    /// A message began that has not ended.
-    pub fn is_within(&self) -> bool {
-        !self.held.is_empty()
-    }
-
     fn fail(&mut self, fault: FrameFault) -> FrameFault {
         self.fault = Some(fault);
         fault

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use super::content::refused;
 use super::model::Family;
 use crate::chat::Conversation;
-use crate::chat::conversation::{Part, Role, ToolCall, ToolResult, Turn};
+use crate::chat::conversation::{Issuer, Part, ReasoningKind, Role, Seal, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
 
 /// One part and the turn it comes from.
@@ -44,7 +45,7 @@ pub(super) fn arrange<'a>(
     family: Family,
     losses: &mut Vec<String>,
 ) -> Result<History<'a>, Failure> {
-    let mut history = gather(conversation, losses);
+    let mut history = gather(conversation, family, losses)?;
     let mut waiting: Vec<Waiting> = Vec::new();
     for message in &mut history.messages {
         match message.role {
@@ -60,46 +61,82 @@ pub(super) fn arrange<'a>(
         Some(message) if message.role == Role::User => Ok(history),
         Some(message) => {
             let turn = message.pieces.first().map_or(0, |piece| piece.turn);
-            Err(Failure::invalid(format!("messages[{turn}]: this model wants a user's message first")))
+            Err(refused(turn, "this model wants a user's message first"))
         }
         None => Err(Failure::invalid("messages: there is nothing to answer")),
     }
 }
 
 /// Joins neighbours of one role and drops what is empty.
-fn gather<'a>(conversation: &'a Conversation, losses: &mut Vec<String>) -> History<'a> {
+fn gather<'a>(
+    conversation: &'a Conversation,
+    family: Family,
+    losses: &mut Vec<String>,
+) -> Result<History<'a>, Failure> {
     let mut history = History::default();
     for (turn, own) in conversation.turns.iter().enumerate() {
-        let parts = own.parts.iter().filter(|part| !is_blank(part));
-        let mut pieces: Vec<Piece<'a>> =
-            parts.map(|part| Piece { turn, part: Cow::Borrowed(part) }).collect();
-        let mut role = own.role;
-        if role == Role::System {
-            if history.messages.is_empty() {
-                history.system.append(&mut pieces);
-                continue;
+        let foreign = own.parts.iter().any(|part| is_foreign(part, family));
+        if foreign {
+            let what = "reasoning: only what this model thought and signed itself goes back to it";
+            losses.push(format!("messages[{turn}]: {what}"));
+        }
+        let parts = own.parts.iter().filter(|part| !is_blank(part) && !is_foreign(part, family));
+        let pieces = parts.map(|part| Piece { turn, part: Cow::Borrowed(part) });
+        match own.role {
+            Role::System if history.messages.is_empty() => history.system.extend(pieces),
+            Role::System => {
+                if let Some(piece) = late_instructions(turn, own)? {
+                    let what = "instructions amid the conversation go as a user's text";
+                    losses.push(format!("messages[{turn}]: {what}"));
+                    history.push(Role::User, piece);
+                }
             }
-            losses.push(format!("messages[{turn}]: instructions amid the conversation go as a user's text"));
-            pieces = late_instructions(turn, own);
-            role = Role::User;
-        }
-        if pieces.is_empty() {
-            continue;
-        }
-        match history.messages.last_mut() {
-            Some(last) if last.role == role => last.pieces.append(&mut pieces),
-            Some(_) | None => history.messages.push(Message { role, pieces }),
+            Role::User | Role::Assistant => {
+                pieces.for_each(|piece| history.push(speaker(&piece.part, own.role), piece));
+            }
         }
     }
-    history
+    Ok(history)
 }
 
-fn late_instructions<'a>(turn: usize, own: &Turn) -> Vec<Piece<'a>> {
-    let text = text_of(&own.parts);
-    if text.trim().is_empty() {
-        return Vec::new();
+impl<'a> History<'a> {
+    fn push(&mut self, role: Role, piece: Piece<'a>) {
+        match self.messages.last_mut() {
+            Some(last) if last.role == role => last.pieces.push(piece),
+            Some(_) | None => self.messages.push(Message { role, pieces: vec![piece] }),
+        }
     }
-    vec![text_piece(turn, format!("<system>\n{text}\n</system>"))]
+}
+
+impl History<'_> {
+    /// The last answer called tools and does not begin with what the model thought of it.
+    pub(super) fn lost_thoughts(&self) -> bool {
+        let last = self.messages.iter().rev().find(|message| message.role == Role::Assistant);
+        let pieces = last.map_or(&[][..], |message| &message.pieces);
+        let calls = pieces.iter().any(|piece| matches!(*piece.part, Part::ToolCall(_)));
+        let thought =
+            |piece: &Piece<'_>| matches!(*piece.part, Part::Reasoning { .. } | Part::SealedReasoning { .. });
+        calls && !pieces.first().is_some_and(thought)
+    }
+}
+
+/// Who may say the part, whoever's turn it stands in.
+fn speaker(part: &Part, role: Role) -> Role {
+    match part {
+        Part::ToolResult(_) => Role::User,
+        Part::ToolCall(_) | Part::Reasoning { .. } | Part::SealedReasoning { .. } => Role::Assistant,
+        Part::Text { .. } | Part::Image { .. } | Part::File { .. } | Part::Audio { .. } => role,
+        Part::Refusal { .. } => role,
+    }
+}
+
+fn late_instructions<'a>(turn: usize, own: &Turn) -> Result<Option<Piece<'a>>, Failure> {
+    if !own.parts.iter().all(|part| matches!(part, Part::Text { .. } | Part::Refusal { .. })) {
+        return Err(refused(turn, "instructions can only be text"));
+    }
+    let text = text_of(&own.parts);
+    let piece = || text_piece(turn, format!("<system>\n{text}\n</system>"));
+    Ok((!text.trim().is_empty()).then(piece))
 }
 
 /// Converse refuses text that is empty or blank.
@@ -109,6 +146,18 @@ fn is_blank(part: &Part) -> bool {
         Part::Image { .. } | Part::File { .. } | Part::Audio { .. } => false,
         Part::Reasoning { .. } | Part::SealedReasoning { .. } => false,
         Part::ToolCall(_) | Part::ToolResult(_) => false,
+    }
+}
+
+/// Only Claude takes back what it thought, and only under its own signature.
+fn is_foreign(part: &Part, family: Family) -> bool {
+    let is_own = |seal: &Seal| family.is_claude() && seal.issuer == Issuer::Anthropic;
+    match part {
+        Part::Reasoning { kind: ReasoningKind::Full, seal: Some(seal), .. } => !is_own(seal),
+        Part::Reasoning { .. } => true,
+        Part::SealedReasoning { seal } => !is_own(seal),
+        Part::Text { .. } | Part::Image { .. } | Part::File { .. } | Part::Audio { .. } => false,
+        Part::Refusal { .. } | Part::ToolCall(_) | Part::ToolResult(_) => false,
     }
 }
 
@@ -174,10 +223,7 @@ fn answer_calls(message: &mut Message<'_>, waiting: &mut Vec<Waiting>, losses: &
 
 fn refuse_unanswered(waiting: &[Waiting]) -> Result<(), Failure> {
     match waiting.first() {
-        Some(call) => {
-            let text = format!("messages[{}]: a tool call has no result in the next message", call.turn);
-            Err(Failure::invalid(text))
-        }
+        Some(call) => Err(refused(call.turn, "a tool call has no result in the next message")),
         None => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 //! them apart, and names the model.
 
 use super::content::{Blocks, text_block};
-use super::history::arrange;
+use super::history::{History, arrange};
 use super::model::{Claude, Family};
 use super::tools;
 use crate::chat::Conversation;
@@ -35,7 +35,7 @@ pub fn write_conversation(
     }
     let mut losses = blocks.losses;
     let format = write_format(&conversation.format, &mut system, &mut losses);
-    let settings = Settings::new(conversation, target, family, &mut losses);
+    let settings = Settings::new(conversation, target, &history, &mut losses);
     let mut members = vec![format!(r#""messages":[{}]"#, messages.join(","))];
     if !system.is_empty() {
         members.push(format!(r#""system":[{}]"#, system.join(",")));
@@ -127,11 +127,17 @@ impl Settings {
     fn new(
         conversation: &Conversation,
         target: &Target<'_>,
-        family: Family,
+        history: &History<'_>,
         losses: &mut Vec<String>,
     ) -> Settings {
+        let family = Family::of(target.model);
         let mut settings = Settings { inference: Vec::new(), model_fields: Vec::new() };
-        let thinking = thinking(conversation, target, family, losses);
+        let mut thinking = thinking(conversation, target, family, losses);
+        if matches!(thinking, Thinking::Budget(_)) && history.lost_thoughts() {
+            let what = "reasoning: this model thinks on in a loop of tools only with its earlier thoughts";
+            losses.push(what.to_owned());
+            thinking = Thinking::Unsaid;
+        }
         let limit = match (conversation.max_tokens, &thinking) {
             (Some(limit), _) => Some(limit.min(target.max_output.unwrap_or(limit))),
             // The budget has to stay below a limit that both sides know.
@@ -180,7 +186,8 @@ impl Settings {
             self.inference.extend(sampling.top_p.as_ref().map(|number| format!(r#""topP":{number}"#)));
             self.top_k(sampling.top_k.as_deref(), family, losses);
         }
-        let stop: Vec<String> = sampling.stop.iter().filter(|s| !s.is_empty()).map(|s| json::quote(s)).collect();
+        let stop: Vec<String> =
+            sampling.stop.iter().filter(|s| !s.is_empty()).map(|s| json::quote(s)).collect();
         if !stop.is_empty() {
             self.inference.push(format!(r#""stopSequences":[{}]"#, stop.join(",")));
         }

@@ -13,8 +13,7 @@ use crate::protocol::lane::{Renamed, rename, sent_name};
 const MOST: usize = 64;
 const NO_SCHEMA: &str = r#"{"type":"object","properties":{}}"#;
 /// What a custom tool becomes: its free text is the one argument.
-const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Names for the tools whose own the target refuses.
 pub(super) fn names(conversation: &Conversation) -> Vec<Renamed> {

@@ -69,6 +69,7 @@ impl<'a> Messages<'a> {
                     content.blocks.push(text_block(text));
                 }
             }
+            Part::Refusal { text } if text.is_empty() => {}
             Part::Refusal { text } => content.blocks.push(text_block(text)),
             Part::Image { source, detail, cache } => {
                 self.note_cache(turn, cache.is_some());

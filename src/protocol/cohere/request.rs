@@ -15,8 +15,7 @@ const MOST_STOPS: usize = 5;
 /// The output that a budget is a share of, where nobody set a limit.
 const USUAL_OUTPUT: u64 = 8192;
 /// What a custom tool becomes: its free text is the one argument.
-const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Writes the request for Cohere.
 pub fn write_conversation(
@@ -92,9 +91,9 @@ fn tools(
     let specs: Vec<String> = wanted.iter().map(|tool| spec(tool, names, losses)).collect();
     let mut members = vec![format!(r#""tools":[{}]"#, specs.join(","))];
     let strict = |tool: &&Tool| matches!(tool.kind, ToolKind::Function { strict: Some(true), .. });
-    if wanted.iter().all(|tool| strict(tool)) {
+    if wanted.iter().all(strict) {
         members.push(r#""strict_tools":true"#.to_owned());
-    } else if wanted.iter().any(|tool| strict(tool)) {
+    } else if wanted.iter().any(strict) {
         losses.push("tools.strict: Cohere holds all tools to their schemas or none".to_owned());
     }
     members.extend(choice(conversation, losses).map(|choice| format!(r#""tool_choice":"{choice}""#)));
@@ -153,7 +152,8 @@ fn thinking(conversation: &Conversation, target: &Target<'_>) -> Option<String> 
         return Some(r#""thinking":{"type":"disabled"}"#.to_owned());
     }
     let output = conversation.max_tokens.or(target.max_output).unwrap_or(USUAL_OUTPUT);
-    let budget = reasoning.max_tokens.or_else(|| Some(reasoning.effort?.percent() * output / 100));
+    let budget =
+        reasoning.max_tokens.or_else(|| Some(reasoning.effort?.percent().saturating_mul(output) / 100));
     match (budget, reasoning.enabled) {
         (Some(budget), _) => {
             Some(format!(r#""thinking":{{"type":"enabled","token_budget":{}}}"#, budget.max(1)))

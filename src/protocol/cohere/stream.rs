@@ -52,7 +52,12 @@ impl Reader for StreamReader {
     }
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
-        let end = self.frames.end(|frame| self.reply.read_frame(frame.data, events));
+        // A frame that breaks off is no JSON, and no answer either.
+        let end = self.frames.end(|frame| {
+            if json::members(&String::from_utf8_lossy(frame.data)).is_ok() {
+                self.reply.read_frame(frame.data, events);
+            }
+        });
         if end.is_err() {
             self.reply.fail_with("The provider sent a frame that is too long.", "");
         }

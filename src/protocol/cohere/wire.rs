@@ -61,7 +61,12 @@ pub(super) fn fault(native: &str, delta: &Members<'_>, raw: &str) -> ProviderErr
     let message = message.unwrap_or_else(|| format!("The provider ended the reply with `{native}`."));
     let code = delta.string("error_type").map(|code| code.into_owned());
     let status = (native == "TIMEOUT").then_some(504);
-    ProviderError { status, code: code.or_else(|| Some(native.to_owned())), message, raw: cut(raw).to_owned() }
+    ProviderError {
+        status,
+        code: code.or_else(|| Some(native.to_owned())),
+        message,
+        raw: cut(raw).to_owned(),
+    }
 }
 
 /// Reads an error's body: `{"id":…,"message":…,"error_type":…}`.

@@ -4,6 +4,9 @@
 use crate::chat::Citation;
 use crate::json::{self, Members};
 
+/// As many as are taken: each is looked up in the text.
+pub(super) const MOST: usize = 1024;
+
 /// Reads `groundingMetadata` for the `text` that was said.
 pub(super) fn from_grounding(raw: &str, text: &str) -> Vec<Citation> {
     let Ok(grounding) = json::members(raw) else { return Vec::new() };
@@ -12,11 +15,12 @@ pub(super) fn from_grounding(raw: &str, text: &str) -> Vec<Citation> {
     let supports = grounding.array("groundingSupports").unwrap_or_default();
     let mut citations = Vec::new();
     let mut used = vec![false; sources.len()];
-    for support in supports.iter().filter_map(|support| json::members(support).ok()) {
+    for support in supports.iter().take(MOST).filter_map(|support| json::members(support).ok()) {
         let (start, end) = place(support.object("segment").as_ref(), text);
         for index in support.array("groundingChunkIndices").unwrap_or_default() {
             let index = json::whole(index).and_then(|index| usize::try_from(index).ok());
-            let Some((index, Some(source))) = index.and_then(|index| Some((index, sources.get(index)?))) else {
+            let Some((index, Some(source))) = index.and_then(|index| Some((index, sources.get(index)?)))
+            else {
                 continue;
             };
             used[index] = true;
@@ -25,6 +29,7 @@ pub(super) fn from_grounding(raw: &str, text: &str) -> Vec<Citation> {
     }
     let unused = sources.into_iter().zip(used).filter(|(_, used)| !used);
     citations.extend(unused.filter_map(|(source, _)| source));
+    citations.truncate(MOST);
     citations
 }
 
@@ -63,11 +68,7 @@ pub(super) fn write(citations: &[Citation], text: &str) -> String {
     let chunks: Vec<String> = citations.iter().map(chunk).collect();
     let supports: Vec<String> =
         citations.iter().enumerate().filter_map(|(place, citation)| support(place, citation, text)).collect();
-    format!(
-        "{{\"groundingChunks\":[{}],\"groundingSupports\":[{}]}}",
-        chunks.join(","),
-        supports.join(",")
-    )
+    format!("{{\"groundingChunks\":[{}],\"groundingSupports\":[{}]}}", chunks.join(","), supports.join(","))
 }
 
 fn chunk(citation: &Citation) -> String {

@@ -111,7 +111,10 @@ fn declaration(tool: &Tool, family: Family, names: &Names, losses: &mut Vec<Stri
             if format.is_some() {
                 losses.push(format!("{path}.format: not expressible in Gemini"));
             }
-            Some(r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#.to_owned())
+            Some(
+                r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#
+                    .to_owned(),
+            )
         }
     };
     match parameters {

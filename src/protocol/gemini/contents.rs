@@ -122,13 +122,13 @@ impl<'a> Contents<'a> {
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
                     self.lose("image_url.detail: not expressible in Gemini");
                 }
-                source_part(source, "image/jpeg", "image")?
+                source_part(source, "image/jpeg", "an image")?
             }
             Part::File { name, source, .. } => {
                 if name.is_some() {
                     self.lose("file.filename: not expressible in Gemini");
                 }
-                source_part(source, "application/pdf", "file")?
+                source_part(source, "application/pdf", "a file")?
             }
             Part::Audio { base64, format } => inline_part(&format!("audio/{format}"), base64),
             Part::Reasoning { .. }
@@ -267,7 +267,10 @@ impl Content {
     fn write(mut self) -> String {
         self.results.sort_by_key(|(place, _)| *place);
         let results = self.results.into_iter().map(|(_, result)| result);
-        let parts: Vec<String> = results.chain(self.parts).collect();
+        let mut parts: Vec<String> = results.chain(self.parts).collect();
+        if parts.is_empty() {
+            parts.push(text_part(""));
+        }
         let role = if self.model { "model" } else { "user" };
         format!("{{\"role\":\"{role}\",\"parts\":[{}]}}", parts.join(","))
     }
@@ -324,8 +327,8 @@ fn source_part(source: &Source, usual: &str, what: &str) -> Result<String, Failu
         Source::Text(text) => Ok(inline_part("text/plain", &base64::encode(text.as_bytes()))),
         Source::FileId(id) if id.contains("://") => Ok(file_part(id, None)),
         Source::FileId(_) => {
-            let message = format!("`messages`: the id of a {what} that another provider keeps means nothing");
-            Err(Failure::invalid(format!("{message} to Gemini; send the {what} itself.")))
+            let message = format!("`messages`: the id of {what} that another provider keeps means nothing");
+            Err(Failure::invalid(format!("{message} to Gemini; send the bytes.")))
         }
         Source::Url(url) => match url.strip_prefix("data:").and_then(|data| data.split_once(";base64,")) {
             Some((media_type, data)) => Ok(inline_part(media_type, data)),
@@ -333,12 +336,32 @@ fn source_part(source: &Source, usual: &str, what: &str) -> Result<String, Failu
             None if is_youtube(url) || url.contains("//generativelanguage.googleapis.com/") => {
                 Ok(file_part(url, None))
             }
+            // Google fetches what is open to all, if it is told what it is.
+            None if url.starts_with("https://") => Ok(file_part(url, Some(media_type(url).unwrap_or(usual)))),
             None => {
-                let message = format!("`messages`: Gemini takes the bytes of a {what}, not a link to it");
+                let message = format!("`messages`: Gemini cannot fetch this link to {what}");
                 Err(Failure::invalid(format!("{message}; send a `data:` URL.")))
             }
         },
     }
+}
+
+/// What a link's ending says of its bytes.
+fn media_type(url: &str) -> Option<&'static str> {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let (_, ending) = path.rsplit_once('.')?;
+    Some(match ending.to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "heic" => "image/heic",
+        "pdf" => "application/pdf",
+        "txt" => "text/plain",
+        "html" => "text/html",
+        "csv" => "text/csv",
+        _ => return None,
+    })
 }
 
 fn inline_part(media_type: &str, data: &str) -> String {

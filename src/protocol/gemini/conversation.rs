@@ -2,7 +2,7 @@
 //! can do is refused by name; what merely has no word is noted.
 
 use super::face::check_role;
-use super::fields::{Fields, must_be, only_gemini, utf8};
+use super::fields::{Fields, must_be, only_gemini, own_object, utf8};
 use super::{MINTED, schema, seal};
 use crate::chat::Conversation;
 use crate::chat::conversation::{
@@ -39,15 +39,8 @@ const CONFIG: &[&str] = &[
     "responseModalities",
     "thinkingConfig",
 ];
-const PART: &[&str] = &[
-    "text",
-    "thought",
-    "thoughtSignature",
-    "inlineData",
-    "fileData",
-    "functionCall",
-    "functionResponse",
-];
+const PART: &[&str] =
+    &["text", "thought", "thoughtSignature", "inlineData", "fileData", "functionCall", "functionResponse"];
 /// Parts in which Gemini's own tools speak.
 const SERVER_PARTS: &[&str] = &["executableCode", "codeExecutionResult", "toolCall", "toolResponse"];
 
@@ -174,11 +167,10 @@ impl TurnReader<'_> {
             return Err(must_be(&call.path_of("name"), "a string that is not empty"));
         };
         call.note_others(&["id", "name", "args"], &mut self.conversation.unspoken);
-        call.object("args")?;
+        let arguments = own_object(call, "args")?.unwrap_or("{}").to_owned();
         let id = call.string("id")?.filter(|id| !id.is_empty());
         let id = id.unwrap_or_else(|| format!("{MINTED}{}", self.calls.len()));
         self.calls.push(Call { id: id.clone(), name: name.clone(), answered: false });
-        let arguments = call.get("args").unwrap_or("{}").to_owned();
         Ok(ToolCall { id, name, arguments, custom: false, seal: None })
     }
 
@@ -210,15 +202,17 @@ impl TurnReader<'_> {
 
 /// What a function answered: a lone text under one of the names that Google gives it, or the JSON.
 fn read_response(response: &Fields<'_>) -> Result<(String, bool), Failure> {
-    let Some(object) = response.object("response")? else { return Ok((String::new(), false)) };
-    let raw = response.get("response").unwrap_or("{}");
-    let alone = json::members(raw).is_ok_and(|members| members.iter().count() == 1);
-    for (name, is_error) in [("result", false), ("output", false), ("error", true)] {
-        if let (true, Some(text)) = (alone, object.get(name).and_then(json::string)) {
-            return Ok((text.into_owned(), is_error));
-        }
+    let Some(raw) = own_object(response, "response")? else { return Ok((String::new(), false)) };
+    let Ok(object) = json::members(raw) else {
+        return Err(must_be(&response.path_of("response"), "an object"));
+    };
+    let mut members = object.iter();
+    let (Some(first), None) = (members.next(), members.next()) else { return Ok((raw.to_owned(), false)) };
+    let is_error = first.key == "error";
+    match (first.key.as_ref(), json::string(first.value)) {
+        ("result" | "output" | "error", Some(text)) => Ok((text.into_owned(), is_error)),
+        _ => Ok((raw.to_owned(), is_error)),
     }
-    Ok((raw.to_owned(), alone && object.has("error")))
 }
 
 fn read_media(part: &Fields<'_>) -> Result<Option<Part>, Failure> {
@@ -257,7 +251,9 @@ fn media(media_type: String, base64: String, name: Option<String>, path: &str) -
             Ok(Part::Audio { base64, format: format.to_owned() })
         }
         "video" => Err(only_gemini(path, "video")),
-        "image" => Ok(Part::Image { source: Source::Inline { media_type, base64 }, detail: None, cache: None }),
+        "image" => {
+            Ok(Part::Image { source: Source::Inline { media_type, base64 }, detail: None, cache: None })
+        }
         _ => Ok(Part::File { name, source: Source::Inline { media_type, base64 }, cache: None }),
     }
 }

@@ -21,12 +21,13 @@ impl<'a> Fields<'a> {
         })?;
         let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
         for member in object.iter() {
-            let name = camel(member.key.clone());
-            if members.iter().any(|(known, _)| *known == name) {
-                let path = join(path, &name);
-                return Err(Failure::invalid(format!("`{path}` is given more than once.")));
-            }
-            members.push((name, member.value));
+            members.push((camel(member.key.clone()), member.value));
+        }
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let path = join(path, twice[0]);
+            return Err(Failure::invalid(format!("`{path}` is given more than once.")));
         }
         members.retain(|(_, value)| !json::is_null(value));
         Ok(Fields { path: path.to_owned(), members })
@@ -133,6 +134,15 @@ pub(super) fn must_be(path: &str, what: &str) -> Failure {
 
 pub(super) fn only_gemini(path: &str, what: &str) -> Failure {
     Failure::invalid(format!("`{path}`: {what} can only be served by Gemini's own endpoints."))
+}
+
+/// The JSON text of a member that is an object of the client's own, which is not looked into.
+pub(super) fn own_object<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<&'a str>, Failure> {
+    match fields.get(name) {
+        Some(value) if value.starts_with('{') => Ok(Some(value)),
+        Some(_) => Err(must_be(&fields.path_of(name), "an object")),
+        None => Ok(None),
+    }
 }
 
 /// The text of a request, or where it stops being one.

@@ -51,7 +51,8 @@ impl Reader for StreamReader {
 pub(super) fn read_frame(reply: &mut Reply, frame: sse::Frame<'_>, events: &mut Vec<Event>) -> bool {
     let text = String::from_utf8_lossy(frame.data);
     let text = text.trim();
-    if reply.facts.fault.is_some() {
+    // Those who imitate Google may end as OpenAI does.
+    if reply.facts.fault.is_some() || text == "[DONE]" {
         return false;
     }
     match json::members(first_object(text)) {
@@ -63,7 +64,6 @@ pub(super) fn read_frame(reply: &mut Reply, frame: sse::Frame<'_>, events: &mut 
             reply.fail("The provider sent a frame that is not valid JSON.", text, None);
             false
         }
-        // `[DONE]` from those who imitate Google.
         Err(_) => false,
     }
 }
@@ -95,14 +95,11 @@ pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<Wh
         let members = json::members(response).map_err(|error| ReplyFault::NotJson(error.to_string()))?;
         reply.read(&members, response, &mut events);
     }
-    reply.end(&mut events);
+    // A whole body is whole, whatever it says of its end.
+    reply.end_whole(&mut events);
     match reply.facts.fault.take() {
         Some(fault) => Err(ReplyFault::Error(fault)),
-        None if !reply.facts.began => Err(ReplyFault::Empty),
-        None => {
-            // A whole body is whole, whatever it says of its end.
-            reply.facts.done = true;
-            Ok(WholeReply { events, facts: reply.facts })
-        }
+        None if !reply.facts.done => Err(ReplyFault::Empty),
+        None => Ok(WholeReply { events, facts: reply.facts }),
     }
 }

@@ -107,6 +107,7 @@ impl Reply {
             for source in sources.unwrap_or_default() {
                 let citation = citation::from_source(source, &self.text);
                 self.citations.extend(citation.filter(|it| !self.citations.contains(it)));
+                self.citations.truncate(citation::MOST);
             }
         }
         if let Some(finish) = own(candidate, "finishReason") {
@@ -216,14 +217,19 @@ impl Reply {
         let id = self.facts.upstream_id.as_deref().unwrap_or_default();
         let mut seed: String = id.chars().filter(legal).take(24).collect();
         if seed.is_empty() {
-            let said = format!("{}{}", call.get("name").unwrap_or_default(), compact(call.get("args").unwrap_or("")));
+            let said = format!(
+                "{}{}",
+                call.get("name").unwrap_or_default(),
+                compact(call.get("args").unwrap_or(""))
+            );
             seed = format!("{:016x}", hash(said.as_bytes(), self.facts.output_bytes));
         }
         format!("{MINTED}{seed}_{number}")
     }
 
     pub(super) fn fail(&mut self, message: &str, raw: &str, code: Option<String>) {
-        let fault = ProviderError { status: None, code, message: message.to_owned(), raw: cut(raw).to_owned() };
+        let fault =
+            ProviderError { status: None, code, message: message.to_owned(), raw: cut(raw).to_owned() };
         self.facts.fault.get_or_insert(fault);
     }
 
@@ -258,6 +264,14 @@ impl Reply {
         }
         self.facts.done = true;
         self.push(Event::Finish { reason, native }, events);
+    }
+
+    /// As [`Reply::end`], for a body that came whole: output needs no reason to finish.
+    pub(super) fn end_whole(&mut self, events: &mut Vec<Event>) {
+        if self.facts.began && !self.may_be_over() {
+            self.finish = Some("FINISH_REASON_UNSPECIFIED".to_owned());
+        }
+        self.end(events);
     }
 
     /// A call that was never closed is complete only where the model meant to stop.

@@ -5,9 +5,10 @@ use crate::json::{self, Edit, Member, Members};
 
 /// Deeper schemas stay as they are.
 const DEPTH: usize = 48;
+/// As many schemas as one may come to when its references are followed.
+const MOST: usize = 4096;
 
-const COUNTS: &[&str] =
-    &["minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"];
+const COUNTS: &[&str] = &["minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"];
 
 /// Gemini's dialect as JSON Schema.
 pub(super) fn to_json_schema(text: &str) -> String {
@@ -74,7 +75,7 @@ pub(super) fn to_gemini(text: &str, path: &str, losses: &mut Vec<String>) -> Opt
     if empty {
         return None;
     }
-    let mut narrow = Narrow { root: &root, path, losses, inside: Vec::new() };
+    let mut narrow = Narrow { root: &root, path, losses, inside: Vec::new(), left: MOST };
     Some(narrow.schema(text))
 }
 
@@ -104,13 +105,16 @@ struct Narrow<'a, 't> {
     losses: &'a mut Vec<String>,
     /// The references that are being followed.
     inside: Vec<String>,
+    /// How many schemas may still be written: references can multiply them without bound.
+    left: usize,
 }
 
 impl<'t> Narrow<'_, 't> {
     fn schema(&mut self, text: &str) -> String {
         let Ok(schema) = json::members(text) else { return r#"{"type":"STRING"}"#.to_owned() };
-        if self.inside.len() > DEPTH {
-            return self.lose("a schema nested too deep", r#"{"type":"OBJECT"}"#);
+        self.left = self.left.saturating_sub(1);
+        if self.inside.len() > DEPTH || self.left == 0 {
+            return self.lose("a schema too deep or too large", r#"{"type":"OBJECT"}"#);
         }
         if let Some(reference) = schema.string("$ref") {
             return self.reference(&reference);

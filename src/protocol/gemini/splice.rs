@@ -217,7 +217,9 @@ fn with_bill(response: &str, identity: &Identity, bill: &Bill) -> String {
         more.push(format!("\"openrouter_metadata\":{metadata}"));
     }
     let edit = |member: &Member<'_>| match (member.key.as_ref(), &counted) {
-        ("usageMetadata", Some(usage)) => Edit::Value(usage.edit(|_| Edit::Keep, &[wire::cost_members(bill)])),
+        ("usageMetadata", Some(usage)) => {
+            Edit::Value(usage.edit(|_| Edit::Keep, &[wire::cost_members(bill)]))
+        }
         ("usageMetadata", None) | ("provider" | "openrouter_metadata", _) => Edit::Drop,
         _ => own_member(member, identity),
     };

@@ -14,8 +14,17 @@ pub fn method(stream: bool) -> &'static str {
 pub fn finish(native: &str, called: bool) -> Finish {
     match native {
         "MAX_TOKENS" => Finish::Length,
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR"
-        | "JAILBREAK" | "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION"
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "JAILBREAK"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
         | "BLOCK_REASON_UNSPECIFIED" => Finish::ContentFilter,
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
@@ -153,11 +162,7 @@ pub fn write_usage(bill: &Bill, out: &mut Vec<u8>) {
             ("TEXT", usage.total_input().saturating_sub(usage.input_audio)),
             ("AUDIO", usage.input_audio),
         ]),
-        details(&[
-            ("TEXT", usage.output),
-            ("AUDIO", usage.output_audio),
-            ("IMAGE", usage.output_image),
-        ]),
+        details(&[("TEXT", usage.output), ("AUDIO", usage.output_audio), ("IMAGE", usage.output_image),]),
         cost_members(bill),
     );
     out.extend_from_slice(text.as_bytes());

@@ -38,7 +38,9 @@ impl Frames {
             Framing::Sse => {
                 out.extend_from_slice(b"data: ");
                 // A line break within JSON stands between tokens, where a blank does as well.
-                out.extend(response.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+                out.extend(
+                    response.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }),
+                );
                 out.extend_from_slice(b"\r\n\r\n");
             }
             Framing::Array => {
@@ -92,9 +94,8 @@ impl StreamWriter {
 impl Writer for StreamWriter {
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
         for part in self.said.read(event) {
-            let mut response = format!(
-                r#"{{"candidates":[{{"content":{{"role":"model","parts":[{part}]}},"index":0}}],"#
-            );
+            let mut response =
+                format!(r#"{{"candidates":[{{"content":{{"role":"model","parts":[{part}]}},"index":0}}],"#);
             response.push_str(&identity_members(&self.identity));
             response.push('}');
             self.frames.write(response.as_bytes(), out);
@@ -102,10 +103,7 @@ impl Writer for StreamWriter {
     }
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
-        let mut parts = self.said.complete_calls();
-        if parts.is_empty() {
-            parts.push(r#"{"text":""}"#.to_owned());
-        }
+        let parts = self.said.complete_calls();
         let response = last_response(&parts, &self.said, &self.identity, bill);
         self.frames.write(&response, out);
         self.frames.end(out);
@@ -186,7 +184,9 @@ impl Said {
                 vec![format!("{{\"text\":{}}}", json::quote(text))]
             }
             Event::Reasoning { text, .. } if text.is_empty() => Vec::new(),
-            Event::Reasoning { text, .. } => vec![format!("{{\"text\":{},\"thought\":true}}", json::quote(text))],
+            Event::Reasoning { text, .. } => {
+                vec![format!("{{\"text\":{},\"thought\":true}}", json::quote(text))]
+            }
             Event::Seal { seal, hidden } => {
                 let thought = if *hidden { "" } else { ",\"thought\":true" };
                 vec![format!("{{\"text\":\"\"{thought}{}}}", signature(seal))]
@@ -302,9 +302,10 @@ fn closing_members(identity: &Identity, bill: &Bill) -> String {
 
 fn last_response(parts: &[String], said: &Said, identity: &Identity, bill: &Bill) -> Vec<u8> {
     let (reason, native) = said.finish.clone().unwrap_or((Finish::Error, String::new()));
+    // A content without parts is none to Google's SDKs.
+    let parts = if parts.is_empty() { r#"{"text":""}"#.to_owned() } else { parts.join(",") };
     let mut text = format!(
-        r#"{{"candidates":[{{"content":{{"role":"model","parts":[{}]}},"finishReason":"{}","index":0"#,
-        parts.join(","),
+        r#"{{"candidates":[{{"content":{{"role":"model","parts":[{parts}]}},"finishReason":"{}","index":0"#,
         wire::finish_reason(reason, &native),
     );
     if !said.citations.is_empty() {

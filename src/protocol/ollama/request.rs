@@ -9,8 +9,7 @@ use crate::protocol::lane::{Renamed, Target, Written, rename, sent_name};
 
 const WIRE: &str = "not expressible in Ollama's chat";
 /// What a custom tool becomes: its free text is the one argument.
-const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Writes the request for Ollama.
 pub fn write_conversation(

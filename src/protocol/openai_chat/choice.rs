@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub bytes: u64,
     /// The last reason to finish, in the provider's words.
     pub finish: Option<String>,
+    /// The same in OpenRouter's words.
+    reason: Option<&'static str>,
     /// Indices of the choices that called a tool.
     called: Vec<u64>,
     /// What the model thought is counted, but not shown.
@@ -95,6 +97,7 @@ impl Seen {
         );
         json::write_string(&native, out);
         self.finish = Some(native.into_owned());
+        self.reason = Some(normal);
     }
 
     /// Groq, Mistral and local servers say `stop` at times though tools were called.
@@ -107,8 +110,7 @@ impl Seen {
 
     /// The reason to finish in OpenRouter's words.
     pub(super) fn finish_reason(&self) -> Option<&'static str> {
-        let first = self.called.first().copied().unwrap_or(0);
-        self.finish.as_deref().map(|finish| self.normal_finish(finish, first))
+        self.reason
     }
 
     fn write_content(&mut self, content: Option<&Members<'_>>, index: u64, form: Form, out: &mut Vec<u8>) {

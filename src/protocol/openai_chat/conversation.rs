@@ -142,8 +142,17 @@ fn read_tool(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Tool, 
         "custom" => ToolKind::Custom { format: owned("format") },
         _ => return Err(untranslatable(&format!("{path}.type"), "functions and custom tools")),
     };
-    const READ: &[&str] =
-        &["type", "name", "description", "parameters", "strict", "format", "cache_control", "function", "custom"];
+    const READ: &[&str] = &[
+        "type",
+        "name",
+        "description",
+        "parameters",
+        "strict",
+        "format",
+        "cache_control",
+        "function",
+        "custom",
+    ];
     for member in inner.iter().filter(|member| !READ.contains(&member.key.as_ref())) {
         unspoken.push(format!("{path}.{}", member.key));
     }
@@ -230,18 +239,7 @@ fn read_reasoning(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Opti
     let mut reasoning = Reasoning::default();
     if let Some(object) = body.object("reasoning") {
         reasoning.effort = read_effort(&object, "effort", "reasoning.effort")?;
-        reasoning.max_tokens = match object.value("max_tokens") {
-            Some(value) => Some(
-                json::whole(value)
-                    .filter(|limit| *limit > 0)
-                    .ok_or_else(|| must_be("reasoning.max_tokens", "a whole number, at least 1"))?,
-            ),
-            None => None,
-        };
-        if reasoning.effort.is_some() && reasoning.max_tokens.is_some() {
-            let message = "`reasoning.effort` and `reasoning.max_tokens` cannot both be given.";
-            return Err(Failure::invalid(message));
-        }
+        reasoning.max_tokens = object.value("max_tokens").and_then(json::whole);
         reasoning.enabled = object.value("enabled").and_then(json::boolean);
         reasoning.exclude = object.value("exclude").and_then(json::boolean).unwrap_or(false);
         reasoning.summary = object.string("summary").map(|summary| summary.into_owned());
@@ -256,7 +254,9 @@ fn read_reasoning(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Opti
 }
 
 fn read_effort(object: &Members<'_>, key: &str, path: &str) -> Result<Option<Effort>, Failure> {
-    let Some(value) = object.value(key) else { return Ok(None) };
+    // Groq's `default` is as good as no word.
+    let value = object.value(key).filter(|value| *value != "\"default\"");
+    let Some(value) = value else { return Ok(None) };
     let effort = json::string(value).and_then(|name| Effort::parse(&name));
     let names = || Effort::ALL.map(Effort::name).join(", ");
     effort.map(Some).ok_or_else(|| must_be(path, &format!("one of {}", names())))
@@ -299,7 +299,9 @@ pub(super) fn read_cache(object: &Members<'_>) -> Option<CacheMark> {
 fn mark_last(turns: &mut [Turn], mark: CacheMark) {
     let Some(part) = turns.last_mut().and_then(|turn| turn.parts.last_mut()) else { return };
     match part {
-        Part::Text { cache, .. } | Part::Image { cache, .. } | Part::File { cache, .. } => *cache = Some(mark),
+        Part::Text { cache, .. } | Part::Image { cache, .. } | Part::File { cache, .. } => {
+            *cache = Some(mark)
+        }
         Part::ToolResult(result) => result.cache = Some(mark),
         Part::Audio { .. }
         | Part::Reasoning { .. }

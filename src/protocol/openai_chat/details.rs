@@ -153,20 +153,29 @@ pub(super) struct Thoughts {
     held: Option<Detail>,
     /// Reasoning came that nothing has sealed.
     open: bool,
+    /// Seals of calls, by the calls' ids.
+    of_calls: Vec<Seal>,
 }
 
 impl Thoughts {
-    /// Reads `reasoning_details`; whether they hold text that may be read.
-    pub(super) fn read(&mut self, raw: &[&str], events: &mut Vec<Event>) -> bool {
+    /// Reads the `reasoning_details` of a message or a delta; whether they hold text that may be
+    /// read.
+    pub(super) fn read(&mut self, content: &Members<'_>, events: &mut Vec<Event>) -> bool {
+        let Some(raw) = content.array("reasoning_details") else { return false };
+        let calls = call_ids(content);
         let mut readable = false;
         for mut detail in raw.iter().filter_map(|raw| Detail::read(raw)) {
             if detail.kind != Kind::Encrypted && !detail.text.is_empty() {
                 readable = true;
                 self.flush(events);
-                let kind = if detail.kind == Kind::Text { ReasoningKind::Full } else { ReasoningKind::Summary };
+                let kind =
+                    if detail.kind == Kind::Text { ReasoningKind::Full } else { ReasoningKind::Summary };
                 self.text(std::mem::take(&mut detail.text), kind, events);
             }
-            if detail.kind == Kind::Encrypted || detail.signature.is_some() {
+            if detail.kind == Kind::Encrypted && detail.id.as_ref().is_some_and(|id| calls.contains(id)) {
+                let data = std::mem::take(&mut detail.text);
+                self.of_calls.push(detail.seal(data));
+            } else if detail.kind == Kind::Encrypted || detail.signature.is_some() {
                 self.hold(detail, events);
             }
         }
@@ -205,11 +214,13 @@ impl Thoughts {
         events.push(Event::Seal { seal, hidden });
     }
 
-    /// The seal that is held, if it belongs to the call of that id.
+    /// The seal of the call of that id, which may be the one that is held.
     pub(super) fn take_seal(&mut self, call: &str) -> Option<Seal> {
-        let mut held = self.held.take_if(|held| {
-            held.kind == Kind::Encrypted && held.id.as_deref() == Some(call)
-        })?;
+        if let Some(at) = self.of_calls.iter().position(|seal| seal.id.as_deref() == Some(call)) {
+            return Some(self.of_calls.remove(at));
+        }
+        let mut held =
+            self.held.take_if(|held| held.kind == Kind::Encrypted && held.id.as_deref() == Some(call))?;
         let data = std::mem::take(&mut held.text);
         Some(held.seal(data))
     }

@@ -92,8 +92,7 @@ impl Choices {
 
     fn read_content(&mut self, content: &Members<'_>, form: Form, events: &mut Vec<Event>) {
         let (text, thought) = split_content(content.get("content"));
-        let details = content.array("reasoning_details").unwrap_or_default();
-        let readable = self.thoughts.read(&details, events);
+        let readable = self.thoughts.read(content, events);
         if !readable {
             // vLLM and others send both names with the same text.
             let named = content.string("reasoning").or_else(|| content.string("reasoning_content"));
@@ -221,7 +220,8 @@ impl Choices {
             let citation = |url: &String| Citation { url: url.clone(), ..Citation::default() };
             events.extend(self.sources.iter().map(citation).map(Event::Citation));
         }
-        let native = choice.string("native_finish_reason").map_or(native.to_owned(), |native| native.into_owned());
+        let native =
+            choice.string("native_finish_reason").map_or(native.to_owned(), |native| native.into_owned());
         facts.finish = Some(native.clone());
         facts.finish_reason = Some(reason.reason());
         events.push(Event::Finish { reason, native });

@@ -165,11 +165,17 @@ fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
     refuse_reasoning(body)
 }
 
-/// The providers know an effort of reasoning and no more.
+/// Takes an effort or a budget of reasoning, not both.
 fn refuse_reasoning(body: &Members<'_>) -> Result<(), Failure> {
     let Some(reasoning) = body.object("reasoning") else { return Ok(()) };
-    if reasoning.value("max_tokens").is_some() {
-        return Err(not_supported("reasoning.max_tokens", "; use `reasoning.effort`."));
+    if let Some(budget) = reasoning.value("max_tokens") {
+        if json::whole(budget).is_none_or(|budget| budget == 0) {
+            return Err(must_be("reasoning.max_tokens", "a whole number, at least 1"));
+        }
+        if reasoning.value("effort").is_some() || body.value("reasoning_effort").is_some() {
+            let message = "`reasoning.max_tokens` and an effort of reasoning cannot both be given.";
+            return Err(Failure::invalid(message));
+        }
     }
     let effort = reasoning.string("effort");
     match (effort, body.string("reasoning_effort")) {

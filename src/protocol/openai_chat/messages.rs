@@ -171,11 +171,7 @@ fn read_call(raw: &str, path: &str) -> Result<ToolCall, Failure> {
     })
 }
 
-fn read_parts(
-    content: Option<&str>,
-    path: &str,
-    unspoken: &mut Vec<String>,
-) -> Result<Vec<Part>, Failure> {
+fn read_parts(content: Option<&str>, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
     let Some(content) = content else { return Ok(Vec::new()) };
     if let Some(text) = json::string(content) {
         return Ok(vec![Part::Text { text: text.into_owned(), cache: None }]);

@@ -1,6 +1,8 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns. Nothing is rebuilt, so what the gateway does not know arrives as it was sent.
 
+use super::write_conversation::effort_of;
+use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::lane::Target;
@@ -45,19 +47,19 @@ pub fn write_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
         key if OWN.contains(&key) => Edit::Drop,
         _ => Edit::Keep,
     };
-    request.edit(edit, &additions(&request, &model, ask)).into_bytes()
+    request.edit(edit, &additions(&request, target, ask)).into_bytes()
 }
 
 /// The members that the provider needs and the client did not send.
-fn additions(request: &Members<'_>, model: &str, ask: bool) -> Vec<String> {
+fn additions(request: &Members<'_>, target: &Target<'_>, ask: bool) -> Vec<String> {
     let mut more = Vec::new();
     if !request.has("model") {
-        more.push(format!("\"model\":{model}"));
+        more.push(format!("\"model\":{}", json::quote(target.model)));
     }
     if ask && !request.has("stream_options") {
         more.push(format!("\"stream_options\":{}", stream_options("null")));
     }
-    if let Some(effort) = reasoning_effort(request) {
+    if let Some(effort) = reasoning_effort(request, target) {
         more.push(format!("\"reasoning_effort\":{effort}"));
     }
     more
@@ -77,8 +79,9 @@ fn stream_options(value: &str) -> String {
 }
 
 /// OpenRouter's `reasoning` as the `reasoning_effort` that providers know, unless the client
-/// sent that as well. Enabled without a word on the effort means medium.
-fn reasoning_effort(request: &Members<'_>) -> Option<String> {
+/// sent that as well. Enabled without a word on the effort means medium; of a budget the nearest
+/// effort is taken.
+fn reasoning_effort(request: &Members<'_>, target: &Target<'_>) -> Option<String> {
     if request.has("reasoning_effort") {
         return None;
     }
@@ -86,8 +89,14 @@ fn reasoning_effort(request: &Members<'_>) -> Option<String> {
     match (reasoning.value("effort"), reasoning.get("enabled").and_then(json::boolean)) {
         (_, Some(false)) => Some("\"none\"".to_owned()),
         (Some(effort), Some(true) | None) => Some(effort.to_owned()),
-        (None, Some(true)) => Some("\"medium\"".to_owned()),
-        (None, None) => None,
+        (None, enabled) => {
+            let limit = |key| request.value(key).and_then(json::whole);
+            let limits = [limit("max_completion_tokens"), limit("max_tokens")];
+            let room = limits.into_iter().flatten().min().or(target.max_output);
+            let max_tokens = reasoning.value("max_tokens").and_then(json::whole);
+            let reasoning = Reasoning { max_tokens, enabled, ..Reasoning::default() };
+            effort_of(&reasoning, room).map(|effort| format!("\"{}\"", effort.name()))
+        }
     }
 }
 

@@ -155,12 +155,16 @@ impl Message {
         while let Some(thought) = thoughts.next() {
             details.push(match thought {
                 Thought::Text { text, kind, .. } => {
-                    let seal = thoughts.next_if(|next| matches!(next, Thought::Seal { seal, hidden: false }
-                        if *kind == ReasoningKind::Full && DetailWriter::signs(seal, false)));
+                    let seal = thoughts.next_if(|next| {
+                        matches!(next, Thought::Seal { seal, hidden: false }
+                        if *kind == ReasoningKind::Full && DetailWriter::signs(seal, false))
+                    });
                     writer.close();
                     match seal {
                         Some(Thought::Seal { seal, .. }) => writer.signed(text, seal),
-                        Some(Thought::Text { .. } | Thought::OfCall { .. }) | None => writer.text(text, *kind),
+                        Some(Thought::Text { .. } | Thought::OfCall { .. }) | None => {
+                            writer.text(text, *kind)
+                        }
                     }
                 }
                 Thought::Seal { seal, hidden } => {
@@ -192,7 +196,8 @@ pub(super) fn write_image(url: &str) -> String {
 }
 
 pub(super) fn write_citation(citation: &Citation) -> String {
-    let mut out = format!("{{\"type\":\"url_citation\",\"url_citation\":{{\"url\":{}", json::quote(&citation.url));
+    let mut out =
+        format!("{{\"type\":\"url_citation\",\"url_citation\":{{\"url\":{}", json::quote(&citation.url));
     // Clients declare the title as required.
     let title = citation.title.as_deref().unwrap_or(&citation.url);
     out.push_str(&format!(",\"title\":{}", json::quote(title)));

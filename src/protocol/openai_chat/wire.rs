@@ -208,7 +208,12 @@ pub(super) fn opening(identity: &Identity, object: &str) -> Vec<u8> {
 pub fn finish_reason(native: &str) -> &'static str {
     match native {
         "tool_calls" | "function_call" | "tool_use" | "TOOL_CALL" => "tool_calls",
-        "length" | "model_length" | "max_tokens" | "MAX_TOKENS" | "model_context_window_exceeded" => "length",
+        "length"
+        | "model_length"
+        | "max_tokens"
+        | "max_output_tokens"
+        | "MAX_TOKENS"
+        | "model_context_window_exceeded" => "length",
         "content_filter" | "refusal" | "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT"
         | "SPII" => "content_filter",
         "error" | "ERROR" | "insufficient_system_resource" | "abort" => "error",

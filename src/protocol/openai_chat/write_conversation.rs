@@ -87,23 +87,21 @@ fn write_stream(stream: bool, draft: &mut Draft<'_>) {
 }
 
 /// The schema of a custom tool's free text, for providers that know functions alone.
-const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
+const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
 
 /// OpenAI takes names of 64 letters, digits, `_` and `-`.
 fn rename_tools(conversation: &Conversation) -> Vec<Renamed> {
     const LONGEST: usize = 64;
-    let tools = conversation.tools.iter().map(|tool| {
-        (tool.name.as_str(), matches!(tool.kind, ToolKind::Custom { .. }))
-    });
+    let tools = conversation
+        .tools
+        .iter()
+        .map(|tool| (tool.name.as_str(), matches!(tool.kind, ToolKind::Custom { .. })));
     let calls = conversation.turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match part {
         Part::ToolCall(call) => Some((call.name.as_str(), call.custom)),
         _ => None,
     });
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    rename(tools.chain(calls), LONGEST, |name| {
-        (1..=LONGEST).contains(&name.len()) && name.bytes().all(plain)
-    })
+    rename(tools.chain(calls), LONGEST, |name| (1..=LONGEST).contains(&name.len()) && name.bytes().all(plain))
 }
 
 /// Reasoning models of OpenAI refuse the old name, and most others know both.

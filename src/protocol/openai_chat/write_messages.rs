@@ -197,9 +197,8 @@ fn call_id(id: &str) -> String {
 
 /// FNV-1a with 64 bits.
 fn digest(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The JSON of `content`: a string where it is one plain text, else an array of parts. Texts
@@ -228,8 +227,7 @@ fn write_part(part: &Part, draft: &mut Draft<'_>) -> Result<Option<String>, Fail
         }
         Part::File { name, source, cache } => Some(write_file(name.as_deref(), source, *cache, draft)),
         Part::Audio { base64, format } => {
-            let audio =
-                format!("{{\"data\":{},\"format\":{}}}", json::quote(base64), json::quote(format));
+            let audio = format!("{{\"data\":{},\"format\":{}}}", json::quote(base64), json::quote(format));
             Some(write_typed("input_audio", &audio, None, draft))
         }
         Part::Reasoning { .. } | Part::SealedReasoning { .. } | Part::ToolCall(_) | Part::ToolResult(_) => {

@@ -1,12 +1,15 @@
 //! A whole request in the words that all protocols share: `instructions` and the items of `input`
 //! become turns. Items of one side in a row are one turn, as far as the model spoke them.
 
-use super::request::{read_body, read_boolean, read_limit, read_object, read_string, read_text, refuse_unsupported};
+use super::request::{
+    read_body, read_boolean, read_limit, read_object, read_string, read_text, refuse_unsupported,
+};
 use super::seal::{self, Sealed};
 use super::tools::{self, Drawers, elements, members, must_be};
 use crate::chat::Conversation;
 use crate::chat::conversation::{
-    Effort, Format, Part, Reasoning, ReasoningKind, Role, Seal, Source, ToolCall, ToolChoice, ToolResult, Turn,
+    Effort, Format, Issuer, Part, Reasoning, ReasoningKind, Role, Seal, Source, ToolCall, ToolChoice,
+    ToolResult, Turn,
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
@@ -90,7 +93,9 @@ impl Reading {
         let choice = tools::read_choice(raw, &self.drawers, tools)?;
         let nothing = matches!(choice, ToolChoice::Required) && tools.is_empty();
         if nothing {
-            return Err(Failure::invalid("`tool_choice` demands a tool, and none of `tools` can be offered."));
+            return Err(Failure::invalid(
+                "`tool_choice` demands a tool, and none of `tools` can be offered.",
+            ));
         }
         self.conversation.tool_choice = Some(choice);
         Ok(())
@@ -110,9 +115,13 @@ impl Reading {
         for member in body.iter().filter(|member| !json::is_null(member.value)) {
             let value = member.value;
             let unspoken = match member.key.as_ref() {
-                "model" | "models" | "route" | "provider" | "preset" | "plugins" | "session_id" | "trace" => false,
+                "model" | "models" | "route" | "provider" | "preset" | "plugins" | "session_id" | "trace" => {
+                    false
+                }
                 "debug" | "stop_server_tools_when" | "deferred_tools" | "usage" => false,
-                "input" | "instructions" | "stream" | "store" | "previous_response_id" | "conversation" => false,
+                "input" | "instructions" | "stream" | "store" | "previous_response_id" | "conversation" => {
+                    false
+                }
                 "background" | "prompt" | "max_output_tokens" | "tools" | "tool_choice" | "text" => false,
                 "reasoning" | "parallel_tool_calls" | "user" | "safety_identifier" | "service_tier" => false,
                 "prompt_cache_key" | "metadata" | "temperature" | "top_p" | "top_k" | "min_p" => false,
@@ -154,8 +163,13 @@ impl Reading {
             },
             // What the vendor's servers did, which the model's own words that follow speak of.
             Some(
-                kind @ ("web_search_call" | "file_search_call" | "code_interpreter_call"
-                | "image_generation_call" | "tool_search_call" | "mcp_list_tools" | "mcp_call"),
+                kind @ ("web_search_call"
+                | "file_search_call"
+                | "code_interpreter_call"
+                | "image_generation_call"
+                | "tool_search_call"
+                | "mcp_list_tools"
+                | "mcp_call"),
             ) => {
                 self.conversation.unspoken.push(format!("{path} ({kind})"));
                 Ok(())
@@ -171,7 +185,9 @@ impl Reading {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
             Some("system" | "developer") => Role::System,
-            Some(_) | None => return Err(must_be(&format!("{path}.role"), "system, developer, user or assistant")),
+            Some(_) | None => {
+                return Err(must_be(&format!("{path}.role"), "system, developer, user or assistant"));
+            }
         };
         if item.value("phase").is_some() {
             self.conversation.unspoken.push(format!("{path}.phase"));
@@ -223,19 +239,28 @@ impl Reading {
                 Ok(Part::File { name: own("filename"), source, cache })
             }
             Some("input_audio") => {
-                let audio = members(part.get("input_audio").unwrap_or("null"), &format!("{path}.input_audio"))?;
+                let audio =
+                    members(part.get("input_audio").unwrap_or("null"), &format!("{path}.input_audio"))?;
                 let own = |key: &str| audio.string(key).map(|text| text.into_owned());
                 match (own("data"), own("format")) {
                     (Some(base64), Some(format)) => Ok(Part::Audio { base64, format }),
                     (Some(_) | None, _) => Err(must_be(&format!("{path}.input_audio"), "data and format")),
                 }
             }
-            Some(_) => Err(Failure::invalid(format!("`{path}.type` is of a kind that this model cannot be given."))),
+            Some(_) => {
+                Err(Failure::invalid(format!("`{path}.type` is of a kind that this model cannot be given.")))
+            }
             None => Err(must_be(&format!("{path}.type"), "a string")),
         }
     }
 
-    fn read_call(&mut self, item: &Members<'_>, input: &str, custom: bool, path: &str) -> Result<(), Failure> {
+    fn read_call(
+        &mut self,
+        item: &Members<'_>,
+        input: &str,
+        custom: bool,
+        path: &str,
+    ) -> Result<(), Failure> {
         let id = read_call_id(item, path)?;
         let name = tools::chosen(item, &self.drawers)
             .ok_or_else(|| must_be(&format!("{path}.name"), "a string that is not empty"))?;
@@ -277,7 +302,10 @@ impl Reading {
                 None
             }
             // A signature over text that did not come along proves nothing.
-            Some((_, Sealed::Text)) if texts.is_empty() && item.value("signature").is_some() => None,
+            Some((seal, Sealed::Text)) if texts.is_empty() && seal.issuer == Issuer::Anthropic => {
+                self.conversation.unspoken.push(format!("{path} (a signature without its text)"));
+                None
+            }
             Some((seal, Sealed::Text | Sealed::Hidden)) => Some(seal),
             None => None,
         };
@@ -302,7 +330,8 @@ impl Reading {
 
 fn read_call_id(item: &Members<'_>, path: &str) -> Result<String, Failure> {
     let id = item.string("call_id").filter(|id| !id.is_empty());
-    id.map(|id| id.into_owned()).ok_or_else(|| must_be(&format!("{path}.call_id"), "a string that is not empty"))
+    id.map(|id| id.into_owned())
+        .ok_or_else(|| must_be(&format!("{path}.call_id"), "a string that is not empty"))
 }
 
 /// A link, or what a `data:` URL or bare base64 holds.

@@ -63,6 +63,7 @@ struct Call {
     call: usize,
     index: usize,
     id: String,
+    name: String,
     /// `"call_id":…,"name":…` and so on: all but type, id, input and status.
     head: String,
     input: String,
@@ -119,7 +120,9 @@ impl Said {
     fn message(&self, status: &str) -> String {
         let parts = self.with_open(&self.parts, Kind::is_message);
         let id = quote(&self.id);
-        format!(r#"{{"type":"message","id":{id},"role":"assistant","status":"{status}","content":[{parts}]}}"#)
+        format!(
+            r#"{{"type":"message","id":{id},"role":"assistant","status":"{status}","content":[{parts}]}}"#
+        )
     }
 
     fn thought(&self, status: &str, seal: &str) -> String {
@@ -127,7 +130,9 @@ impl Said {
         let summary = self.with_open(&self.summary, |kind| kind == Kind::Summary);
         let content = if content.is_empty() { String::new() } else { format!(",\"content\":[{content}]") };
         let id = quote(&self.id);
-        format!(r#"{{"type":"reasoning","id":{id},"summary":[{summary}]{content}{seal},"status":"{status}"}}"#)
+        format!(
+            r#"{{"type":"reasoning","id":{id},"summary":[{summary}]{content}{seal},"status":"{status}"}}"#
+        )
     }
 
     /// The parts that are done and the open one, if it is of this list.
@@ -142,7 +147,8 @@ impl Said {
 
 impl Call {
     fn item(&self, status: &str) -> String {
-        let (kind, input) = if self.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
+        let (kind, input) =
+            if self.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
         let (id, text) = (quote(&self.id), quote(&self.input));
         format!(r#"{{"type":"{kind}","id":{id},{},"{input}":{text},"status":"{status}"}}"#, self.head)
     }
@@ -278,7 +284,13 @@ impl Items {
 
     fn open_item(&mut self, kind: Kind, own: Option<&String>, out: &mut Vec<u8>) -> Said {
         let (index, id) = self.add(if kind.is_message() { "msg" } else { "rs" });
-        let said = Said { index, id: own.cloned().unwrap_or(id), parts: Vec::new(), summary: Vec::new(), part: None };
+        let said = Said {
+            index,
+            id: own.cloned().unwrap_or(id),
+            parts: Vec::new(),
+            summary: Vec::new(),
+            part: None,
+        };
         let item =
             if kind.is_message() { said.message("in_progress") } else { said.thought("in_progress", "") };
         self.added(index, &item, out);
@@ -352,16 +364,13 @@ impl Items {
 
     fn open_call(&mut self, call: usize, id: &str, name: &str, custom: bool, echo: &Echo, out: &mut Vec<u8>) {
         let (index, item_id) = self.add(if custom { "ctc" } else { "fc" });
-        let head = match echo.drawers.find(name) {
-            Some(drawn) => format!(
-                r#""call_id":{},"name":{},"namespace":{}"#,
-                quote(id),
-                quote(&drawn.name),
-                quote(&drawn.namespace)
-            ),
-            None => format!(r#""call_id":{},"name":{}"#, quote(id), quote(name)),
-        };
-        let call = Call { call, index, id: item_id, head, input: String::new(), custom, closed: false };
+        let drawn = echo.drawers.find(name);
+        let name = drawn.map_or(name, |drawn| &drawn.name).to_owned();
+        let mut head = format!(r#""call_id":{},"name":{}"#, quote(id), quote(&name));
+        if let Some(drawn) = drawn {
+            head.push_str(&format!(",\"namespace\":{}", quote(&drawn.namespace)));
+        }
+        let call = Call { call, index, id: item_id, name, head, input: String::new(), custom, closed: false };
         self.added(index, &call.item("in_progress"), out);
         self.calls.push(call);
     }
@@ -369,8 +378,12 @@ impl Items {
     fn fill_call(&mut self, call: usize, text: &str, out: &mut Vec<u8>) {
         let Some(found) = self.calls.iter_mut().find(|it| it.call == call && !it.closed) else { return };
         found.input.push_str(text);
-        let members =
-            format!(r#","item_id":{},"output_index":{},"delta":{}"#, quote(&found.id), found.index, quote(text));
+        let members = format!(
+            r#","item_id":{},"output_index":{},"delta":{}"#,
+            quote(&found.id),
+            found.index,
+            quote(text)
+        );
         let event = format!("{}.delta", found.event());
         self.emit(&event, &members, out);
     }
@@ -389,13 +402,13 @@ impl Items {
         let call = &mut self.calls[position];
         call.closed = true;
         let call = call.clone();
-        let name = if call.custom { "input" } else { "arguments" };
-        let members = format!(
-            r#","item_id":{},"output_index":{},"{name}":{}"#,
-            quote(&call.id),
-            call.index,
-            quote(&call.input)
-        );
+        let (id, input) = (quote(&call.id), quote(&call.input));
+        // @openrouter/sdk requires the name of a function here.
+        let whole = match call.custom {
+            true => format!("\"input\":{input}"),
+            false => format!("\"name\":{},\"arguments\":{input}", quote(&call.name)),
+        };
+        let members = format!(",\"item_id\":{id},\"output_index\":{},{whole}", call.index);
         self.emit(&format!("{}.done", call.event()), &members, out);
         self.done(call.index, call.item(status), out);
     }

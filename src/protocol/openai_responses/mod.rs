@@ -9,6 +9,7 @@ mod reader;
 mod request;
 mod seal;
 mod splice;
+mod told;
 mod tools;
 mod upstream;
 mod wire;

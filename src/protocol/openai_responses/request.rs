@@ -95,8 +95,9 @@ pub(super) fn read_text(body: &[u8]) -> Result<&str, Failure> {
 }
 
 pub(super) fn read_body(text: &str) -> Result<Members<'_>, Failure> {
-    let body = json::members(text)
-        .map_err(|error| Failure::invalid(format!("The request body is not a valid JSON object: {error}.")))?;
+    let body = json::members(text).map_err(|error| {
+        Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
+    })?;
     match body.duplicate(READ) {
         Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
         None => Ok(body),
@@ -112,7 +113,10 @@ pub(super) fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
         }
     }
     if body.value("prompt").is_some() {
-        return Err(not_supported("prompt", "this gateway keeps no prompts; send `instructions` and `input`"));
+        return Err(not_supported(
+            "prompt",
+            "this gateway keeps no prompts; send `instructions` and `input`",
+        ));
     }
     if read_boolean(body, "store")? == Some(true) {
         return Err(not_supported("store", "this gateway keeps no responses; leave it out or send false"));

@@ -57,7 +57,9 @@ pub(super) fn read(item: &Members<'_>) -> Option<(Seal, Sealed)> {
         Some(format) => Issuer::of_format(&format),
         None => guess(&data),
     };
-    Some((Seal { issuer, data, id }, Sealed::Text))
+    // Anthropic's ciphertexts stand for thoughts; its proofs of a text are signatures.
+    let sealed = if issuer == Issuer::Anthropic { Sealed::Hidden } else { Sealed::Text };
+    Some((Seal { issuer, data, id }, sealed))
 }
 
 /// Takes an envelope apart.

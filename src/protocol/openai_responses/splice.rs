@@ -2,6 +2,8 @@
 //! the reply each event keeps its members, but for the model, the id, the usage and the places
 //! that some servers leave out and the OpenAI SDKs fall over.
 
+use std::collections::BTreeMap;
+
 use super::reader::{FRAME_LIMIT, Telling};
 use super::seal::{self, OWN_ID};
 use super::wire;
@@ -110,8 +112,10 @@ struct Events {
     identity: Identity,
     telling: Telling,
     sequence: u64,
-    /// The places of the items whose events do not name one, by id.
-    items: Vec<String>,
+    /// The items by place, each with its id and its name: for events that leave them out.
+    items: Vec<(String, String)>,
+    /// The items that are done, by place: the Codex backend ends its responses without them.
+    done: BTreeMap<usize, String>,
     /// The response as it was last said, for the end.
     response: Option<String>,
     /// The type of the event that ends the stream, held back for its usage.
@@ -127,6 +131,7 @@ impl Splice {
             telling: Telling::new(quirks, Vec::new()),
             sequence: 0,
             items: Vec::new(),
+            done: BTreeMap::new(),
             response: None,
             last: None,
             heard: Vec::new(),
@@ -157,14 +162,12 @@ impl Lane for Splice {
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
         let kind = self.events.last.clone().unwrap_or_else(|| "response.completed".to_owned());
-        let response = self.events.response.clone().unwrap_or_else(|| "{\"output\":[]}".to_owned());
-        let response = splice_response(&response, &self.events.identity, Some(bill), None);
+        let response = splice_response(&self.events.whole(), &self.events.identity, Some(bill), None);
         self.events.end(&kind, &response, out);
     }
 
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>) {
-        let response = self.events.response.clone().unwrap_or_else(|| "{\"output\":[]}".to_owned());
-        let response = splice_response(&response, &self.events.identity, bill, Some(failure));
+        let response = splice_response(&self.events.whole(), &self.events.identity, bill, Some(failure));
         self.events.end("response.failed", &response, out);
     }
 
@@ -218,13 +221,24 @@ impl Events {
         let item = event.object("item").and_then(|item| item.string("id").map(|id| id.into_owned()));
         let id = item.or_else(|| event.string("item_id").map(|id| id.into_owned()));
         if kind == "response.output_item.added" {
-            self.items.push(id.clone().unwrap_or_default());
+            let name =
+                event.object("item").and_then(|item| item.string("name").map(|name| name.into_owned()));
+            self.items.push((id.clone().unwrap_or_default(), name.unwrap_or_default()));
         }
         let has_place = !kind.starts_with("response.") || event.has("response") || event.has("output_index");
+        let known = || id.as_ref().and_then(|id| self.items.iter().rposition(|(known, _)| known == id));
+        let place = wire::count(event, "output_index").map(|index| index as usize).or_else(known);
+        let place = place.unwrap_or_else(|| self.items.len().saturating_sub(1));
+        if let ("response.output_item.done", Some(item)) = (kind, event.value("item")) {
+            self.done.insert(place, item.to_owned());
+        }
         if !has_place {
-            let known = id.and_then(|id| self.items.iter().rposition(|known| *known == id));
-            let index = known.unwrap_or_else(|| self.items.len().saturating_sub(1));
-            more.push(format!("\"output_index\":{index}"));
+            more.push(format!("\"output_index\":{place}"));
+        }
+        // Required by @openrouter/sdk; OpenAI's schema has it, its streams do not.
+        if kind == "response.function_call_arguments.done" && !event.has("name") {
+            let name = self.items.get(place).map(|(_, name)| name.as_str()).unwrap_or_default();
+            more.push(format!("\"name\":{}", quote(name)));
         }
         match part_index(kind) {
             Some(name) if !event.has(name) => more.push(format!("\"{name}\":0")),
@@ -233,11 +247,26 @@ impl Events {
         more
     }
 
+    /// The response with the items that were done, where it names none itself.
+    fn whole(&self) -> String {
+        let response = self.response.as_deref().unwrap_or("{}");
+        let Ok(members) = json::members(response) else { return response.to_owned() };
+        if members.array("output").is_some_and(|output| !output.is_empty()) || self.done.is_empty() {
+            return response.to_owned();
+        }
+        let items: Vec<&str> = self.done.values().map(String::as_str).collect();
+        let output = format!("[{}]", items.join(","));
+        let more = if members.has("output") { Vec::new() } else { vec![format!("\"output\":{output}")] };
+        let edit = |member: &Member<'_>| match member.key.as_ref() {
+            "output" => Edit::Value(output.clone()),
+            _ => Edit::Keep,
+        };
+        members.edit(edit, &more)
+    }
+
     fn end(&mut self, kind: &str, response: &str, out: &mut Vec<u8>) {
-        let data = format!(
-            r#"{{"type":"{kind}","sequence_number":{},"response":{response}}}"#,
-            self.sequence
-        );
+        let data =
+            format!(r#"{{"type":"{kind}","sequence_number":{},"response":{response}}}"#, self.sequence);
         self.sequence += 1;
         wire::write_event(kind, &data, out);
         wire::write_done(out);
@@ -253,7 +282,8 @@ fn part_index(kind: &str) -> Option<&'static str> {
     if of("response.reasoning_text.") {
         return Some("content_index");
     }
-    (of("response.reasoning_summary_part.") || of("response.reasoning_summary_text.")).then_some("summary_index")
+    (of("response.reasoning_summary_part.") || of("response.reasoning_summary_text."))
+        .then_some("summary_index")
 }
 
 /// Members of a response that strict clients require, for servers that leave them out.

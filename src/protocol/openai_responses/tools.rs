@@ -23,7 +23,7 @@ pub(super) struct Drawers(Vec<Drawn>);
 
 impl Drawers {
     pub fn of(body: &Members<'_>) -> Drawers {
-        let all: Vec<Members<'_>> = lists(body).into_iter().flat_map(|list| objects(list)).collect();
+        let all: Vec<Members<'_>> = lists(body).into_iter().flat_map(objects).collect();
         let mut taken: Vec<String> =
             all.iter().filter(|tool| !is_namespace(tool)).filter_map(|tool| text(tool, "name")).collect();
         let mut drawn: Vec<Drawn> = Vec::new();
@@ -138,7 +138,8 @@ fn is_optional(kind: &str) -> bool {
 
 fn hosted(path: &str, kind: &str) -> Failure {
     // The type is the client's text: only names as the vendors choose them are repeated.
-    let known = kind.len() <= LONGEST && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:-.".contains(&b));
+    let known =
+        kind.len() <= LONGEST && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:-.".contains(&b));
     let kind = if known { kind } else { "this type" };
     Failure::invalid(format!(
         "`{path}`: the tool `{kind}` runs on its vendor's servers and cannot be offered to this model; use function tools."
@@ -205,9 +206,9 @@ pub(super) fn read_choice(
     }
     let choice = members(raw, PATH)?;
     match choice.string("type").as_deref() {
-        Some("function" | "custom") => {
-            chosen(&choice, drawers).map(ToolChoice::Named).ok_or_else(|| must_be("tool_choice.name", "a string"))
-        }
+        Some("function" | "custom") => chosen(&choice, drawers)
+            .map(ToolChoice::Named)
+            .ok_or_else(|| must_be("tool_choice.name", "a string")),
         Some("allowed_tools") => {
             let allowed: Vec<String> = choice
                 .value("tools")

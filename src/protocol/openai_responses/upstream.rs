@@ -105,11 +105,16 @@ impl<'a> Writing<'a> {
         // A reasoning item ends with its seal.
         let together = |one: &Part, other: &Part| {
             is_said(one) && is_said(other)
-                || is_thought(one) && is_thought(other) && !matches!(one, Part::Reasoning { seal: Some(_), .. })
+                || is_thought(one)
+                    && is_thought(other)
+                    && !matches!(one, Part::Reasoning { seal: Some(_), .. })
         };
         let runs: Vec<&[Part]> = turn.parts.chunk_by(together).collect();
         for (position, run) in runs.iter().enumerate() {
-            let last = position + 1 == runs.len();
+            let led_to = |run: &&[Part]| {
+                matches!(run.first(), Some(Part::Text { .. } | Part::Refusal { .. } | Part::ToolCall(_)))
+            };
+            let last = !runs[position + 1..].iter().any(led_to);
             match run.first() {
                 Some(Part::Text { .. } | Part::Refusal { .. }) => {
                     self.write_message("assistant", "output_text", run);
@@ -138,7 +143,9 @@ impl<'a> Writing<'a> {
     /// Providers of Responses find a cached prefix by themselves.
     fn note_marks(&mut self, parts: &[Part]) {
         let marked = parts.iter().any(|part| match part {
-            Part::Text { cache, .. } | Part::Image { cache, .. } | Part::File { cache, .. } => cache.is_some(),
+            Part::Text { cache, .. } | Part::Image { cache, .. } | Part::File { cache, .. } => {
+                cache.is_some()
+            }
             Part::ToolResult(result) => result.cache.is_some(),
             Part::Audio { .. } | Part::Reasoning { .. } | Part::SealedReasoning { .. } => false,
             Part::ToolCall(_) | Part::Refusal { .. } => false,
@@ -160,7 +167,9 @@ impl<'a> Writing<'a> {
                     Source::Inline { media_type, base64 } => {
                         format!("\"image_url\":{}", quote(&format!("data:{media_type};base64,{base64}")))
                     }
-                    Source::Text(text) => return Some(format!(r#"{{"type":"{kind}","text":{}}}"#, quote(text))),
+                    Source::Text(text) => {
+                        return Some(format!(r#"{{"type":"{kind}","text":{}}}"#, quote(text)));
+                    }
                 };
                 let detail = detail.as_deref().unwrap_or("auto");
                 Some(format!(r#"{{"type":"input_image",{source},"detail":{}}}"#, quote(detail)))
@@ -170,7 +179,10 @@ impl<'a> Writing<'a> {
                 let (data, format) = (quote(base64), quote(format));
                 Some(format!(r#"{{"type":"input_audio","input_audio":{{"data":{data},"format":{format}}}}}"#))
             }
-            Part::Reasoning { .. } | Part::SealedReasoning { .. } | Part::ToolCall(_) | Part::ToolResult(_) => {
+            Part::Reasoning { .. }
+            | Part::SealedReasoning { .. }
+            | Part::ToolCall(_)
+            | Part::ToolResult(_) => {
                 self.lose("messages.content: a part stands where Responses has no place for it");
                 None
             }
@@ -195,8 +207,12 @@ impl<'a> Writing<'a> {
         let arguments = if call.arguments.is_empty() && !call.custom { "{}" } else { &call.arguments };
         let arguments = quote(arguments);
         self.items.push(match call.custom {
-            true => format!(r#"{{"type":"custom_tool_call","call_id":{id},"name":{name},"input":{arguments}}}"#),
-            false => format!(r#"{{"type":"function_call","call_id":{id},"name":{name},"arguments":{arguments}}}"#),
+            true => {
+                format!(r#"{{"type":"custom_tool_call","call_id":{id},"name":{name},"input":{arguments}}}"#)
+            }
+            false => {
+                format!(r#"{{"type":"function_call","call_id":{id},"name":{name},"arguments":{arguments}}}"#)
+            }
         });
     }
 
@@ -231,10 +247,9 @@ impl<'a> Writing<'a> {
     }
 
     fn write_reasoning(&mut self, run: &[Part], last: bool) {
-        let seal = run.iter().find_map(|part| match part {
-            Part::Reasoning { seal, .. } => seal.as_ref(),
-            Part::Text { .. } | Part::Image { .. } | Part::File { .. } | Part::Audio { .. } => None,
-            Part::SealedReasoning { .. } | Part::ToolCall(_) | Part::ToolResult(_) | Part::Refusal { .. } => None,
+        let seal = run.iter().find_map(|part| {
+            let Part::Reasoning { seal, .. } = part else { return None };
+            seal.as_ref()
         });
         match seal {
             Some(seal) => self.write_seal(seal, run, last),
@@ -260,11 +275,14 @@ impl<'a> Writing<'a> {
         let id = seal.id.as_deref().filter(|id| id.starts_with("rs_") && !id.contains(OWN_ID));
         let id = id.map(|id| format!("\"id\":{},", quote(id))).unwrap_or_default();
         let texts = |wanted: ReasoningKind, name: &str| {
-            let texts = run.iter().filter_map(|part| match part {
-                Part::Reasoning { text, kind, .. } if *kind == wanted => Some(text),
-                _ => None,
+            let texts = run.iter().filter_map(|part| {
+                let Part::Reasoning { text, kind, .. } = part else { return None };
+                (*kind == wanted).then_some(text)
             });
-            texts.map(|text| format!(r#"{{"type":"{name}","text":{}}}"#, quote(text))).collect::<Vec<_>>().join(",")
+            texts
+                .map(|text| format!(r#"{{"type":"{name}","text":{}}}"#, quote(text)))
+                .collect::<Vec<_>>()
+                .join(",")
         };
         let summary = texts(ReasoningKind::Summary, "summary_text");
         let content = texts(ReasoningKind::Full, "reasoning_text");
@@ -300,8 +318,11 @@ impl<'a> Writing<'a> {
 
     fn tool(&self, tool: &Tool) -> String {
         let name = self.sent_name(&tool.name);
-        let description =
-            tool.description.as_ref().map(|text| format!(",\"description\":{}", quote(text))).unwrap_or_default();
+        let description = tool
+            .description
+            .as_ref()
+            .map(|text| format!(",\"description\":{}", quote(text)))
+            .unwrap_or_default();
         match &tool.kind {
             ToolKind::Function { parameters, strict } => {
                 let parameters = parameters.as_deref().unwrap_or(r#"{"type":"object","properties":{}}"#);
@@ -312,7 +333,8 @@ impl<'a> Writing<'a> {
                 )
             }
             ToolKind::Custom { format } => {
-                let format = format.as_ref().map(|format| format!(",\"format\":{format}")).unwrap_or_default();
+                let format =
+                    format.as_ref().map(|format| format!(",\"format\":{format}")).unwrap_or_default();
                 format!(r#"{{"type":"custom","name":{name}{description}{format}}}"#)
             }
         }
@@ -380,9 +402,9 @@ fn is_result(part: &Part) -> bool {
 }
 
 fn joined(parts: &[Part]) -> String {
-    let texts = parts.iter().filter_map(|part| match part {
-        Part::Text { text, .. } => Some(text.as_str()),
-        _ => None,
+    let texts = parts.iter().filter_map(|part| {
+        let Part::Text { text, .. } = part else { return None };
+        Some(text.as_str())
     });
     texts.collect::<Vec<_>>().join("\n\n")
 }
@@ -410,8 +432,10 @@ fn text_settings(conversation: &Conversation) -> Option<String> {
         Format::Text => None,
         Format::JsonObject => Some(r#""format":{"type":"json_object"}"#.to_owned()),
         Format::JsonSchema { name, description, schema, strict } => {
-            let description =
-                description.as_ref().map(|text| format!(",\"description\":{}", quote(text))).unwrap_or_default();
+            let description = description
+                .as_ref()
+                .map(|text| format!(",\"description\":{}", quote(text)))
+                .unwrap_or_default();
             let strict = strict.map(|strict| format!(",\"strict\":{strict}")).unwrap_or_default();
             Some(format!(
                 r#""format":{{"type":"json_schema","name":{}{description},"schema":{schema}{strict}}}"#,
@@ -419,7 +443,8 @@ fn text_settings(conversation: &Conversation) -> Option<String> {
             ))
         }
     };
-    let verbosity = conversation.verbosity.as_ref().map(|verbosity| format!("\"verbosity\":{}", quote(verbosity)));
+    let verbosity =
+        conversation.verbosity.as_ref().map(|verbosity| format!("\"verbosity\":{}", quote(verbosity)));
     let members: Vec<String> = format.into_iter().chain(verbosity).collect();
     (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
@@ -444,9 +469,9 @@ fn short_ids(conversation: &Conversation) -> Vec<(String, String)> {
 }
 
 fn calls(conversation: &Conversation) -> impl Iterator<Item = &ToolCall> {
-    conversation.turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match part {
-        Part::ToolCall(call) => Some(call),
-        _ => None,
+    conversation.turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| {
+        let Part::ToolCall(call) = part else { return None };
+        Some(call)
     })
 }
 

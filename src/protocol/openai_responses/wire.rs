@@ -174,11 +174,7 @@ pub(super) fn code(cause: Cause) -> &'static str {
 
 /// The `error` member of a failed response.
 pub(super) fn error_field(failure: &Failure) -> String {
-    format!(
-        r#"{{"code":{},"message":{}}}"#,
-        json::quote(code(failure.cause)),
-        json::quote(&failure.message)
-    )
+    format!(r#"{{"code":{},"message":{}}}"#, json::quote(code(failure.cause)), json::quote(&failure.message))
 }
 
 /// Reads the body of a provider's answer that is an error, in whatever shape; what cannot be

@@ -51,8 +51,10 @@ impl StreamWriter {
             Some(Finish::Stop | Finish::StopSequence | Finish::ToolCalls | Finish::Pause) => None,
             Some(Finish::Error) => {
                 state.status = "failed";
-                state.error =
-                    Some(r#"{"code":"server_error","message":"The provider ended the reply with an error."}"#.to_owned());
+                state.error = Some(
+                    r#"{"code":"server_error","message":"The provider ended the reply with an error."}"#
+                        .to_owned(),
+                );
                 state.error_type = Some("server");
                 return state;
             }
@@ -113,7 +115,13 @@ impl Writer for StreamWriter {
 }
 
 /// Writes a whole response.
-pub fn write_whole(events: &[Event], facts: &Facts, identity: &Identity, bill: &Bill, echo: &Echo) -> Vec<u8> {
+pub fn write_whole(
+    events: &[Event],
+    facts: &Facts,
+    identity: &Identity,
+    bill: &Bill,
+    echo: &Echo,
+) -> Vec<u8> {
     let mut writer = StreamWriter::new(identity.clone(), echo.clone());
     // The frames of a stream that nobody reads.
     let mut frames = Vec::new();

@@ -76,5 +76,4 @@ fn reads_past_headers_that_are_no_strings() {
     let mut reader = FrameReader::default();
     reader.read(&seal(&head, b"pay"), |message| found.push(message)).expect("a sound frame");
     assert_eq!(found, [Message { headers: vec![("n".into(), "v".into())], payload: b"pay".to_vec() }]);
-    assert!(!reader.is_within());
 }

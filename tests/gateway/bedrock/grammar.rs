@@ -23,7 +23,7 @@ pub fn check_stream(bytes: &[u8]) -> Checked {
         let index = payload["contentBlockIndex"].as_u64();
         require(index.is_some(), || format!("{name} without an index"))?;
         match name.as_str() {
-            "contentBlockStart" => require(open.replace(index) .is_none(), || "two open blocks".into())?,
+            "contentBlockStart" => require(open.replace(index).is_none(), || "two open blocks".into())?,
             "contentBlockDelta" => require(open.get_or_insert(index) == &index, || "a foreign delta".into())?,
             "contentBlockStop" => require(open.take() == Some(index), || "a foreign stop".into())?,
             other => return Err(other.to_owned()),
@@ -74,12 +74,7 @@ pub fn check_request(bytes: &[u8]) -> Checked {
 }
 
 /// `calls` are the ids that wait for a result.
-fn check_message(
-    index: usize,
-    message: &Value,
-    calls: &mut Vec<String>,
-    names: &mut Vec<String>,
-) -> Checked {
+fn check_message(index: usize, message: &Value, calls: &mut Vec<String>, names: &mut Vec<String>) -> Checked {
     let content = message["content"].as_array().ok_or("no content")?;
     require(!content.is_empty(), || format!("messages[{index}]: empty"))?;
     let mut others = false;
@@ -89,11 +84,16 @@ fn check_message(
         let (kind, value) = members.iter().next().expect("one member");
         match kind.as_str() {
             "text" => require(is_text(block), || format!("blank text in messages[{index}]"))?,
-            "image" => require(value["source"]["bytes"].is_string() || value["source"]["s3Location"].is_object(), || "image".into())?,
+            "image" => require(
+                value["source"]["bytes"].is_string() || value["source"]["s3Location"].is_object(),
+                || "image".into(),
+            )?,
             "document" => {
                 let name = value["name"].as_str().ok_or("a document without a name")?;
                 let fits = |c: char| c.is_ascii_alphanumeric() || " -()[]".contains(c);
-                require(!name.is_empty() && name.chars().all(fits) && !name.contains("  "), || format!("{name}"))?;
+                require(!name.is_empty() && name.chars().all(fits) && !name.contains("  "), || {
+                    name.to_owned()
+                })?;
                 require(content.iter().any(is_text), || "a document without text".into())?;
             }
             "audio" | "cachePoint" | "reasoningContent" => {}
@@ -113,7 +113,9 @@ fn check_message(
                 calls.remove(place);
                 let inner = value["content"].as_array().ok_or("no content of a result")?;
                 require(!inner.is_empty(), || "an empty result".into())?;
-                require(inner.iter().all(|block| block.get("text").is_none() || is_text(block)), || "blank".into())?;
+                require(inner.iter().all(|block| block.get("text").is_none() || is_text(block)), || {
+                    "blank".into()
+                })?;
             }
             other => return Err(format!("an unknown block {other}")),
         }
@@ -135,7 +137,10 @@ fn check_tools(config: &Value, called: bool) -> Checked {
         require(fits(name, 64, "_-") && !names.contains(&name), || format!("tool {name}"))?;
         names.push(name);
         require(spec["inputSchema"]["json"].is_object(), || "schema".into())?;
-        require(spec.get("description").is_none_or(|it| it.as_str().is_some_and(|it| !it.is_empty())), || "description".into())?;
+        require(
+            spec.get("description").is_none_or(|it| it.as_str().is_some_and(|it| !it.is_empty())),
+            || "description".into(),
+        )?;
     }
     let named = &config["toolChoice"]["tool"]["name"];
     require(named.as_str().is_none_or(|name| names.contains(&name)), || format!("{named} is no tool"))

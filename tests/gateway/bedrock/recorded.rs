@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn every_recorded_stream_is_read() {
-    let streams = recordings(".response.bin");
+    let streams = recordings("bedrock-converse", ".response.bin");
     for (name, bytes) in &streams {
         grammar::check_stream(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let (events, facts) = read(bytes);
@@ -24,7 +24,7 @@ fn every_recorded_stream_is_read() {
 
 #[test]
 fn every_recorded_stream_may_be_cut_anywhere() {
-    for (name, bytes) in recordings(".response.bin") {
+    for (name, bytes) in recordings("bedrock-converse", ".response.bin") {
         let expected = read(&bytes);
         for cut in (0..bytes.len()).step_by((bytes.len() / 200).max(1)) {
             let (head, tail) = bytes.split_at(cut);
@@ -37,7 +37,7 @@ fn every_recorded_stream_may_be_cut_anywhere() {
 
 #[test]
 fn every_recorded_reply_is_read() {
-    let replies = recordings(".response.json");
+    let replies = recordings("bedrock-converse", ".response.json");
     for (name, bytes) in &replies {
         let value: Value = serde_json::from_slice(bytes).expect("JSON");
         if value.get("output").is_none() {
@@ -51,6 +51,9 @@ fn every_recorded_reply_is_read() {
         assert_eq!(Some(usage.total()), value["usage"]["totalTokens"].as_u64(), "{name}");
         assert_eq!(reply.facts.finish.as_deref(), value["stopReason"].as_str(), "{name}");
         assert!(reply.facts.began && reply.events.len() > 1, "{name}");
+        // Arguments are text: both sides have to be spelt alike.
+        let respelt = value.to_string();
+        let reply = whole(&respelt).expect("the same reply");
         let again = read(&as_stream(&value));
         assert_eq!(joined(&again.0), joined(&reply.events), "{name}: as a stream");
         assert_eq!(again.1, reply.facts, "{name}: as a stream");
@@ -98,10 +101,10 @@ fn raw_input(tool: &Value) -> String {
     serde_json::to_string(&tool["input"]).expect("JSON")
 }
 
-fn recordings(suffix: &str) -> Vec<(String, Vec<u8>)> {
+pub fn recordings(protocol: &str, suffix: &str) -> Vec<(String, Vec<u8>)> {
     let root = std::env::var_os("MILLRACE_FIXTURES").map(PathBuf::from);
     let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
-    let folder = root.join("bedrock-converse");
+    let folder = root.join(protocol);
     if !folder.is_dir() {
         println!("skipped: there are no recordings at MILLRACE_FIXTURES");
         return Vec::new();

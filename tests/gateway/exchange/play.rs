@@ -5,6 +5,7 @@ use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::money::Money;
+use millrace::protocol::bridge::Face;
 use millrace::protocol::openai_chat::read_request;
 use millrace::routing::{Preference, Query, plan};
 use millrace::time::Time;
@@ -60,6 +61,7 @@ impl Play {
             now,
             generation: GenerationId::new(now, &[7; 20]),
             key: snapshot(),
+            face: Face::Chat,
             body: body.into_bytes(),
             request,
             limits: Limits::default(),
@@ -164,7 +166,8 @@ impl Play {
         match step {
             Step::Hold { .. } => "hold".to_owned(),
             Step::Send(outgoing) => {
-                self.key = outgoing.key.map(|key| key.expose().to_owned()).unwrap_or_default();
+                let key = outgoing.headers.iter().find(|(name, _)| *name == "authorization");
+                self.key = key.map(|(_, value)| value.expose().to_owned()).unwrap_or_default();
                 if outgoing.embedded { "send embedded".to_owned() } else { format!("send {}", outgoing.url) }
             }
             Step::Wait { .. } => "wait".to_owned(),

@@ -79,7 +79,7 @@ fn split_sse(text: &str) -> Result<Responses, String> {
     let mut responses = Vec::new();
     let mut rest = text;
     loop {
-        rest = rest.strip_prefix("\r\n").unwrap_or(rest);
+        rest = rest.trim_start_matches("\r\n");
         if let Some(frame) = rest.strip_prefix("data: ") {
             let (data, behind) = frame.split_once("\r\n\r\n").ok_or("a frame without its end")?;
             responses.push(parse(data)?);
@@ -169,10 +169,10 @@ fn check_part(part: &Value) -> Result<(), String> {
             return Err(format!("{call}"));
         }
     }
-    if let Some(response) = all.get("functionResponse") {
-        if !response["name"].is_string() || !response["response"].is_object() {
-            return Err(format!("{response}"));
-        }
+    if let Some(response) = all.get("functionResponse")
+        && !(response["name"].is_string() && response["response"].is_object())
+    {
+        return Err(format!("{response}"));
     }
     match all.get("thoughtSignature") {
         Some(signature) if signature.as_str().is_none_or(str::is_empty) => Err(format!("{signature}")),

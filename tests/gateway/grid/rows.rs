@@ -3,10 +3,18 @@
 use millrace::chat::{Bill, Conversation, Event, Facts, Identity, Quirks, ReplyFault};
 use millrace::error::Failure;
 use millrace::protocol::lane::{Reader, Renamed, Target, WholeReply, Writer, Written};
-use millrace::protocol::openai_chat;
+use millrace::protocol::{
+    anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
+};
 
 use super::recording::{Recording, Reply};
-use crate::openai_chat_translate::grammar as chat_grammar;
+use crate::anthropic_messages::grammar as anthropic_grammar;
+use crate::bedrock::grammar as bedrock_grammar;
+use crate::cohere::grammar as cohere_grammar;
+use crate::gemini::grammar as gemini_grammar;
+use crate::openai_chat_translate::{cases, grammar as chat_grammar};
+use crate::openai_completions::grammar as completions_grammar;
+use crate::openai_responses::grammar as responses_grammar;
 
 pub type Check = fn(&[u8]) -> Result<(), String>;
 
@@ -14,7 +22,7 @@ pub struct Face {
     pub name: &'static str,
     /// Whether the recorded request is this face's.
     pub speaks: fn(&Recording) -> bool,
-    pub read: fn(&Recording, &[u8]) -> Result<Conversation, Failure>,
+    pub read: fn(&[u8]) -> Result<Conversation, Failure>,
     pub writer: fn(Identity) -> Box<dyn Writer>,
     pub write_whole: fn(&[Event], &Facts, &Identity, &Bill) -> Vec<u8>,
     pub check_stream: Check,
@@ -23,6 +31,8 @@ pub struct Face {
 
 pub struct Upstream {
     pub name: &'static str,
+    /// A model that such a provider has.
+    pub model: &'static str,
     /// Whether the recorded reply is this upstream's.
     pub speaks: fn(&Recording) -> bool,
     pub write: fn(&Conversation, &Target<'_>, bool) -> Result<Written, Failure>,
@@ -32,40 +42,174 @@ pub struct Upstream {
 }
 
 pub fn faces() -> Vec<Face> {
-    vec![Face {
-        name: "openai_chat",
-        speaks: speaks_chat,
-        read: |_, body| openai_chat::read_conversation(body),
-        writer: |identity| Box::new(openai_chat::StreamWriter::new(identity)),
-        write_whole: openai_chat::write_whole,
-        check_stream: chat_grammar::check_stream,
-        check_whole: chat_grammar::check_whole,
-    }]
+    vec![
+        Face {
+            name: "openai_chat",
+            speaks: speaks_chat,
+            read: openai_chat::read_conversation,
+            writer: |identity| Box::new(openai_chat::StreamWriter::new(identity)),
+            write_whole: openai_chat::write_whole,
+            check_stream: chat_grammar::check_stream,
+            check_whole: chat_grammar::check_whole,
+        },
+        Face {
+            name: "openai_completions",
+            speaks: |recording| {
+                let url = &recording.url;
+                url.ends_with("/completions") && !url.ends_with("chat/completions")
+            },
+            read: openai_completions::read_conversation,
+            writer: |identity| Box::new(openai_completions::StreamWriter::new(identity)),
+            write_whole: openai_completions::write_whole,
+            check_stream: completions_grammar::check_stream,
+            check_whole: completions_grammar::check_whole,
+        },
+        Face {
+            name: "openai_responses",
+            speaks: speaks_responses,
+            read: openai_responses::read_conversation,
+            writer: |identity| {
+                let echo = openai_responses::Echo::default();
+                Box::new(openai_responses::StreamWriter::new(identity, echo))
+            },
+            write_whole: |events, facts, identity, bill| {
+                let echo = openai_responses::Echo::default();
+                openai_responses::write_whole(events, facts, identity, bill, &echo)
+            },
+            check_stream: responses_grammar::check_stream,
+            check_whole: responses_grammar::check_whole,
+        },
+        Face {
+            name: "anthropic_messages",
+            speaks: speaks_anthropic,
+            read: anthropic_messages::read_conversation,
+            writer: |identity| Box::new(anthropic_messages::StreamWriter::new(identity, 7)),
+            write_whole: anthropic_messages::write_whole,
+            check_stream: anthropic_grammar::check_stream,
+            check_whole: anthropic_grammar::check_whole,
+        },
+        Face {
+            name: "gemini",
+            speaks: speaks_gemini,
+            read: gemini::read_conversation,
+            writer: |identity| Box::new(gemini::StreamWriter::new(identity)),
+            write_whole: gemini::write_whole,
+            check_stream: gemini_grammar::check_stream,
+            check_whole: gemini_grammar::check_whole,
+        },
+    ]
 }
 
 pub fn upstreams() -> Vec<Upstream> {
-    vec![Upstream {
-        name: "openai_chat",
-        speaks: speaks_chat,
-        write: openai_chat::write_conversation,
-        check_request: chat_grammar::check_request,
-        reader: |quirks, names| Box::new(openai_chat::StreamReader::new(quirks, names)),
-        read_whole: openai_chat::read_whole,
-    }]
+    vec![
+        Upstream {
+            name: "openai_chat",
+            model: "gpt-5.2",
+            speaks: speaks_chat,
+            write: openai_chat::write_conversation,
+            check_request: chat_grammar::check_request,
+            reader: |quirks, names| Box::new(openai_chat::StreamReader::new(quirks, names)),
+            read_whole: openai_chat::read_whole,
+        },
+        Upstream {
+            name: "openai_responses",
+            model: "gpt-5.6",
+            speaks: speaks_responses,
+            write: openai_responses::write_conversation,
+            check_request: responses_grammar::check_request,
+            reader: |quirks, names| Box::new(openai_responses::StreamReader::new(quirks, names)),
+            read_whole: openai_responses::read_whole,
+        },
+        Upstream {
+            name: "anthropic_messages",
+            model: "claude-sonnet-4-5",
+            speaks: speaks_anthropic,
+            write: anthropic_messages::write_conversation,
+            check_request: anthropic_grammar::check_request,
+            reader: |quirks, names| Box::new(anthropic_messages::StreamReader::new(quirks, names)),
+            read_whole: anthropic_messages::read_whole,
+        },
+        Upstream {
+            name: "gemini",
+            model: "gemini-3-pro",
+            speaks: speaks_gemini,
+            write: gemini::write_conversation,
+            check_request: gemini_grammar::check_request,
+            reader: |quirks, names| Box::new(gemini::StreamReader::new(quirks, names)),
+            read_whole: gemini::read_whole,
+        },
+        Upstream {
+            name: "bedrock",
+            model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            speaks: |recording| recording.url.contains("/converse"),
+            write: bedrock::write_conversation,
+            check_request: bedrock_grammar::check_request,
+            reader: |quirks, names| Box::new(bedrock::StreamReader::new(quirks, names)),
+            read_whole: bedrock::read_whole,
+        },
+        Upstream {
+            name: "cohere",
+            model: "command-a-03-2025",
+            speaks: |recording| recording.url.ends_with("/v2/chat"),
+            write: cohere::write_conversation,
+            check_request: cohere_grammar::check_request,
+            reader: |quirks, names| Box::new(cohere::StreamReader::new(quirks, names)),
+            read_whole: cohere::read_whole,
+        },
+        Upstream {
+            name: "ollama",
+            model: "llama3.2",
+            speaks: |recording| recording.url.ends_with("/api/chat"),
+            write: ollama::write_conversation,
+            check_request: check_ollama,
+            reader: |quirks, names| Box::new(ollama::StreamReader::new(quirks, names)),
+            read_whole: ollama::read_whole,
+        },
+    ]
 }
 
 /// Requests that the recordings lack, by the face that takes them.
-pub fn cases(face: &str) -> &'static [(&'static str, &'static str)] {
+pub fn handmade(face: &str) -> &'static [(&'static str, &'static str)] {
     match face {
-        "openai_chat" => crate::openai_chat_translate::cases::CASES,
+        "openai_chat" => cases::CASES,
         _ => &[],
     }
 }
 
 fn speaks_chat(recording: &Recording) -> bool {
+    recording.url.ends_with("chat/completions") || unnamed(recording, "chat.completion")
+}
+
+fn speaks_responses(recording: &Recording) -> bool {
+    recording.url.ends_with("/responses") || unnamed(recording, "response.created")
+}
+
+fn speaks_anthropic(recording: &Recording) -> bool {
+    recording.url.ends_with("/v1/messages") || unnamed(recording, "message_start")
+}
+
+fn speaks_gemini(recording: &Recording) -> bool {
+    recording.url.ends_with(":generateContent") || recording.url.ends_with(":streamGenerateContent")
+}
+
+/// Some recordings have lost their address: their replies say what they are.
+fn unnamed(recording: &Recording, word: &str) -> bool {
     let start = match &recording.reply {
-        Some(Reply::Stream(body) | Reply::Whole(body)) => String::from_utf8_lossy(&body[..body.len().min(2000)]),
-        None => "".into(),
+        Some(Reply::Stream(body) | Reply::Whole(body)) => &body[..body.len().min(2000)],
+        None => &[],
     };
-    recording.url.ends_with("chat/completions") || recording.url.is_empty() && start.contains("chat.completion")
+    recording.url.is_empty() && String::from_utf8_lossy(start).contains(word)
+}
+
+fn check_ollama(bytes: &[u8]) -> Result<(), String> {
+    let request: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let messages = request["messages"].as_array().filter(|messages| !messages.is_empty());
+    for message in messages.ok_or("no messages")? {
+        let roles = ["system", "user", "assistant", "tool"];
+        let role = message["role"].as_str().is_some_and(|role| roles.contains(&role));
+        if !role || !message["content"].is_string() {
+            return Err(format!("the message {message}"));
+        }
+    }
+    if request["model"].is_string() { Ok(()) } else { Err("no model".into()) }
 }

@@ -1,7 +1,7 @@
 //! What a reply says, whatever events it is cut into: what every protocol can carry.
 
-use millrace::chat::{Event, Finish};
-use serde_json::Value;
+use millrace::chat::Event;
+use serde_json::{Value, json};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -9,29 +9,45 @@ pub struct Said {
     pub text: String,
     /// Name and arguments of every call that is whole.
     pub calls: Vec<(String, String)>,
+    /// `None` as well where the protocols differ.
     pub finish: Option<&'static str>,
 }
 
 pub fn said(events: &[Event]) -> Said {
     let mut said = Said::default();
-    let mut open: Vec<(usize, String, String)> = Vec::new();
+    let mut refused = false;
+    let mut open: Vec<(usize, bool, String, String)> = Vec::new();
     for event in events {
+        refused |= matches!(event, Event::Refusal(_));
         match event {
             Event::Text(text) | Event::Refusal(text) => said.text.push_str(text),
-            Event::ToolCall { call, name, .. } => open.push((*call, name.clone(), String::new())),
+            Event::ToolCall { call, name, custom, .. } => {
+                open.push((*call, *custom, name.clone(), String::new()));
+            }
             Event::Arguments { call, text } => {
                 let found = open.iter_mut().find(|(number, ..)| number == call);
-                found.expect("an open call").2.push_str(text);
+                found.expect("an open call").3.push_str(text);
             }
             Event::ToolCallEnd { call } => {
-                let (_, name, arguments) =
+                let (_, custom, name, arguments) =
                     open.iter().find(|(number, ..)| number == call).expect("an open call");
-                said.calls.push((name.clone(), normal(arguments)));
+                // Where there are no custom tools, their text goes in an object.
+                let arguments = match custom {
+                    true => json!({ "input": arguments }).to_string(),
+                    false => normal(arguments),
+                };
+                said.calls.push((name.clone(), arguments));
             }
-            Event::Finish { reason, .. } => said.finish = Some(word(*reason)),
+            Event::Finish { reason, .. } => said.finish = Some(reason.reason()),
             Event::Reasoning { .. } | Event::Seal { .. } | Event::Image { .. } | Event::Citation(_) => {}
         }
     }
+    // Whether a call that the limit cut is whole, its JSON cannot always tell.
+    if said.finish == Some("length") {
+        said.calls.clear();
+    }
+    // OpenAI ends a refusal with `stop`, Anthropic with a reason of its own.
+    said.finish = said.finish.filter(|_| !refused);
     said
 }
 
@@ -42,9 +58,4 @@ fn normal(arguments: &str) -> String {
         Err(_) if arguments.is_empty() => "{}".to_owned(),
         Err(_) => arguments.to_owned(),
     }
-}
-
-/// A refusal is a filter's work where the protocol knows no other word.
-fn word(reason: Finish) -> &'static str {
-    reason.reason()
 }

@@ -7,7 +7,7 @@ pub const CASES: &[(&str, &str)] = &[
     ),
     (
         "calls in one turn, results in another order, one with a picture",
-        r#"{"model":"m","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"x":{"type":"number","maximum":1e400}}}}},{"type":"function","function":{"name":"g"}}],"tool_choice":"auto","parallel_tool_calls":true,"messages":[{"role":"user","content":"go"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"x\":1.0}"}},{"id":"functions.g:1","type":"function","function":{"name":"g","arguments":""}}]},{"role":"tool","tool_call_id":"functions.g:1","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}]},{"role":"tool","tool_call_id":"call_1","content":""},{"role":"user","content":"and?"}]}"#,
+        r#"{"model":"m","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"x":{"type":"number","maximum":1e300}}}}},{"type":"function","function":{"name":"g"}}],"tool_choice":"auto","parallel_tool_calls":true,"messages":[{"role":"user","content":"go"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"x\":1.0}"}},{"id":"functions.g:1","type":"function","function":{"name":"g","arguments":""}}]},{"role":"tool","tool_call_id":"functions.g:1","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}]},{"role":"tool","tool_call_id":"call_1","content":""},{"role":"user","content":"and?"}]}"#,
     ),
     (
         "names and ids beyond the limits",
@@ -54,5 +54,8 @@ pub const CASES: &[(&str, &str)] = &[
         r#"{"model":"m","functions":[{"name":"f"}],"messages":[{"role":"user","content":"go"}]}"#,
     ),
     ("several choices", r#"{"model":"m","n":2,"messages":[{"role":"user","content":"go"}]}"#),
-    ("video", r#"{"model":"m","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://example.com/a.mp4"}}]}]}"#),
+    (
+        "video",
+        r#"{"model":"m","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://example.com/a.mp4"}}]}]}"#,
+    ),
 ];

@@ -105,7 +105,9 @@ fn check_content(content: &Value, kinds: &[&str]) -> Checked {
         let kind = text(&part["type"], "type")?;
         ensure(kinds.contains(&kind), || format!("a part of type `{kind}`"))?;
         match kind {
-            "text" => ensure(part["text"].as_str().is_some_and(|text| !text.is_empty()), || "no text".into())?,
+            "text" => {
+                ensure(part["text"].as_str().is_some_and(|text| !text.is_empty()), || "no text".into())?
+            }
             "image_url" => text(&part["image_url"]["url"], "url").map(drop)?,
             "input_audio" => text(&part["input_audio"]["data"], "data").map(drop)?,
             _ => ensure(part["file"].is_object(), || "no file".into())?,
@@ -212,16 +214,18 @@ impl Stream {
         ensure(finish.is_null() == native.is_null(), || "one of two reasons".into())?;
         let delta = object(&choice["delta"], "the delta")?;
         ensure(choice["delta"]["role"] == "assistant", || "role".into())?;
-        let content = delta.get("content").ok_or("no content")?;
+        let content = &choice["delta"]["content"];
         ensure(content.is_null() || content.is_string(), || "content".into())?;
         check_nulls(delta)?;
-        let says = delta.keys().any(|key| key != "role" && key != "content") || content.as_str() != Some("");
+        let words = content.as_str().is_some_and(|text| !text.is_empty());
+        let says = words || delta.keys().any(|key| key != "role" && key != "content");
         ensure(!says || self.finish.is_none(), || "a delta behind the end".into())?;
         if let Some(finish) = finish.as_str() {
             ensure(REASONS.contains(&finish), || format!("finish_reason {finish}"))?;
-            ensure(self.finish.as_deref().is_none_or(|before| before == finish || finish == "error"), || {
-                "two reasons to finish".into()
-            })?;
+            ensure(
+                self.finish.as_deref().is_none_or(|before| before == finish || finish == "error"),
+                || "two reasons to finish".into(),
+            )?;
             self.finish = Some(finish.to_owned());
         }
         for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
@@ -263,7 +267,9 @@ impl Stream {
 
     fn check_end(&self) -> Checked {
         ensure(self.usage || self.error, || "neither usage nor an error".into())?;
-        ensure(!self.error || self.finish.as_deref() == Some("error"), || "an error that looks whole".into())?;
+        ensure(!self.error || self.finish.as_deref() == Some("error"), || {
+            "an error that looks whole".into()
+        })?;
         let whole = self.finish.as_deref() == Some("tool_calls");
         for (kind, arguments) in self.calls.iter().filter(|(kind, _)| whole && kind == "function") {
             let parsed = serde_json::from_str::<Map<String, Value>>(arguments);

@@ -35,9 +35,24 @@ pub fn check_whole(bytes: &[u8]) -> Result<(), String> {
 /// Checks a request as a strict provider would.
 pub fn check_request(bytes: &[u8]) -> Result<(), String> {
     const KNOWN: &[&str] = &[
-        "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
-        "temperature", "top_p", "text", "reasoning", "include", "store", "stream", "metadata", "user",
-        "service_tier", "prompt_cache_key",
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "text",
+        "reasoning",
+        "include",
+        "store",
+        "stream",
+        "metadata",
+        "user",
+        "service_tier",
+        "prompt_cache_key",
     ];
     let request: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let members = request.as_object().ok_or("no object")?;
@@ -50,7 +65,9 @@ pub fn check_request(bytes: &[u8]) -> Result<(), String> {
     for (position, item) in input.iter().enumerate() {
         check_input(item)?;
         let last_thought = item["type"] == "reasoning"
-            && input.get(position + 1).is_none_or(|next| next["type"].as_str().unwrap_or("").ends_with("_output"));
+            && input
+                .get(position + 1)
+                .is_none_or(|next| next["type"].as_str().unwrap_or("").ends_with("_output"));
         need(!last_thought, "reasoning that nothing follows", item)?;
     }
     for tool in request["tools"].as_array().into_iter().flatten() {
@@ -58,7 +75,9 @@ pub fn check_request(bytes: &[u8]) -> Result<(), String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         need((1..=64).contains(&name.len()) && name.chars().all(plain), "name of a tool", tool)?;
         match tool["type"].as_str() {
-            Some("function") => need(tool["parameters"].is_object() && tool["strict"].is_boolean(), "function", tool)?,
+            Some("function") => {
+                need(tool["parameters"].is_object() && tool["strict"].is_boolean(), "function", tool)?
+            }
             Some("custom") => {}
             _ => return Err(format!("tool: {tool}")),
         }
@@ -100,9 +119,24 @@ fn check_input(item: &Value) -> Result<(), String> {
 pub fn check_response(response: &Value) -> Result<(), String> {
     let members = response.as_object().ok_or("no response")?;
     for key in [
-        "completed_at", "created_at", "error", "frequency_penalty", "id", "incomplete_details", "instructions",
-        "metadata", "model", "object", "output", "parallel_tool_calls", "presence_penalty", "status",
-        "temperature", "tool_choice", "tools", "top_p",
+        "completed_at",
+        "created_at",
+        "error",
+        "frequency_penalty",
+        "id",
+        "incomplete_details",
+        "instructions",
+        "metadata",
+        "model",
+        "object",
+        "output",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "status",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_p",
     ] {
         need(members.contains_key(key), key, response)?;
     }
@@ -117,7 +151,8 @@ pub fn check_response(response: &Value) -> Result<(), String> {
 }
 
 fn check_usage(usage: &Value) -> Result<(), String> {
-    let counts = usage["input_tokens"].is_u64() && usage["output_tokens"].is_u64() && usage["total_tokens"].is_u64();
+    let counts =
+        usage["input_tokens"].is_u64() && usage["output_tokens"].is_u64() && usage["total_tokens"].is_u64();
     let details = usage["input_tokens_details"]["cached_tokens"].is_u64()
         && usage["output_tokens_details"]["reasoning_tokens"].is_u64();
     let costs = usage["cost"].is_number()
@@ -133,21 +168,29 @@ fn check_item(item: &Value) -> Result<(), String> {
         Some("message") => {
             need(id && item["role"] == "assistant", "message", item)?;
             for part in item["content"].as_array().ok_or("content")? {
-                let text = part["type"] == "output_text" && part["text"].is_string() && part["annotations"].is_array();
+                let text = part["type"] == "output_text"
+                    && part["text"].is_string()
+                    && part["annotations"].is_array();
                 need(text || part["type"] == "refusal" && part["refusal"].is_string(), "part", item)?;
             }
             Ok(())
         }
         Some("reasoning") => need(id && item["summary"].is_array(), "reasoning", item),
         Some("function_call") => {
-            need(item["call_id"].is_string() && item["name"].is_string() && item["arguments"].is_string(), "call", item)?;
+            need(
+                item["call_id"].is_string() && item["name"].is_string() && item["arguments"].is_string(),
+                "call",
+                item,
+            )?;
             let whole = item["status"] != "completed"
                 || serde_json::from_str::<Value>(item["arguments"].as_str().unwrap_or_default()).is_ok();
             need(whole, "half a call that is completed", item)
         }
-        Some("custom_tool_call") => {
-            need(item["call_id"].is_string() && item["name"].is_string() && item["input"].is_string(), "call", item)
-        }
+        Some("custom_tool_call") => need(
+            item["call_id"].is_string() && item["name"].is_string() && item["input"].is_string(),
+            "call",
+            item,
+        ),
         Some(_) => Ok(()),
         None => Err(format!("item: {item}")),
     }
@@ -175,7 +218,9 @@ impl Grammar {
         need(!self.ended, "an event after the last", event)?;
         let kind = event["type"].as_str().unwrap_or_default();
         match (number, kind) {
-            (0, "response.created") | (1, "response.in_progress") => return check_response(&event["response"]),
+            (0, "response.created") | (1, "response.in_progress") => {
+                return check_response(&event["response"]);
+            }
             (0 | 1, "response.failed") => {}
             (0 | 1, _) => return Err(format!("opening: {event}")),
             _ => {}
@@ -222,7 +267,10 @@ impl Grammar {
     fn fill(&mut self, event: &Value, kind: &str) -> Result<(), String> {
         let (family, step) = kind.rsplit_once('.').ok_or(format!("type: {kind}"))?;
         let index = match family {
-            "response.content_part" | "response.output_text" | "response.refusal" | "response.reasoning_text" => {
+            "response.content_part"
+            | "response.output_text"
+            | "response.refusal"
+            | "response.reasoning_text" => {
                 event["content_index"].as_u64().ok_or(format!("content_index: {event}"))?
             }
             "response.reasoning_summary_part" | "response.reasoning_summary_text" => {
@@ -235,9 +283,11 @@ impl Grammar {
         need(event["item_id"] == open.id, "item_id", event)?;
         let key = (family.to_owned(), index);
         match (family, step) {
-            ("response.content_part" | "response.reasoning_summary_part", "added") => {
-                need(event["part"]["type"].is_string() && open.parts.insert(key, true).is_none(), "part", event)
-            }
+            ("response.content_part" | "response.reasoning_summary_part", "added") => need(
+                event["part"]["type"].is_string() && open.parts.insert(key, true).is_none(),
+                "part",
+                event,
+            ),
             ("response.content_part" | "response.reasoning_summary_part", "done") => {
                 need(open.parts.insert(key, false) == Some(true), "part", event)
             }
@@ -249,9 +299,12 @@ impl Grammar {
             }
             (_, "done") => {
                 let names = ["text", "refusal", "arguments", "input"];
-                let whole = names.iter().find_map(|name| event[*name].as_str()).ok_or(format!("whole: {event}"))?;
+                let whole =
+                    names.iter().find_map(|name| event[*name].as_str()).ok_or(format!("whole: {event}"))?;
                 let said = open.said.get(&key).cloned().unwrap_or_default();
                 need(said == whole, "what ends a text is not what was said", event)?;
+                let named = family != "response.function_call_arguments" || event["name"].is_string();
+                need(named, "the name of the function", event)?;
                 open.whole.insert(key, whole.to_owned());
                 Ok(())
             }
@@ -263,7 +316,11 @@ impl Grammar {
         self.ended = true;
         let response = &event["response"];
         check_response(response)?;
-        need(format!("response.{}", response["status"].as_str().unwrap_or_default()) == kind, "status", event)?;
+        need(
+            format!("response.{}", response["status"].as_str().unwrap_or_default()) == kind,
+            "status",
+            event,
+        )?;
         if kind == "response.failed" {
             return Ok(());
         }

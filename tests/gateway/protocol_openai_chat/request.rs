@@ -93,14 +93,15 @@ fn refuses_by_name_and_never_quotes_the_prompt() {
             with("\"debug\":{\"echo_upstream_body\":true}"),
             "`debug.echo_upstream_body` is not supported by this gateway.",
         ),
+        (with("\"include_reasoning\":1"), "`include_reasoning` must be a boolean."),
+        (with("\"reasoning\":{\"exclude\":1}"), "`reasoning.exclude` must be true or false."),
         (
-            with("\"include_reasoning\":false"),
-            "`include_reasoning` is not supported by this gateway when false.",
+            with("\"reasoning\":{\"max_tokens\":0}"),
+            "`reasoning.max_tokens` must be a whole number, at least 1.",
         ),
-        (with("\"reasoning\":{\"exclude\":true}"), "`reasoning.exclude` is not supported by this gateway."),
         (
-            with("\"reasoning\":{\"max_tokens\":9}"),
-            "`reasoning.max_tokens` is not supported by this gateway; use `reasoning.effort`.",
+            with("\"reasoning\":{\"max_tokens\":9,\"effort\":\"low\"}"),
+            "`reasoning.max_tokens` and an effort of reasoning cannot both be given.",
         ),
         (
             with("\"reasoning\":{\"effort\":\"low\"},\"reasoning_effort\":\"high\""),
@@ -206,6 +207,11 @@ fn rewrites_only_what_the_gateway_owns() {
             r#"{"model":"m","reasoning":{"enabled":true}}"#,
             ASK,
             r#"{"model":"up\"stream","reasoning_effort":"medium"}"#,
+        ),
+        (
+            r#"{"model":"m","max_tokens":8000,"reasoning":{"max_tokens":2000}}"#,
+            ASK,
+            r#"{"model":"up\"stream","max_tokens":8000,"reasoning_effort":"low"}"#,
         ),
         (
             r#"{"model":"m","reasoning":{"enabled":false}}"#,

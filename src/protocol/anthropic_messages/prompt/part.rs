@@ -19,7 +19,9 @@ pub(super) fn image_block(source: &Source, mark: &str) -> Result<String, Failure
             base64_source(media_type, base64)
         }
         Source::Inline { .. } | Source::Text(_) => {
-            return Err(Failure::invalid("`messages`: an image must be JPEG, PNG, GIF or WebP for this model."));
+            return Err(Failure::invalid(
+                "`messages`: an image must be JPEG, PNG, GIF or WebP for this model.",
+            ));
         }
         Source::FileId(id) => file_source(id)?,
     };

@@ -1,5 +1,7 @@
 //! The blocks of a message, each as a part of a turn.
 
+use std::collections::BTreeMap;
+
 use super::{note_unspoken, only_anthropic, read_mark};
 use crate::chat::conversation::{Part, ReasoningKind, Seal, Source, ToolCall, ToolResult};
 use crate::error::Failure;
@@ -9,7 +11,7 @@ use crate::protocol::anthropic_messages::seal;
 
 /// Reads blocks. Empty text is no part, and neither is what says nothing outside of Anthropic.
 pub(super) fn read_blocks(value: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
-    let mut blocks = Blocks { parts: Vec::new(), call_seals: Vec::new(), unspoken };
+    let mut blocks = Blocks { parts: Vec::new(), call_seals: BTreeMap::new(), unspoken };
     for (i, block) in read_elements(value, path, "an array of blocks")?.into_iter().enumerate() {
         let path = format!("{path}[{i}]");
         let block = json::members(block).map_err(|_| must_be(&path, "an object"))?;
@@ -21,7 +23,7 @@ pub(super) fn read_blocks(value: &str, path: &str, unspoken: &mut Vec<String>) -
 struct Blocks<'a> {
     parts: Vec<Part>,
     /// Seals of calls that are yet to come, as the writer of replies put them.
-    call_seals: Vec<(String, Seal)>,
+    call_seals: BTreeMap<String, Seal>,
     unspoken: &'a mut Vec<String>,
 }
 
@@ -112,7 +114,7 @@ impl Blocks<'_> {
     fn read_redacted(&mut self, block: &Members<'_>) -> &'static [&'static str] {
         let envelope = seal::read(&block.string("data").unwrap_or_default());
         match (envelope.seal, envelope.call) {
-            (Some(seal), Some(call)) => self.call_seals.push((call, seal)),
+            (Some(seal), Some(call)) => drop(self.call_seals.insert(call, seal)),
             (Some(seal), None) => self.parts.push(Part::SealedReasoning { seal }),
             (None, _) => {}
         }
@@ -123,8 +125,7 @@ impl Blocks<'_> {
         let id = required(block, "id", path)?;
         let name = required(block, "name", path)?;
         let arguments = block.value("input").unwrap_or("{}").to_owned();
-        let place = self.call_seals.iter().position(|(call, _)| *call == id);
-        let seal = place.map(|place| self.call_seals.swap_remove(place).1);
+        let seal = self.call_seals.remove(&id);
         self.parts.push(Part::ToolCall(ToolCall { id, name, arguments, custom: false, seal }));
         if block.has("cache_control") {
             self.unspoken.push(format!("{path}.cache_control"));
@@ -182,7 +183,8 @@ fn read_source(block: &Members<'_>, path: &str, unspoken: &mut Vec<String>) -> R
 
 fn has_picture(content: &str) -> bool {
     let blocks = json::elements(content).unwrap_or_default();
-    let text = |block: &&str| json::members(block).is_ok_and(|it| it.string("type").as_deref() == Some("text"));
+    let text =
+        |block: &&str| json::members(block).is_ok_and(|it| it.string("type").as_deref() == Some("text"));
     !blocks.iter().all(text)
 }
 

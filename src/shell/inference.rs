@@ -1,4 +1,4 @@
-//! Takes in a chat request and sets its exchange going.
+//! Takes in a request to a model, in whatever protocol, and sets its exchange going.
 
 use std::panic::AssertUnwindSafe;
 
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, account_down, routes};
 use crate::id::GenerationId;
-use crate::protocol::openai_chat::read_request;
+use crate::protocol::bridge::Face;
 use crate::routing::{Preference, Query, plan};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_as;
@@ -25,16 +25,25 @@ use crate::shell::{body, clock};
 /// As much of a header as a record keeps, in characters.
 const MAX_HEADER: usize = 200;
 
-pub async fn complete(
+/// What a request's path says of it.
+pub struct Asked {
+    pub face: Face,
+    /// The model and whether to stream, where the body does not say.
+    pub model: String,
+    pub stream: bool,
+}
+
+pub async fn answer(
     request: Request,
     env: &JsValue,
     config: &Config,
     context: worker_sys::Context,
+    asked: Asked,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
     let key = authenticate_as(KeyKind::Inference, &request, env).await?;
     let body = body::read(&request, config.limits.body_bytes).await?;
-    let chat = read_request(&body)?;
+    let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
     let preference = Preference::read(chat.provider.as_deref())?;
     let candidates = chat.candidates();
     let query = Query { models: &candidates, preference: &preference, needs: &chat.needs, size: &chat.size };
@@ -46,6 +55,7 @@ pub async fn complete(
         now: arrived,
         generation: GenerationId::new(arrived, &random()),
         key,
+        face: asked.face,
         body,
         request: chat,
         limits: config.limits,
@@ -80,6 +90,7 @@ fn caller(request: &Request) -> Caller {
     Caller {
         referer: header(request, "http-referer").or_else(|| header(request, "referer")),
         user_agent: header(request, "user-agent"),
+        betas: request.headers().get("anthropic-beta").ok().flatten(),
     }
 }
 
