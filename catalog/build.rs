@@ -8,11 +8,14 @@ use serde::Deserialize;
 
 use super::money::Price;
 
+mod write;
+
 /// Most input tokens that one image becomes, where the offer does not say.
 const IMAGE_TOKENS: u64 = 16_384;
 
-/// Every name that OpenRouter knows for a parameter of an endpoint.
-const PARAMETERS: [&str; 26] = [
+/// Every name that OpenRouter knows for a parameter of an endpoint, and the optional members of a
+/// request for embeddings.
+const PARAMETERS: [&str; 29] = [
     "temperature",
     "top_p",
     "top_k",
@@ -39,6 +42,9 @@ const PARAMETERS: [&str; 26] = [
     "reasoning_effort",
     "web_search_options",
     "verbosity",
+    "dimensions",
+    "encoding_format",
+    "input_type",
 ];
 const QUANTIZATIONS: [&str; 11] =
     ["int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32"];
@@ -58,6 +64,8 @@ struct Provider {
     #[serde(default)]
     key_variable: String,
     #[serde(default)]
+    base_url_variable: String,
+    #[serde(default)]
     base_url: String,
     #[serde(default)]
     local: bool,
@@ -69,6 +77,14 @@ struct Provider {
     usage_excludes_reasoning: bool,
     #[serde(default)]
     reports_cost: bool,
+    #[serde(default)]
+    sealer: Issuer,
+    #[serde(default)]
+    past_reasoning: PastReasoning,
+    #[serde(default = "yes")]
+    more_sampling: bool,
+    #[serde(default)]
+    cache_marks: bool,
     trains: Option<bool>,
     retains: Option<bool>,
     #[serde(default)]
@@ -79,7 +95,11 @@ struct Provider {
     status_page_url: Option<String>,
 }
 
-#[derive(Deserialize, Debug)]
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize, Debug, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum Protocol {
     OpenaiChat,
@@ -106,6 +126,17 @@ impl Protocol {
             Protocol::Millrace => "Millrace",
         }
     }
+
+    /// Whether the gateway knows how to ask for that in it.
+    fn can_make(&self, output: &Modality) -> bool {
+        match output {
+            Modality::Text | Modality::Image | Modality::File | Modality::Audio => true,
+            Modality::Embeddings => {
+                matches!(self, Protocol::OpenaiChat | Protocol::Gemini | Protocol::Cohere)
+            }
+            Modality::Rerank => matches!(self, Protocol::OpenaiChat | Protocol::Cohere),
+        }
+    }
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -123,6 +154,27 @@ enum StreamUsage {
     #[default]
     Ask,
     Always,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "snake_case")]
+enum Issuer {
+    Anthropic,
+    #[serde(rename = "openai")]
+    OpenAi,
+    Gemini,
+    Xai,
+    #[default]
+    Unknown,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "snake_case")]
+enum PastReasoning {
+    #[default]
+    Unwanted,
+    Content,
+    Details,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +222,7 @@ struct Reasoning {
 struct Offer {
     provider: String,
     model: String,
+    protocol: Option<Protocol>,
     context_length: u64,
     max_output: Option<u64>,
     quantization: Option<String>,
@@ -219,9 +272,9 @@ pub fn tables(providers: &str, models: &str) -> Result<String, Vec<String>> {
         providers.iter().enumerate().map(|(row, provider)| (provider.slug.as_str(), row)).collect();
     let mut out = String::new();
     let _ = writeln!(out, "pub static PROVIDERS: [Provider; {}] = [", providers.len());
-    providers.iter().for_each(|provider| write_provider(provider, &mut out));
+    providers.iter().for_each(|provider| write::provider(provider, &mut out));
     let _ = writeln!(out, "];\npub static MODELS: [Model; {}] = [", models.len());
-    models.iter().for_each(|model| write_model(model, &providers, &rows, &mut out));
+    models.iter().for_each(|model| write::model(model, &providers, &rows, &mut out));
     out.push_str("];\n");
     Ok(out)
 }
@@ -255,11 +308,23 @@ fn check_provider(provider: &Provider, say: &mut dyn FnMut(String)) {
         say("name is empty".into());
     }
     let keyed = !matches!(provider.protocol, Protocol::Millrace);
-    if keyed && prefix(&provider.key_variable).is_none() {
-        say("key_variable must be <PREFIX>_API_KEY".into());
+    if keyed && !is_variable(&provider.key_variable) {
+        say("key_variable must be a variable's name".into());
     }
-    if keyed && !provider.local && !provider.base_url.starts_with("https://") {
+    match prefix(&provider.key_variable) {
+        Some(_) if !provider.base_url_variable.is_empty() => {
+            say("base_url_variable follows from key_variable already".into());
+        }
+        None if keyed && !is_variable(&provider.base_url_variable) => {
+            say("key_variable must be <PREFIX>_API_KEY, or base_url_variable be given".into());
+        }
+        Some(_) | None => {}
+    }
+    if !provider.base_url.is_empty() && !provider.base_url.starts_with("https://") {
         say("base_url must begin with https://".into());
+    }
+    if provider.also.contains(&provider.protocol) {
+        say("also holds the protocol itself".into());
     }
     if provider.local && !provider.base_url.is_empty() {
         say("a local provider has no base_url: its variable gives it".into());
@@ -287,6 +352,10 @@ fn check_model(model: &Model, providers: &[Provider], say: &mut dyn FnMut(String
     if !model.input.contains(&Modality::Text) || model.output.is_empty() {
         say("input must hold text, output must not be empty".into());
     }
+    let made = [Modality::Text, Modality::Embeddings, Modality::Rerank];
+    if made.iter().filter(|modality| model.output.contains(modality)).count() != 1 {
+        say("output must hold one of text, embeddings and rerank".into());
+    }
     if model.offers.is_empty() {
         say("has no offers".into());
     }
@@ -306,7 +375,16 @@ fn check_offer(offer: &Offer, model: &Model, providers: &[Provider], say: &mut d
     match providers.iter().find(|provider| provider.slug == offer.provider) {
         None => say("no such provider".into()),
         Some(provider) if provider.local => say("a local provider offers any model already".into()),
-        Some(_) => {}
+        Some(provider) => {
+            let spoken =
+                |protocol: &Protocol| *protocol == provider.protocol || provider.also.contains(protocol);
+            if !offer.protocol.as_ref().is_none_or(spoken) {
+                say("the provider does not speak that protocol".into());
+            }
+            if !model.output.iter().all(|modality| provider.protocol.can_make(modality)) {
+                say("the provider's protocol makes no such output".into());
+            }
+        }
     }
     if offer.model.is_empty() || offer.context_length == 0 || offer.max_output == Some(0) {
         say("model, context_length and max_output must not be empty or zero".into());
@@ -320,6 +398,17 @@ fn check_offer(offer: &Offer, model: &Model, providers: &[Provider], say: &mut d
     for (name, text) in offer.amounts() {
         if let Err(error) = Price::parse_usd(text) {
             say(format!("{name} {text:?}: {error}"));
+        }
+    }
+    for tier in offer.tiers.iter().filter(|tier| tier.prompt.is_some()) {
+        let prices = [
+            ("cache_read", &offer.cache_read, &tier.cache_read),
+            ("cache_write", &offer.cache_write, &tier.cache_write),
+            ("cache_write_1h", &offer.cache_write_1h, &tier.cache_write_1h),
+            ("audio_input", &offer.audio_input, &tier.audio_input),
+        ];
+        for (name, _, _) in prices.iter().filter(|(_, own, of_tier)| own.is_some() && of_tier.is_none()) {
+            say(format!("a tier with its own prompt price needs its own {name}"));
         }
     }
     if !offer.tiers.is_sorted_by(|a, b| a.above_prompt_tokens < b.above_prompt_tokens) {
@@ -340,6 +429,11 @@ fn is_name(text: &str) -> bool {
 
 fn is_slug_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:".contains(&byte)
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 fn prefix(key_variable: &str) -> Option<&str> {
@@ -374,125 +468,4 @@ impl Offer {
         all.extend(present.filter_map(|(name, text)| text.as_deref().map(|text| (name, text))));
         all
     }
-}
-
-// Writing.
-
-fn write_provider(provider: &Provider, out: &mut String) {
-    let base_url_variable =
-        prefix(&provider.key_variable).map(|prefix| format!("{prefix}_BASE_URL")).unwrap_or_default();
-    let Provider { slug, name, protocol, also, key_variable, base_url, local, .. } = provider;
-    let Provider { max_tokens, stream_usage, usage_excludes_reasoning, reports_cost, .. } = provider;
-    let Provider { trains, retains, headquarters, .. } = provider;
-    let Provider { privacy_policy_url, terms_of_service_url, status_page_url, .. } = provider;
-    let _ = writeln!(
-        out,
-        "Provider {{ slug: {slug:?}, name: {name:?}, key_variable: {key_variable:?}, \
-         base_url_variable: {base_url_variable:?}, base_url: {base_url:?}, \
-         protocol: Protocol::{}, also: &[{}], local: {local}, \
-         quirks: Quirks {{ max_tokens: MaxTokensName::{max_tokens:?}, stream_usage: StreamUsage::{stream_usage:?}, \
-         usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost}, ..Quirks::NONE }}, \
-         data_policy: DataPolicy {{ trains: {trains:?}, retains: {retains:?} }}, \
-         headquarters: {headquarters:?}, privacy_policy_url: {privacy_policy_url:?}, \
-         terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",
-        protocol.variant(),
-        also.iter()
-            .map(|protocol| format!("Protocol::{}", protocol.variant()))
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-}
-
-fn write_model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut String) {
-    let Model { slug, name, description, created, context_length, tokenizer, .. } = model;
-    let Model { hugging_face_id, knowledge_cutoff, .. } = model;
-    let canonical_slug = model.canonical_slug.as_ref().unwrap_or(slug);
-    let _ = write!(
-        out,
-        "Model {{ slug: {slug:?}, canonical_slug: {canonical_slug:?}, name: {name:?}, \
-         description: {description:?}, created: {created}, context_length: {context_length}, \
-         input_modalities: {}, output_modalities: {}, tokenizer: {tokenizer:?}, \
-         hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, reasoning: {}, \
-         offers: &[",
-        modalities(&model.input),
-        modalities(&model.output),
-        reasoning(model.reasoning.as_ref()),
-    );
-    for offer in &model.offers {
-        let row = rows[offer.provider.as_str()];
-        let allowed =
-            |name: &&String| providers[row].parameters.contains(name) && !offer.without.contains(name);
-        let parameters: BTreeSet<&String> = model.parameters.iter().filter(allowed).collect();
-        write_offer(offer, row, &parameters, out);
-    }
-    out.push_str("] },\n");
-}
-
-fn write_offer(offer: &Offer, row: usize, parameters: &BTreeSet<&String>, out: &mut String) {
-    let Offer { model, context_length, max_output, quantization, .. } = offer;
-    let _ = write!(
-        out,
-        "Offer {{ provider: &PROVIDERS[{row}], upstream_model: {model:?}, context_length: {context_length}, \
-         max_output: {max_output:?}, quantization: {quantization:?}, prices: {}, parameters: &{:?} }}, ",
-        prices(offer),
-        parameters.iter().collect::<Vec<_>>(),
-    );
-}
-
-fn prices(offer: &Offer) -> String {
-    let tiers: Vec<String> = offer.tiers.iter().map(tier).collect();
-    format!(
-        "Prices {{ prompt: {}, completion: {}, request: {}, image_tokens: {}, cache_read: {}, \
-         cache_write: {}, cache_write_1h: {}, reasoning: {}, audio_input: {}, audio_output: {}, \
-         image_output: {}, tiers: &[{}] }}",
-        price(&offer.prompt),
-        price(&offer.completion),
-        price(offer.request.as_deref().unwrap_or("0")),
-        offer.image_tokens.unwrap_or(IMAGE_TOKENS),
-        optional_price(&offer.cache_read),
-        optional_price(&offer.cache_write),
-        optional_price(&offer.cache_write_1h),
-        optional_price(&offer.reasoning),
-        optional_price(&offer.audio_input),
-        optional_price(&offer.audio_output),
-        optional_price(&offer.image_output),
-        tiers.join(", "),
-    )
-}
-
-fn tier(tier: &Tier) -> String {
-    format!(
-        "Tier {{ above_prompt_tokens: {}, prompt: {}, completion: {}, cache_read: {}, cache_write: {}, \
-         cache_write_1h: {}, audio_input: {} }}",
-        tier.above_prompt_tokens,
-        optional_price(&tier.prompt),
-        optional_price(&tier.completion),
-        optional_price(&tier.cache_read),
-        optional_price(&tier.cache_write),
-        optional_price(&tier.cache_write_1h),
-        optional_price(&tier.audio_input),
-    )
-}
-
-fn price(text: &str) -> String {
-    format!("Price::from_pico({})", Price::parse_usd(text).expect("checked above").pico())
-}
-
-fn optional_price(text: &Option<String>) -> String {
-    text.as_deref().map_or_else(|| "None".to_owned(), |text| format!("Some({})", price(text)))
-}
-
-fn modalities(list: &[Modality]) -> String {
-    let names: Vec<String> = list.iter().map(|modality| format!("Modality::{modality:?}")).collect();
-    format!("&[{}]", names.join(", "))
-}
-
-fn reasoning(reasoning: Option<&Reasoning>) -> String {
-    let Some(Reasoning { mandatory, default_enabled, default_effort, efforts }) = reasoning else {
-        return "None".to_owned();
-    };
-    format!(
-        "Some(Reasoning {{ mandatory: {mandatory}, default_enabled: {default_enabled:?}, \
-         default_effort: {default_effort:?}, efforts: &{efforts:?} }})"
-    )
 }

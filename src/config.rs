@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use crate::catalog::{self, Provider};
 use crate::id::KeyHash;
+use crate::protocol::gemini::vertex::{self, ServiceAccount};
+
+/// Providers whose keys and addresses follow from more than one variable.
+const BEDROCK: &str = "amazon-bedrock";
+const VERTEX: &str = "google-vertex";
 
 /// A text that must never be shown. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +77,10 @@ pub struct ProviderKey {
     pub access_key_id: Option<String>,
     /// Of temporary access keys.
     pub session_token: Option<Secret>,
+    /// `secret` is the key file of a service account (Google), which signs for tokens.
+    pub is_service_account: bool,
+    /// Where those tokens are asked for, if not at Google's own address.
+    pub token_url: Option<String>,
 }
 
 /// Where a live provider is and what opens it.
@@ -143,28 +152,32 @@ fn read_limits(set: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>)
     }
 }
 
-/// A provider is live when its key is set; one that runs locally, when its address is; the
-/// embedded one always.
+/// A provider is live when its key is set, and its address where only a variable gives it; one
+/// that runs locally, when its address is; the embedded one always.
 fn connect(
     provider: &'static Provider,
     set: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<String>,
 ) -> Option<Connection> {
     let named = |name: &str| if name.is_empty() { None } else { set(name) };
-    let bedrock = provider.protocol == catalog::Protocol::Bedrock;
     let keys = match named(provider.key_variable) {
+        Some(text) if provider.slug == VERTEX => vec![service_account(&text, set)],
         Some(text) => read_keys(provider.key_variable, &text, problems),
-        None if bedrock => read_access_keys(set).into_iter().collect(),
+        None if provider.slug == BEDROCK => read_access_keys(set).into_iter().collect(),
         None => Vec::new(),
     };
-    let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).filter(|_| bedrock);
-    let region = region.unwrap_or_else(|| if bedrock { "us-east-1".to_owned() } else { String::new() });
+    let region = region(provider, set);
     let own_url = named(provider.base_url_variable);
     let embedded = provider.protocol == catalog::Protocol::Millrace;
     let live = embedded || if provider.local { own_url.is_some() } else { !keys.is_empty() };
-    let base_url = own_url.unwrap_or_else(|| provider.base_url.to_owned());
+    let vertex_url = || keys.first().and_then(|key| vertex_url(provider, key, &region, problems));
+    let base_url = own_url.or_else(vertex_url).unwrap_or_else(|| provider.base_url.to_owned());
     let base_url = base_url.trim_end_matches('/').replace("{region}", &region);
     if !live {
+        return None;
+    }
+    if base_url.is_empty() && !embedded {
+        problems.push(format!("{} is not set, which {} needs", provider.base_url_variable, provider.name));
         return None;
     }
     if !is_web_address(&base_url) && !embedded {
@@ -176,7 +189,50 @@ fn connect(
 
 impl ProviderKey {
     fn new(secret: &str, weight: u32) -> ProviderKey {
-        ProviderKey { secret: Secret::new(secret), weight, access_key_id: None, session_token: None }
+        ProviderKey {
+            secret: Secret::new(secret),
+            weight,
+            access_key_id: None,
+            session_token: None,
+            is_service_account: false,
+            token_url: None,
+        }
+    }
+}
+
+/// The region of a provider that has any, by the names that its own tools know.
+fn region(provider: &Provider, set: &dyn Fn(&str) -> Option<String>) -> String {
+    let (names, default) = match provider.slug {
+        BEDROCK => (["AWS_REGION", "AWS_DEFAULT_REGION"], "us-east-1"),
+        VERTEX => (["GOOGLE_VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"], "global"),
+        _ => return String::new(),
+    };
+    names.into_iter().find_map(set).unwrap_or_else(|| default.to_owned())
+}
+
+/// The key file of a service account, as one key: it holds commas.
+fn service_account(text: &str, set: &dyn Fn(&str) -> Option<String>) -> ProviderKey {
+    let token_url = set("GOOGLE_VERTEX_TOKEN_URL");
+    ProviderKey { is_service_account: true, token_url, ..ProviderKey::new(text, 1) }
+}
+
+/// Where the models of a service account's project are.
+fn vertex_url(
+    provider: &Provider,
+    key: &ProviderKey,
+    location: &str,
+    problems: &mut Vec<String>,
+) -> Option<String> {
+    if provider.slug != VERTEX {
+        return None;
+    }
+    let account = ServiceAccount::read(key.secret.expose());
+    match account.and_then(|account| vertex::base_url(&account.project, location)) {
+        Ok(url) => Some(url),
+        Err(failure) => {
+            problems.push(format!("{}: {}", provider.key_variable, failure.message));
+            None
+        }
     }
 }
 

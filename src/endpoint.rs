@@ -121,7 +121,8 @@ pub fn find(method: &str, path: &str) -> Result<Endpoint, Failure> {
 /// The methods that `path` takes, and what each means.
 fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
     match path {
-        "/" | "/api/v1" | "/v1" => return vec![("GET", Endpoint::Welcome)],
+        // Whatever a client takes for its base: some probe it before they start.
+        "/" | "/api" | "/api/" | "/api/v1" | "/v1" => return vec![("GET", Endpoint::Welcome)],
         "/health" => return vec![("GET", Endpoint::Health)],
         _ => {}
     }

@@ -26,7 +26,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// is more than an amount can hold.
 ///
 /// Input is bounded by its bytes, since a token is at least one byte, and what a provider may add,
-/// and by the context; all of it is priced as the dearest class it could fall into, at the dearest
+/// and by the context, which each input to embed or rank has for itself; all of it is priced as the dearest class it could fall into, at the dearest
 /// tier it could reach.
 pub fn ceiling(
     prices: &Prices,
@@ -45,7 +45,7 @@ pub fn ceiling(
 pub fn cost(prices: &Prices, usage: &Usage) -> Option<Cost> {
     let rates = Rates::at(prices, usage.total_input());
     let prompt = sum([
-        Some(Money::from_pico(prices.request.pico())),
+        prices.request.times(usage.searches.max(1)),
         rates.prompt.times(usage.input),
         rates.cache_read.times(usage.cache_read),
         rates.cache_write.times(usage.cache_write),
@@ -92,8 +92,9 @@ pub fn estimate_tokens(bytes: u64) -> u64 {
 pub fn estimate_usage(size: &RequestSize, output_bytes: u64) -> Usage {
     let parts = u64::from(size.images) + u64::from(size.files) + u64::from(size.audio);
     Usage {
-        input: estimate_tokens(size.text_bytes).saturating_add(parts * PART_TOKENS),
+        input: estimate_tokens(size.bytes_read()).saturating_add(parts * PART_TOKENS),
         output: estimate_tokens(output_bytes),
+        searches: size.searches,
         ..Usage::default()
     }
 }
@@ -160,11 +161,13 @@ struct Bounds {
     input: u64,
     prompt: Price,
     completion: Price,
+    /// How often the fee for a request is due.
+    fees: u64,
 }
 
 impl Bounds {
     fn of(prices: &Prices, size: &RequestSize, context_length: u64) -> Bounds {
-        let input = input_bound(prices, size).min(context_length);
+        let input = input_bound(prices, size).min(size.room(context_length));
         let reachable = prices.tiers.iter().filter(|tier| input > tier.above_prompt_tokens);
         let all: Vec<Rates> = std::iter::once(Rates::of(prices, None))
             .chain(reachable.map(|tier| Rates::of(prices, Some(tier))))
@@ -173,11 +176,12 @@ impl Bounds {
             input,
             prompt: all.iter().map(Rates::dearest_input).fold(Price::ZERO, Price::max),
             completion: all.iter().map(Rates::dearest_output).fold(Price::ZERO, Price::max),
+            fees: size.searches.max(1),
         }
     }
 
     fn input_cost(&self, prices: &Prices) -> Option<Money> {
-        self.prompt.times(self.input)?.checked_add(Money::from_pico(prices.request.pico()))
+        self.prompt.times(self.input)?.checked_add(prices.request.times(self.fees)?)
     }
 }
 
@@ -189,5 +193,5 @@ fn input_bound(prices: &Prices, size: &RequestSize) -> u64 {
     }
     let images = u64::from(size.images).saturating_mul(prices.image_tokens);
     let audio = if size.audio > 0 { size.inline_bytes } else { 0 };
-    [size.text_bytes, images, audio].into_iter().fold(TEMPLATE_TOKENS, u64::saturating_add)
+    [size.bytes_read(), images, audio].into_iter().fold(TEMPLATE_TOKENS, u64::saturating_add)
 }

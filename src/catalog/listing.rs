@@ -8,16 +8,30 @@ use serde_json::{Map, Value, json};
 /// Writes the body of `GET /models`: every model that a live provider offers and that makes
 /// `output`.
 pub fn write_models(live: impl Fn(&Provider) -> bool, output: Modality) -> String {
+    list(live, output).to_string()
+}
+
+/// Writes the body of `GET /models?client_version=…`, by which Codex asks for its own catalog. It
+/// demands `models`, and keeps what it knows by itself where that is empty: an entry would have
+/// to bring along the instructions that Codex gives to a model.
+pub fn write_models_for_codex(live: impl Fn(&Provider) -> bool) -> String {
+    let mut list = list(live, Modality::Text);
+    list["models"] = json!([]);
+    list.to_string()
+}
+
+fn list(live: impl Fn(&Provider) -> bool, output: Modality) -> Value {
     let makes = |model: &&Model| model.output_modalities.contains(&output);
     let data: Vec<Value> = models().iter().filter(makes).filter_map(|model| entry(model, &live)).collect();
     // `object` makes it OpenAI's list too.
     json!({ "object": "list", "total_count": data.len(), "links": { "next": null }, "data": data })
-        .to_string()
 }
 
-/// Writes the body of `GET /models/count`.
+/// Writes the body of `GET /models/count`, of what `GET /models` lists unasked.
 pub fn write_count(live: impl Fn(&Provider) -> bool) -> String {
-    let count = models().iter().filter(|model| model.offers.iter().any(|offer| live(offer.provider))).count();
+    let offered = |model: &&Model| model.offers.iter().any(|offer| live(offer.provider));
+    let makes_text = |model: &&Model| model.output_modalities.contains(&Modality::Text);
+    let count = models().iter().filter(makes_text).filter(offered).count();
     json!({ "data": { "count": count } }).to_string()
 }
 
@@ -96,10 +110,16 @@ fn entry(model: &Model, live: &impl Fn(&Provider) -> bool) -> Option<Value> {
 }
 
 fn supported_parameters(offers: &[&Offer]) -> Vec<&'static str> {
-    let mut names: Vec<&str> = offers.iter().flat_map(|offer| offer.parameters).copied().collect();
+    let mut names: Vec<&str> = offers.iter().flat_map(|offer| listed_parameters(offer)).collect();
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// Its parameters but for those of embeddings, for which OpenRouter's list has no names.
+fn listed_parameters(offer: &Offer) -> Vec<&'static str> {
+    let unlisted = ["dimensions", "encoding_format", "input_type"];
+    offer.parameters.iter().copied().filter(|name| !unlisted.contains(name)).collect()
 }
 
 fn architecture(model: &Model) -> Value {
@@ -183,7 +203,7 @@ fn endpoint(model: &Model, offer: &Offer) -> Value {
         "quantization": offer.quantization,
         "max_completion_tokens": offer.max_output,
         "max_prompt_tokens": null,
-        "supported_parameters": offer.parameters,
+        "supported_parameters": listed_parameters(offer),
         "status": 0,
         "uptime_last_5m": null,
         "uptime_last_30m": null,

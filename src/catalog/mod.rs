@@ -9,7 +9,8 @@ use crate::money::Price;
 
 mod table {
     use super::{DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, Tier};
-    use crate::chat::{MaxTokensName, Quirks, StreamUsage};
+    use crate::chat::conversation::Issuer;
+    use crate::chat::{MaxTokensName, PastReasoning, Quirks, StreamUsage};
     use crate::money::Price;
 
     include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
@@ -113,6 +114,8 @@ pub struct Offer {
     pub provider: &'static Provider,
     /// The provider's own name for the model.
     pub upstream_model: &'static str,
+    /// The only protocol in which the provider serves it, where that is not any that it speaks.
+    pub protocol: Option<Protocol>,
     pub context_length: u64,
     pub max_output: Option<u64>,
     pub quantization: Option<&'static str>,

@@ -41,6 +41,25 @@ pub struct RequestSize {
     pub max_tokens: Option<u64>,
     /// How many choices were asked for (`n`); at least 1.
     pub choices: u32,
+    /// How many inputs there are to embed or rank, each of which has the whole context; none in a
+    /// conversation.
+    pub inputs: u32,
+    /// Bytes that are read again with each input, as a query is with each document.
+    pub repeated_bytes: u64,
+    /// The most searches that it can be billed as; none where nothing is searched.
+    pub searches: u64,
+}
+
+impl RequestSize {
+    /// Bytes of text that are read, those that are read again too.
+    pub fn bytes_read(&self) -> u64 {
+        self.text_bytes.saturating_add(self.repeated_bytes)
+    }
+
+    /// The most tokens that may go in, where one input may have `context_length` of them.
+    pub fn room(&self, context_length: u64) -> u64 {
+        context_length.saturating_mul(u64::from(self.inputs.max(1)))
+    }
 }
 
 /// What a request asks for. The body itself stays as it came, for `write_request`.

@@ -22,6 +22,8 @@ pub struct Usage {
     pub output_audio: u64,
     /// Output tokens of images.
     pub output_image: u64,
+    /// Searches, where the provider bills by them and not by tokens (Cohere's rerank).
+    pub searches: u64,
 }
 
 impl Usage {

@@ -2,32 +2,33 @@
 //! `feed` says what happened. A fallback, a client that leaves and a limit that runs out are
 //! inputs like any other. Knows nothing of how its steps are carried out.
 
+mod clock;
+mod ending;
 mod outcome;
 mod outgoing;
 mod record;
 mod route;
+mod step;
 mod view;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::account::command::Refusal;
-use crate::account::key::KeySnapshot;
-use crate::chat::{ChatRequest, Facts, Identity, ProviderError, Quirks};
-use crate::config::Limits;
-use crate::error::{Cause, Failure};
+use crate::chat::{Identity, ProviderError, Quirks};
+use crate::error::Failure;
 use crate::id::{GenerationId, KeyHash};
 use crate::money::Money;
 use crate::pricing;
-use crate::protocol::bridge::{Bridge, Crossing, Face, cross};
+use crate::protocol::bridge::{Bridge, Crossing, cross};
 use crate::protocol::lane::{Lane, Target};
-use crate::routing::verdict::{Awaited, Fault, Verdict, classify};
+use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
 
 pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, ServiceLogin};
 pub use route::{Route, routes};
+pub use step::{Arrival, Caller, Head, Input, Reply, Step};
 pub use view::{account_down, key_refusal};
 
 /// The largest reply that is not streamed, in bytes.
@@ -36,96 +37,6 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 const MAX_ERROR: usize = 64 * 1024;
 /// How long the body of a provider's error may take.
 const ERROR_BODY: Duration = Duration::from_secs(5);
-
-/// What to do next. Each step is done once, in the order given.
-#[derive(Debug)]
-pub enum Step {
-    /// Set money aside; answered by [`Input::Held`] or [`Input::Refused`].
-    Hold {
-        amount: Money,
-        expires_at: Time,
-    },
-    /// Start an attempt. Its outcome comes as [`Input::Head`] or [`Input::Unreachable`].
-    Send(Outgoing),
-    /// Nothing to do until the provider says something, or until this moment ([`Input::Clock`]).
-    Wait {
-        until: Time,
-    },
-    /// Close the connection to the provider; nothing more from it is wanted.
-    Cancel,
-    /// The provider has said all it had to; its connection may be used again.
-    Release,
-    /// Answer the client with a whole reply.
-    Reply(Reply),
-    /// Answer the client with this head; [`Step::Write`] gives the body.
-    Begin(Head),
-    Write(Vec<u8>),
-    /// The client's reply is complete.
-    Close,
-    /// Charge for what was delivered and release the rest of the hold.
-    Settle(Settlement),
-    /// One line for the log.
-    Log(String),
-    Done,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input<'a> {
-    Held,
-    Refused(Refusal),
-    /// The account could not be asked.
-    AccountDown,
-    Head {
-        status: u16,
-        retry_after_s: Option<u32>,
-    },
-    Unreachable,
-    Chunk(&'a [u8]),
-    End,
-    /// The connection to the provider broke.
-    Broken,
-    /// Time has passed; nothing else happened.
-    Clock,
-    ClientGone,
-}
-
-/// The head of a reply to the client.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Head {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub struct Reply {
-    pub head: Head,
-    pub body: Vec<u8>,
-}
-
-/// Everything known when a request arrives.
-#[derive(Debug)]
-pub struct Arrival {
-    pub now: Time,
-    pub generation: GenerationId,
-    pub key: KeySnapshot,
-    pub face: Face,
-    pub body: Vec<u8>,
-    pub request: ChatRequest,
-    pub limits: Limits,
-    /// `X-OpenRouter-Metadata: enabled`
-    pub show_attempts: bool,
-    pub caller: Caller,
-}
-
-/// What a caller says of itself, for the generation's record.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    pub referer: Option<String>,
-    pub user_agent: Option<String>,
-    /// `anthropic-beta`: parts of that protocol that are not yet in its version.
-    pub betas: Option<String>,
-}
 
 /// An attempt that was made.
 #[derive(Clone, Debug)]
@@ -282,7 +193,8 @@ impl Exchange {
         let quirks = &provider.quirks;
         let target = Target { model: &candidate.upstream_model, quirks, max_output: candidate.max_output };
         let Arrival { face, body, request, .. } = &self.arrival;
-        match cross(*face, body, request, provider, &target) {
+        let wire = face.wire(provider, candidate.protocol);
+        match cross(*face, wire, body, request, provider, &target) {
             Ok(Crossing { body, bridge }) => {
                 let outgoing = outgoing::write(route, &self.arrival, body, now);
                 self.bridge = Some(bridge);
@@ -483,183 +395,6 @@ impl Exchange {
         }
     }
 
-    fn take_time(&mut self, now: Time) {
-        if matches!(self.stage, Stage::Holding | Stage::Ended) {
-            return;
-        }
-        if let Some(awaited) = self.late(now) {
-            return match &self.stage {
-                Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
-                // All that a provider can still add after its finish is usage.
-                Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
-                Stage::Streaming(_) => self.break_off(now, Fault::Late(awaited), None),
-                _ => self.fail_attempt(now, Fault::Late(awaited), None),
-            };
-        }
-        if self.arrival.request.stream && now >= self.next_comment {
-            self.begin_head();
-            self.outbox.push_back(Step::Write(self.keep_alive().to_vec()));
-            self.next_comment = now.plus(self.arrival.limits.comment_every);
-        }
-    }
-
-    /// Which limit has run out, if any.
-    fn late(&self, now: Time) -> Option<Awaited> {
-        self.limits().into_iter().find(|(at, _)| now >= *at).map(|(_, awaited)| awaited)
-    }
-
-    /// The limits that apply to the present stage.
-    fn limits(&self) -> Vec<(Time, Awaited)> {
-        let limits = &self.arrival.limits;
-        let mut found = vec![(self.arrival.now.plus(limits.total), Awaited::End)];
-        match &self.stage {
-            Stage::Holding | Stage::Collecting(_) | Stage::Ended => {}
-            Stage::Sending if self.arrival.request.stream => {
-                found.push((self.sent.plus(limits.headers), Awaited::Head));
-                found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));
-            }
-            Stage::Sending => {}
-            Stage::Failing(_, until, _) => found.push((*until, Awaited::Head)),
-            Stage::Peeking(..) => found.push((self.sent.plus(limits.first_token), Awaited::FirstToken)),
-            Stage::Streaming(_) => found.push((self.last_progress.plus(limits.idle), Awaited::NextToken)),
-        }
-        found
-    }
-
-    fn deadline(&self) -> Time {
-        let limits = self.limits().into_iter().map(|(at, _)| at);
-        let comment = self.arrival.request.stream.then_some(self.next_comment);
-        limits.chain(comment).min().expect("the total limit always applies")
-    }
-
-    /// Ends the current attempt, which has given the client nothing, and starts the next or gives up.
-    fn fail_attempt(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
-        self.outbox.push_back(Step::Cancel);
-        self.note_attempt(now, fault.status(), Some(fault.clone()), said);
-        match self.next_route(fault.verdict()) {
-            Some(next) => {
-                self.current = next;
-                self.send(now);
-            }
-            None => self.give_up(now),
-        }
-    }
-
-    fn next_route(&self, verdict: Verdict) -> Option<usize> {
-        let offer = self.routes[self.current].offer;
-        let rest = self.current + 1..self.routes.len();
-        match verdict {
-            Verdict::GiveUp => None,
-            Verdict::NextKey => rest.into_iter().next(),
-            Verdict::NextOffer => rest.into_iter().find(|next| self.routes[*next].offer != offer),
-        }
-    }
-
-    /// Every attempt failed: the client gets the last failure, and pays nothing.
-    fn give_up(&mut self, now: Time) {
-        let failure = self.failure();
-        self.answer_failure(&failure);
-        self.end(now, Outcome::Failed(failure.cause));
-    }
-
-    /// The account refused: nothing was sent and nothing is held.
-    fn refuse(&mut self, now: Time, failure: Failure) {
-        if !self.client_gone {
-            self.answer_failure(&failure);
-        }
-        self.stage = Stage::Ended;
-        self.outbox.push_back(Step::Log(self.log_line(now, &Outcome::Refused(failure.cause), None)));
-    }
-
-    fn answer_failure(&mut self, failure: &Failure) {
-        if self.begun {
-            let mut out = Vec::new();
-            self.arrival.face.write_failed_stream(self.identity(), failure, &mut out);
-            self.outbox.push_back(Step::Write(out));
-            self.outbox.push_back(Step::Close);
-            return;
-        }
-        let head = view::failure_head(failure, &self.arrival.generation);
-        let body = self.arrival.face.write_error(failure, Some(self.arrival.generation.as_str()));
-        self.outbox.push_back(Step::Reply(Reply { head, body }));
-    }
-
-    /// Ends a stream that has begun but cannot go on. No other endpoint may take over.
-    fn break_off(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
-        let Stage::Streaming(mut lane) = std::mem::replace(&mut self.stage, Stage::Ended) else {
-            return;
-        };
-        self.outbox.push_back(Step::Cancel);
-        self.note_attempt(now, fault.status(), Some(fault), said);
-        let failure = self.failure();
-        let outcome = Outcome::BrokenOff(failure.cause);
-        let charge = self.charge(&outcome, Some(lane.facts()));
-        let mut out = Vec::new();
-        lane.write_error(&failure, Some(&self.bill(&charge)), &mut out);
-        self.outbox.push_back(Step::Write(out));
-        self.outbox.push_back(Step::Close);
-        self.settle(now, outcome, charge, Some(lane.facts()));
-    }
-
-    fn take_leave(&mut self, now: Time) {
-        self.client_gone = true;
-        match std::mem::replace(&mut self.stage, Stage::Ended) {
-            // The hold is on its way: it is released when its answer comes.
-            Stage::Holding => self.stage = Stage::Holding,
-            Stage::Ended => {}
-            Stage::Streaming(lane) => {
-                self.outbox.clear();
-                self.outbox.push_back(Step::Cancel);
-                self.note_attempt(now, Some(200), None, None);
-                let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
-                self.settle(now, Outcome::Cancelled, charge, Some(lane.facts()));
-            }
-            Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Peeking(..) => {
-                self.outbox.clear();
-                self.outbox.push_back(Step::Cancel);
-                self.note_attempt(now, None, None, None);
-                self.end(now, Outcome::Cancelled);
-            }
-        }
-    }
-
-    /// Ends without anything delivered.
-    fn end(&mut self, now: Time, outcome: Outcome) {
-        self.stage = Stage::Ended;
-        let charge = self.charge(&outcome, None);
-        self.settle(now, outcome, charge, None);
-    }
-
-    fn settle(&mut self, now: Time, outcome: Outcome, charge: Charge, facts: Option<&Facts>) {
-        let record = self.record(now, &outcome, &charge, facts);
-        let settlement = Settlement { amount: charge.cost.total, record };
-        let line = self.log_line(now, &outcome, Some(&charge));
-        self.outbox.push_back(Step::Settle(settlement));
-        self.outbox.push_back(Step::Log(line));
-    }
-
-    fn note_attempt(
-        &mut self,
-        now: Time,
-        status: Option<u16>,
-        fault: Option<Fault>,
-        said: Option<ProviderError>,
-    ) {
-        let (route, sent) = (self.current, self.sent);
-        let said = said.map(|said| self.scrub(said));
-        self.attempts.push(Attempt { route, sent, ended: now, status, fault, said });
-    }
-
-    /// What the client is told after the last attempt failed.
-    fn failure(&self) -> Failure {
-        let Some(last) = self.attempts.last() else {
-            return Failure::new(Cause::Internal, "No attempt was made");
-        };
-        let fault = last.fault.clone().unwrap_or(Fault::BadReply);
-        let failure = fault.failure(last.words());
-        self.explain(failure)
-    }
-
     /// A frame that says nothing, in the client's grammar.
     fn keep_alive(&self) -> &'static [u8] {
         match &self.stage {
@@ -682,13 +417,5 @@ impl Exchange {
             model: candidate.model.clone(),
             provider: candidate.provider.name.to_owned(),
         }
-    }
-
-    /// Takes every provider key that was used out of what a provider said.
-    fn scrub(&self, said: ProviderError) -> ProviderError {
-        let keys = || self.routes.iter().filter_map(|route| route.key.as_ref());
-        let clean =
-            |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.secret.expose(), "[key]"));
-        ProviderError { message: clean(&said.message), raw: clean(&said.raw), ..said }
     }
 }

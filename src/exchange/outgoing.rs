@@ -17,8 +17,19 @@ pub struct Outgoing {
     pub url: String,
     /// Some of them prove who we are.
     pub headers: Vec<(&'static str, Secret)>,
+    /// A login that has to be turned into a token first.
+    pub login: Option<ServiceLogin>,
     pub stream: bool,
     pub body: Vec<u8>,
+}
+
+/// A service account of Google's, which signs for its tokens.
+#[derive(Clone, Debug)]
+pub struct ServiceLogin {
+    /// The key file's text.
+    pub account: Secret,
+    /// Where tokens are asked for, if not at Google's own address.
+    pub token_url: Option<String>,
 }
 
 /// The version of Anthropic's Messages that is spoken.
@@ -29,9 +40,10 @@ pub fn write(route: &Route, arrival: &Arrival, body: Vec<u8>, now: Time) -> Outg
     let candidate = &route.candidate;
     let provider = candidate.provider;
     let (face, stream) = (arrival.face, arrival.request.stream);
-    let wire = face.wire(provider);
+    let wire = face.wire(provider, candidate.protocol);
     let path = path(face, wire, &candidate.upstream_model, stream);
     let mut headers = match &route.key {
+        Some(key) if key.is_service_account => Vec::new(),
         Some(key) if wire == Protocol::Bedrock => bedrock_headers(route, key, &path, &body, now),
         Some(key) => vec![key_header(wire, key)],
         None => Vec::new(),
@@ -44,6 +56,11 @@ pub fn write(route: &Route, arrival: &Arrival, body: Vec<u8>, now: Time) -> Outg
         embedded: provider.protocol == Protocol::Millrace,
         url: format!("{}{path}", route.base_url),
         headers,
+        login: route
+            .key
+            .as_ref()
+            .filter(|key| key.is_service_account)
+            .map(|key| ServiceLogin { account: key.secret.clone(), token_url: key.token_url.clone() }),
         stream,
         body,
     }

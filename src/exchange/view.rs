@@ -10,7 +10,7 @@ use crate::error::{Cause, Failure};
 use crate::id::GenerationId;
 use crate::money::Money;
 use crate::protocol::bridge::{Bridge, Face};
-use crate::routing::verdict::{Fault, classify};
+use crate::routing::verdict::{Fault, classify, is_too_long};
 
 use super::{Attempt, Exchange, Head};
 
@@ -45,12 +45,16 @@ fn head(status: u16, content_type: &str, generation: &GenerationId) -> Head {
 
 /// The fault behind an error that came with status 200.
 pub fn inner_fault(said: &ProviderError) -> Fault {
-    said.status.and_then(|status| classify(status, None)).unwrap_or(Fault::Provider { status: 500 })
+    let fault = said.status.and_then(|status| classify(status, None));
+    told_fault(fault.unwrap_or(Fault::Provider { status: 500 }), None, said)
 }
 
 /// The fault that a provider means, where its words say more than the head it sent.
 pub fn told_fault(fault: Fault, wait_s: Option<u32>, said: &ProviderError) -> Fault {
     match (fault, said.status) {
+        (Fault::Caller { status }, _) if is_too_long(said.code.as_deref(), &said.message) => {
+            Fault::TooLong { status }
+        }
         (Fault::Capacity { status, retry_after_s: None }, _) if wait_s.is_some() => {
             Fault::Capacity { status, retry_after_s: wait_s }
         }

@@ -76,8 +76,8 @@ impl Face {
             Face::Responses => openai_responses::read_request(body),
             Face::Messages => anthropic_messages::read_request(body),
             Face::Gemini(_) => gemini::read_request(body, model, stream),
-            Face::Embeddings => embeddings::read_request(body).map(|request| summary_of_embeddings(&request)),
-            Face::Rerank => rerank::read_request(body).map(|request| summary_of_rerank(&request)),
+            Face::Embeddings => Ok(summary(embeddings::read_request(body)?.routed(), Output::Embeddings)),
+            Face::Rerank => Ok(summary(rerank::read_request(body)?.routed(), Output::Rerank)),
         }
     }
 
@@ -146,9 +146,12 @@ impl Face {
         }
     }
 
-    /// What is spoken with `provider` on behalf of this face: its own protocol where the provider
-    /// knows it, else the provider's first.
-    pub fn wire(self, provider: &Provider) -> Protocol {
+    /// What is spoken with `provider` on behalf of this face: `only` where that is given, else the
+    /// face's own protocol where the provider knows it, else the provider's first.
+    pub fn wire(self, provider: &Provider, only: Option<Protocol>) -> Protocol {
+        if let Some(only) = only {
+            return only;
+        }
         let native = self.native();
         let spoken = provider.protocol == native || provider.also.contains(&native);
         match provider.protocol {
@@ -172,16 +175,17 @@ impl Face {
     }
 }
 
-/// Writes the request that `body` is to `face` for an endpoint of `provider`. `body` is one that
-/// [`Face::read_request`] accepted. Fails where the provider's protocol cannot say what matters.
+/// Writes the request that `body` is to `face` for an endpoint of `provider` that is spoken to in
+/// `wire`. `body` is one that [`Face::read_request`] accepted. Fails where `wire` cannot say what
+/// matters.
 pub fn cross(
     face: Face,
+    wire: Protocol,
     body: &[u8],
     request: &ChatRequest,
     provider: &Provider,
     target: &Target<'_>,
 ) -> Result<Crossing, Failure> {
-    let wire = face.wire(provider);
     let (written, about) = match face {
         Face::Embeddings => embed(body, wire, provider, target)?,
         Face::Rerank => rank(body, wire, provider, target)?,
@@ -284,6 +288,8 @@ pub fn path(face: Face, wire: Protocol, model: &str, stream: bool) -> String {
     match (face, wire) {
         (Face::Embeddings, Protocol::Gemini) => format!("/models/{model}:batchEmbedContents"),
         (Face::Embeddings, Protocol::Cohere) => "/embed".to_owned(),
+        // Ollama's own address has OpenAI's protocol below this.
+        (Face::Embeddings, Protocol::Ollama) => "/v1/embeddings".to_owned(),
         (Face::Embeddings, _) => "/embeddings".to_owned(),
         (Face::Rerank, _) => "/rerank".to_owned(),
         (_, Protocol::OpenAiChat | Protocol::Millrace) => "/chat/completions".to_owned(),
@@ -470,28 +476,8 @@ impl Whole {
     }
 }
 
-fn summary_of_embeddings(request: &embeddings::EmbeddingsRequest) -> ChatRequest {
-    let mut needs = request.needs.clone();
-    needs.output = Output::Embeddings;
-    ChatRequest {
-        model: Some(request.model.clone()),
-        provider: request.provider.clone(),
-        needs,
-        size: request.size,
-        user: request.user.clone(),
-        ..ChatRequest::default()
-    }
-}
-
-fn summary_of_rerank(request: &rerank::RerankRequest) -> ChatRequest {
-    let mut needs = request.needs.clone();
-    needs.output = Output::Rerank;
-    ChatRequest {
-        model: Some(request.model.clone()),
-        provider: request.provider.clone(),
-        needs,
-        size: request.size,
-        user: request.user.clone(),
-        ..ChatRequest::default()
-    }
+/// What routing has to know of a request for something other than text.
+fn summary(mut request: ChatRequest, output: Output) -> ChatRequest {
+    request.needs.output = output;
+    request
 }

@@ -1,7 +1,7 @@
 //! How a reply gets from a provider's protocol into a client's: a lane. Where both are the same a
 //! lane splices bytes; else it translates event by event. The exchange knows no other difference.
 
-use crate::chat::{Bill, Event, Facts, Finish, Quirks};
+use crate::chat::{Bill, Event, Facts, Finish, ProviderError, Quirks};
 use crate::error::Failure;
 use crate::json;
 
@@ -80,17 +80,26 @@ pub struct Translate {
     reader: Box<dyn Reader>,
     writer: Box<dyn Writer>,
     events: Vec<Event>,
+    /// The calls whose arguments are still coming.
+    open: Vec<usize>,
+    /// The facts of a reply that claimed its end within a call.
+    broken: Option<Facts>,
 }
 
 impl Translate {
     pub fn new(reader: Box<dyn Reader>, writer: Box<dyn Writer>) -> Translate {
-        Translate { reader, writer, events: Vec::new() }
+        Translate { reader, writer, events: Vec::new(), open: Vec::new(), broken: None }
     }
 
     fn write_events(&mut self, out: &mut Vec<u8>) {
+        let mut broken = self.broken.is_some();
         for event in self.events.drain(..) {
-            self.writer.write(&event, out);
+            broken |= ends_within_a_call(&event, &mut self.open);
+            if !broken {
+                self.writer.write(&event, out);
+            }
         }
+        self.broken = broken.then(|| broken_off(self.reader.facts()));
     }
 }
 
@@ -106,7 +115,7 @@ impl Lane for Translate {
     }
 
     fn facts(&self) -> &Facts {
-        self.reader.facts()
+        self.broken.as_ref().unwrap_or_else(|| self.reader.facts())
     }
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
@@ -120,6 +129,26 @@ impl Lane for Translate {
     fn keep_alive(&self) -> &'static [u8] {
         self.writer.keep_alive()
     }
+}
+
+/// Whether `event` ends a reply, as one meant to, with a call of `open` unfinished: what the
+/// client has of the call would pass for a whole one. Keeps `open`.
+fn ends_within_a_call(event: &Event, open: &mut Vec<usize>) -> bool {
+    match event {
+        Event::ToolCall { call, .. } => open.push(*call),
+        Event::ToolCallEnd { call } => open.retain(|other| other != call),
+        Event::Finish { reason: Finish::Stop | Finish::ToolCalls, .. } => return !open.is_empty(),
+        Event::Text(_) | Event::Reasoning { .. } | Event::Seal { .. } | Event::Arguments { .. } => {}
+        Event::Refusal(_) | Event::Image { .. } | Event::Citation(_) | Event::Finish { .. } => {}
+    }
+    false
+}
+
+fn broken_off(facts: &Facts) -> Facts {
+    let message = "The provider ended the reply within a tool call.".to_owned();
+    let fault = || ProviderError { message, ..ProviderError::default() };
+    let fault = facts.fault.clone().unwrap_or_else(fault);
+    Facts { fault: Some(fault), finish: None, finish_reason: None, done: false, ..facts.clone() }
 }
 
 /// Finds names for the tools that a target refuses: letters, digits, `_` and `-`, at most `most`
@@ -141,7 +170,11 @@ pub fn rename<'a>(
         };
         let sent = match fits(own) {
             true => Some(own.to_owned()),
-            false => (1_u32..).map(|number| spell(own, number, most)).find(|found| !taken(found)),
+            false => {
+                let stem = stem(own, most);
+                let alike = names.iter().filter(|renamed| renamed.sent.starts_with(&stem)).count();
+                (alike + 1..).map(|number| format!("{stem}{number}")).find(|found| !taken(found))
+            }
         };
         names.extend(sent.map(|sent| Renamed { sent, own: own.to_owned(), custom }));
     }
@@ -153,11 +186,11 @@ pub fn sent_name<'a>(names: &'a [Renamed], own: &'a str) -> &'a str {
     names.iter().find(|renamed| renamed.own == own).map_or(own, |renamed| &renamed.sent)
 }
 
-/// `name` cut down to what every provider takes, with a number that makes it unlike others.
-fn spell(name: &str, number: u32, most: usize) -> String {
+/// `name` cut down to what every provider takes; a number behind it makes it unlike others.
+fn stem(name: &str, most: usize) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     let kept: String = name.chars().map(plain).take(most.saturating_sub(12)).collect();
-    format!("t{kept}_{number}")
+    format!("t{kept}_")
 }
 
 /// Hands out the events of a reply and keeps the facts that follow from them. Gives tools back

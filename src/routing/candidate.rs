@@ -1,7 +1,7 @@
 //! One offer as a request sees it, and every reason for which a request may not have it.
 
 use super::preference::{Preference, ProviderName};
-use crate::catalog::{Modality, Model, Offer, Prices, Provider};
+use crate::catalog::{Modality, Model, Offer, Prices, Protocol, Provider};
 use crate::chat::{Needs, Output, RequestSize};
 
 /// Bytes of text that are at least a token, for certain. Ordinary text has four.
@@ -15,6 +15,8 @@ pub struct Candidate {
     pub provider: &'static Provider,
     /// The provider's own name for the model.
     pub upstream_model: String,
+    /// The only protocol in which the provider serves it; `None` for any that it speaks.
+    pub protocol: Option<Protocol>,
     pub prices: Prices,
     /// `u64::MAX` if unknown, as on a local server.
     pub context_length: u64,
@@ -97,6 +99,7 @@ impl Candidate {
             model: model.slug.to_owned(),
             provider: offer.provider,
             upstream_model: offer.upstream_model.to_owned(),
+            protocol: offer.protocol,
             prices: offer.prices,
             context_length: offer.context_length,
             max_output: offer.max_output,
@@ -110,6 +113,7 @@ impl Candidate {
             model: slug.to_owned(),
             provider,
             upstream_model: name.to_owned(),
+            protocol: None,
             prices: Prices::FREE,
             context_length: u64::MAX,
             max_output: None,
@@ -153,7 +157,7 @@ pub(super) fn offer_filter(
         (!wanted.is_empty() && !wanted.iter().any(|name| name == quantization), Filter::Quantization),
         (!preference.max_price.allows(&offer.prices), Filter::MaxPrice),
         (parameters, Filter::RequireParameters),
-        (size.text_bytes / MOST_BYTES_PER_TOKEN > offer.context_length, Filter::ContextLength),
+        (size.text_bytes / MOST_BYTES_PER_TOKEN > size.room(offer.context_length), Filter::ContextLength),
         (size.max_tokens > offer.max_output && offer.max_output.is_some(), Filter::MaxOutput),
         (!takes_input(model, needs), Filter::InputModality),
         (!model.output_modalities.contains(&modality_of(needs.output)), Filter::OutputModality),

@@ -7,6 +7,8 @@ use crate::error::{Cause, Failure};
 pub enum Fault {
     /// The provider says the request is wrong. Any other endpoint would say the same.
     Caller { status: u16 },
+    /// The prompt is longer than the endpoint takes; another may take more.
+    TooLong { status: u16 },
     /// The provider refuses our key, or our account there is used up.
     Credential { status: u16 },
     /// The provider has no room for us at the moment.
@@ -61,10 +63,29 @@ pub fn classify(status: u16, retry_after_s: Option<u32>) -> Option<Fault> {
     }
 }
 
+/// How providers say that a prompt is too long: codes whole, phrases anywhere in lower case.
+const TOO_LONG_CODES: [&str; 3] = ["context_length_exceeded", "exceed_context_size_error", "TOO_MANY_TOKENS"];
+const TOO_LONG_PHRASES: [&str; 6] = [
+    "prompt is too long",
+    "maximum context length",
+    "context window",
+    "input is too long",
+    "exceeds the maximum number of tokens",
+    "too many tokens",
+];
+
+/// Whether a provider's code or words for a caller's fault mean that the prompt is too long.
+pub fn is_too_long(code: Option<&str>, words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    code.is_some_and(|code| TOO_LONG_CODES.contains(&code))
+        || TOO_LONG_PHRASES.iter().any(|phrase| words.contains(phrase))
+}
+
 impl Fault {
     pub fn verdict(&self) -> Verdict {
         match self {
             Fault::Caller { .. } => Verdict::GiveUp,
+            Fault::TooLong { .. } => Verdict::NextOffer,
             Fault::Credential { .. } => Verdict::NextKey,
             Fault::Capacity { .. } => Verdict::NextKey,
             Fault::Provider { .. } => Verdict::NextOffer,
@@ -81,6 +102,7 @@ impl Fault {
     pub fn name(&self) -> &'static str {
         match self {
             Fault::Caller { .. } => "caller",
+            Fault::TooLong { .. } => "too_long",
             Fault::Credential { .. } => "credential",
             Fault::Capacity { .. } => "capacity",
             Fault::Provider { .. } => "provider",
@@ -99,6 +121,7 @@ impl Fault {
     pub fn status(&self) -> Option<u16> {
         match self {
             Fault::Caller { status }
+            | Fault::TooLong { status }
             | Fault::Credential { status }
             | Fault::Capacity { status, .. }
             | Fault::Provider { status } => Some(*status),
@@ -120,6 +143,7 @@ impl Fault {
                 Failure::new(Cause::Unprocessable, said("Provider returned error"))
             }
             Fault::Caller { .. } => Failure::new(Cause::InvalidRequest, said("Provider returned error")),
+            Fault::TooLong { .. } => Failure::new(Cause::ContextLength, said("Provider returned error")),
             Fault::Credential { .. } => {
                 Failure::new(Cause::ProviderUnavailable, "The provider refused the gateway's credentials")
             }

@@ -64,6 +64,9 @@ extern "C" {
 
     pub fn embedded(source: EmbeddedSource, status: u16, content_type: &str) -> Response;
 
+    #[wasm_bindgen(js_name = signRs256)]
+    pub fn sign_rs256(key: &js_sys::Uint8Array, text: &str) -> Promise;
+
     #[wasm_bindgen(catch)]
     pub fn query(storage: &JsValue, statement: &str, cells: &Array) -> Result<Array, JsValue>;
 }

@@ -11,7 +11,10 @@ use crate::error::{Cause, Failure};
 pub async fn read(request: &Request, limit: u64) -> Result<Vec<u8>, Failure> {
     let declared = request.headers().get("content-length").ok().flatten();
     match declared.and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length > limit => Err(too_large(limit)),
+        Some(length) if length > limit => {
+            discard(request, limit).await;
+            Err(too_large(limit))
+        }
         Some(_) => read_at_once(request, limit).await,
         None => read_in_pieces(request, limit).await,
     }
@@ -48,6 +51,24 @@ async fn read_in_pieces(request: &Request, limit: u64) -> Result<Vec<u8>, Failur
         body.resize(start + bytes.length() as usize, 0);
         bytes.copy_to(&mut body[start..]);
     }
+}
+
+/// Takes in as much of a refused body as an accepted one could be, and forgets it: a client that is
+/// cut off while it sends sees a broken connection and never the answer.
+async fn discard(request: &Request, limit: u64) {
+    let Some(stream) = request.body() else {
+        return;
+    };
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    let mut taken = 0;
+    while taken <= limit.saturating_mul(2) {
+        match JsFuture::from(reader.read()).await.ok().as_ref().and_then(piece_bytes) {
+            Some(bytes) => taken += u64::from(bytes.length()),
+            None => return,
+        }
+    }
+    // What the promise says is of no interest: the request is refused either way.
+    let _ = reader.cancel();
 }
 
 /// The bytes of what a reader's `read` gave; `None` at the end.

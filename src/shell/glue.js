@@ -78,6 +78,13 @@ export function embedded(source, status, contentType) {
   return new Response(body, { status, headers: { "content-type": contentType } });
 }
 
+// Signs `text` with a private key in PKCS #8: RSASSA-PKCS1-v1_5 with SHA-256, as JWTs want it.
+export async function signRs256(key, text) {
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const imported = await crypto.subtle.importKey("pkcs8", key, algorithm, false, ["sign"]);
+  return crypto.subtle.sign(algorithm, imported, new TextEncoder().encode(text));
+}
+
 // Runs one statement on a Durable Object's database: rows as arrays of cells. What the database
 // throws is thrown on, which the crate's bindings catch only for a function of our own.
 export function query(storage, statement, cells) {

@@ -46,6 +46,9 @@ impl Call<'_> {
             Endpoint::Welcome => Ok(reply::json(200, &welcome())),
             Endpoint::Health => Ok(self.health().await),
             Endpoint::Preflight => Ok(reply::preflight()),
+            Endpoint::Models if query_value(self.query, "client_version").is_some() => {
+                Ok(reply::json(200, &listing::write_models_for_codex(live)))
+            }
             Endpoint::Models => Ok(reply::json(200, &listing::write_models(live, Modality::Text))),
             Endpoint::EmbeddingsModels => {
                 Ok(reply::json(200, &listing::write_models(live, Modality::Embeddings)))

@@ -11,6 +11,7 @@ mod driver;
 mod inference;
 mod manage;
 mod reply;
+mod tokens;
 mod upstream;
 
 use std::cell::RefCell;

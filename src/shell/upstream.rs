@@ -2,19 +2,22 @@
 
 use std::panic::AssertUnwindSafe;
 
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
+use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Response};
 
+use crate::config::Secret;
 use crate::exchange::{Input, Outgoing};
 use crate::protocol::millrace;
-use crate::shell::{bindings, body};
+use crate::shell::{bindings, body, tokens};
 
 /// A connection to a provider, from the first byte sent to the last received.
 pub enum Connection {
     Closed,
-    Opening { answer: JsFuture, abort: AbortController },
+    Opening { answer: LocalBoxFuture<'static, Result<JsValue, JsValue>>, abort: AbortController },
     Open { reader: ReadableStreamDefaultReader, read: Option<JsFuture>, abort: AbortController },
 }
 
@@ -46,15 +49,14 @@ impl Connection {
         let Ok(abort) = AbortController::new() else {
             return Connection::Closed;
         };
-        let promise = if outgoing.embedded {
-            Ok(js_sys::Promise::resolve(&answer_embedded(&outgoing)))
-        } else {
-            request_init(&outgoing, &abort).and_then(|init| bindings::fetch(&outgoing.url, &init))
+        let signal = abort.signal();
+        let answer = async move {
+            match outgoing.embedded {
+                true => Ok(answer_embedded(&outgoing)),
+                false => send(outgoing, signal).await,
+            }
         };
-        match promise {
-            Ok(promise) => Connection::Opening { answer: JsFuture::from(promise), abort },
-            Err(_) => Connection::Closed,
-        }
+        Connection::Opening { answer: answer.boxed_local(), abort }
     }
 
     /// The next thing the provider does. Dropping the future loses nothing.
@@ -131,7 +133,16 @@ impl Connection {
 /// How long a provider that has said everything may keep its connection open.
 const RELEASE_MS: u32 = 200;
 
-fn request_init(outgoing: &Outgoing, abort: &AbortController) -> Result<JsValue, JsValue> {
+async fn send(mut outgoing: Outgoing, signal: AbortSignal) -> Result<JsValue, JsValue> {
+    if let Some(login) = &outgoing.login {
+        let bearer = format!("Bearer {}", tokens::token(login).await?);
+        outgoing.headers.push(("authorization", Secret::new(bearer)));
+    }
+    let init = request_init(&outgoing, &signal)?;
+    JsFuture::from(bindings::fetch(&outgoing.url, &init)?).await
+}
+
+fn request_init(outgoing: &Outgoing, signal: &AbortSignal) -> Result<JsValue, JsValue> {
     let headers = object(&[
         ("content-type", "application/json".into()),
         ("accept", if outgoing.stream { "text/event-stream, */*" } else { "application/json" }.into()),
@@ -148,11 +159,11 @@ fn request_init(outgoing: &Outgoing, abort: &AbortController) -> Result<JsValue,
         ("body", Uint8Array::from(outgoing.body.as_slice()).into()),
         // A redirect would carry our key to an address that nobody configured.
         ("redirect", "manual".into()),
-        ("signal", abort.signal().into()),
+        ("signal", signal.into()),
     ])
 }
 
-fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
+pub fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
     let object = Object::new();
     for (name, value) in members {
         Reflect::set(&object, &JsValue::from_str(name), value)?;

@@ -211,8 +211,6 @@ impl Reply {
     fn read_stop(&mut self, members: &Members<'_>) {
         let Some(reason) = members.string("stop_reason") else { return };
         self.facts.began = true;
-        self.facts.finish = Some(reason.clone().into_owned());
-        self.facts.finish_reason = Some(wire::finish_of(&reason).reason());
         self.stop_reason = Some(reason.into_owned());
     }
 
@@ -224,7 +222,8 @@ impl Reply {
             None if self.calls > 0 => Finish::ToolCalls,
             None => Finish::Stop,
         };
-        self.facts.finish_reason.get_or_insert(reason.reason());
+        self.facts.finish.clone_from(&self.stop_reason);
+        self.facts.finish_reason = Some(reason.reason());
         self.facts.done = true;
         events.push(Event::Finish { reason, native });
     }

@@ -112,6 +112,7 @@ pub fn read_request(body: &[u8]) -> Result<EmbeddingsRequest, Failure> {
         &mut request,
     )?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
+    request.size.inputs = request.count;
     Ok(request)
 }
 

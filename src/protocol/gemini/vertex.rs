@@ -142,18 +142,23 @@ impl Token {
     }
 }
 
-/// The URL of a model of Google's in a project and a location: a region, `global`, `us` or `eu`.
-pub fn model_url(project: &str, location: &str, model: &str, stream: bool) -> Result<String, Failure> {
+/// The address of Google's models in a project and a location: a region, `global`, `us` or `eu`.
+pub fn base_url(project: &str, location: &str) -> Result<String, Failure> {
     let host = host(location)?;
     if !is_made_of(project, "-.:") {
         return Err(Failure::invalid("The Vertex project must be a project id."));
     }
+    Ok(format!("https://{host}/v1/projects/{project}/locations/{location}/publishers/google"))
+}
+
+/// The URL of one of those models.
+pub fn model_url(project: &str, location: &str, model: &str, stream: bool) -> Result<String, Failure> {
+    let base = base_url(project, location)?;
     let model = model.rsplit('/').next().unwrap_or(model);
     if !is_made_of(model, "-._@") {
         return Err(Failure::invalid("The Vertex model must be the name of a model."));
     }
-    let path = format!("v1/projects/{project}/locations/{location}/publishers/google/models/{model}");
-    Ok(format!("https://{host}/{path}:{}", wire::method(stream)))
+    Ok(format!("{base}/models/{model}:{}", wire::method(stream)))
 }
 
 fn host(location: &str) -> Result<String, Failure> {

@@ -58,7 +58,7 @@ pub(super) fn read_usage(raw: &str, quirks: &Quirks) -> Option<Usage> {
         output_audio: part(&mut left_out, detail(&of_output, "audio_tokens")),
         output_image: part(&mut left_out, detail(&of_output, "image_tokens")),
         output: left_out,
-        cache_write_1h: 0,
+        ..Usage::default()
     })
 }
 

@@ -53,6 +53,11 @@ const READ: &[&str] = &[
     "preset",
 ];
 
+/// Cohere bills a search for each 100 documents, and takes one of more than 500 tokens, the query
+/// included, for several. A token is at least a byte.
+const TOKENS_PER_PIECE: u64 = 500;
+const PIECES_PER_SEARCH: u64 = 100;
+
 const DOCUMENTS: &str = "an array of strings or of objects with `text` or `image`";
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
@@ -70,7 +75,7 @@ pub fn read_request(body: &[u8]) -> Result<RerankRequest, Failure> {
     }
     refuse_unsupported(&members)?;
     let model = read_string(&members, "model")?.filter(|model| !model.is_empty());
-    read_string(&members, "query")?
+    let query = read_string(&members, "query")?
         .ok_or_else(|| Failure::invalid("`query` is missing: it must be a string."))?;
     let mut request = RerankRequest {
         model: model.ok_or_else(|| Failure::invalid("`model` is missing: it must be a string."))?,
@@ -83,7 +88,12 @@ pub fn read_request(body: &[u8]) -> Result<RerankRequest, Failure> {
         size: RequestSize { choices: 1, ..RequestSize::default() },
     };
     read_documents(&members, &mut request)?;
-    request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
+    let size = &mut request.size;
+    size.text_bytes = (text.len() as u64).saturating_sub(size.inline_bytes);
+    size.inputs = request.count;
+    size.repeated_bytes = (query.len() as u64).saturating_mul(u64::from(request.count) - 1);
+    let pieces = (size.bytes_read() / TOKENS_PER_PIECE).saturating_add(u64::from(request.count));
+    size.searches = pieces.div_ceil(PIECES_PER_SEARCH);
     Ok(request)
 }
 

@@ -80,7 +80,8 @@ fn read_usage(reply: &Members<'_>, search_units: Option<u64>) -> Option<Usage> {
         usage.as_ref().and_then(|it| count(it, "total_tokens").or_else(|| count(it, "prompt_tokens")));
     let tokens = tokens.or_else(|| billed(reply).and_then(|billed| count(&billed, "input_tokens")));
     let tokens = tokens.or_else(|| search_units.map(|_| 0));
-    tokens.map(|input| Usage { input, ..Usage::default() })
+    let searches = search_units.unwrap_or(0);
+    tokens.map(|input| Usage { input, searches, ..Usage::default() })
 }
 
 /// Writes the reply for the client. `body` is the client's request, whose documents are repeated.

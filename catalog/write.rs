@@ -1,0 +1,134 @@
+//! The catalog's tables as Rust source. Everything was checked before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::{IMAGE_TOKENS, Modality, Model, Offer, Price, Provider, Reasoning, Tier, prefix};
+
+pub(super) fn provider(provider: &Provider, out: &mut String) {
+    let base_url_variable = match prefix(&provider.key_variable) {
+        Some(prefix) => format!("{prefix}_BASE_URL"),
+        None => provider.base_url_variable.clone(),
+    };
+    let Provider { slug, name, protocol, also, key_variable, base_url, local, .. } = provider;
+    let Provider { max_tokens, stream_usage, usage_excludes_reasoning, reports_cost, .. } = provider;
+    let Provider { sealer, past_reasoning, more_sampling, cache_marks, .. } = provider;
+    let Provider { trains, retains, headquarters, .. } = provider;
+    let Provider { privacy_policy_url, terms_of_service_url, status_page_url, .. } = provider;
+    let _ = writeln!(
+        out,
+        "Provider {{ slug: {slug:?}, name: {name:?}, key_variable: {key_variable:?}, \
+         base_url_variable: {base_url_variable:?}, base_url: {base_url:?}, \
+         protocol: Protocol::{}, also: &[{}], local: {local}, \
+         quirks: Quirks {{ max_tokens: MaxTokensName::{max_tokens:?}, stream_usage: StreamUsage::{stream_usage:?}, \
+         usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost}, sealer: Issuer::{sealer:?}, \
+         past_reasoning: PastReasoning::{past_reasoning:?}, more_sampling: {more_sampling}, \
+         cache_marks: {cache_marks} }}, \
+         data_policy: DataPolicy {{ trains: {trains:?}, retains: {retains:?} }}, \
+         headquarters: {headquarters:?}, privacy_policy_url: {privacy_policy_url:?}, \
+         terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",
+        protocol.variant(),
+        also.iter()
+            .map(|protocol| format!("Protocol::{}", protocol.variant()))
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
+}
+
+pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut String) {
+    let Model { slug, name, description, created, context_length, tokenizer, .. } = model;
+    let Model { hugging_face_id, knowledge_cutoff, .. } = model;
+    let canonical_slug = model.canonical_slug.as_ref().unwrap_or(slug);
+    let _ = write!(
+        out,
+        "Model {{ slug: {slug:?}, canonical_slug: {canonical_slug:?}, name: {name:?}, \
+         description: {description:?}, created: {created}, context_length: {context_length}, \
+         input_modalities: {}, output_modalities: {}, tokenizer: {tokenizer:?}, \
+         hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, reasoning: {}, \
+         offers: &[",
+        modalities(&model.input),
+        modalities(&model.output),
+        reasoning(model.reasoning.as_ref()),
+    );
+    for offer in &model.offers {
+        let row = rows[offer.provider.as_str()];
+        let allowed =
+            |name: &&String| providers[row].parameters.contains(name) && !offer.without.contains(name);
+        let parameters: BTreeSet<&String> = model.parameters.iter().filter(allowed).collect();
+        write_offer(offer, row, &parameters, out);
+    }
+    out.push_str("] },\n");
+}
+
+fn write_offer(offer: &Offer, row: usize, parameters: &BTreeSet<&String>, out: &mut String) {
+    let Offer { model, context_length, max_output, quantization, .. } = offer;
+    let protocol = match &offer.protocol {
+        Some(protocol) => format!("Some(Protocol::{})", protocol.variant()),
+        None => "None".to_owned(),
+    };
+    let _ = write!(
+        out,
+        "Offer {{ provider: &PROVIDERS[{row}], upstream_model: {model:?}, protocol: {protocol}, \
+         context_length: {context_length}, max_output: {max_output:?}, quantization: {quantization:?}, prices: {}, parameters: &{:?} }}, ",
+        prices(offer),
+        parameters.iter().collect::<Vec<_>>(),
+    );
+}
+
+fn prices(offer: &Offer) -> String {
+    let tiers: Vec<String> = offer.tiers.iter().map(tier).collect();
+    format!(
+        "Prices {{ prompt: {}, completion: {}, request: {}, image_tokens: {}, cache_read: {}, \
+         cache_write: {}, cache_write_1h: {}, reasoning: {}, audio_input: {}, audio_output: {}, \
+         image_output: {}, tiers: &[{}] }}",
+        price(&offer.prompt),
+        price(&offer.completion),
+        price(offer.request.as_deref().unwrap_or("0")),
+        offer.image_tokens.unwrap_or(IMAGE_TOKENS),
+        optional_price(&offer.cache_read),
+        optional_price(&offer.cache_write),
+        optional_price(&offer.cache_write_1h),
+        optional_price(&offer.reasoning),
+        optional_price(&offer.audio_input),
+        optional_price(&offer.audio_output),
+        optional_price(&offer.image_output),
+        tiers.join(", "),
+    )
+}
+
+fn tier(tier: &Tier) -> String {
+    format!(
+        "Tier {{ above_prompt_tokens: {}, prompt: {}, completion: {}, cache_read: {}, cache_write: {}, \
+         cache_write_1h: {}, audio_input: {} }}",
+        tier.above_prompt_tokens,
+        optional_price(&tier.prompt),
+        optional_price(&tier.completion),
+        optional_price(&tier.cache_read),
+        optional_price(&tier.cache_write),
+        optional_price(&tier.cache_write_1h),
+        optional_price(&tier.audio_input),
+    )
+}
+
+fn price(text: &str) -> String {
+    format!("Price::from_pico({})", Price::parse_usd(text).expect("checked above").pico())
+}
+
+fn optional_price(text: &Option<String>) -> String {
+    text.as_deref().map_or_else(|| "None".to_owned(), |text| format!("Some({})", price(text)))
+}
+
+fn modalities(list: &[Modality]) -> String {
+    let names: Vec<String> = list.iter().map(|modality| format!("Modality::{modality:?}")).collect();
+    format!("&[{}]", names.join(", "))
+}
+
+fn reasoning(reasoning: Option<&Reasoning>) -> String {
+    let Some(Reasoning { mandatory, default_enabled, default_effort, efforts }) = reasoning else {
+        return "None".to_owned();
+    };
+    format!(
+        "Some(Reasoning {{ mandatory: {mandatory}, default_enabled: {default_enabled:?}, \
+         default_effort: {default_effort:?}, efforts: &{efforts:?} }})"
+    )
+}

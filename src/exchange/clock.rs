@@ -1,0 +1,57 @@
+//! The limits of time: which apply at each stage, and what follows when one runs out.
+
+use crate::routing::verdict::{Awaited, Fault};
+use crate::time::Time;
+
+use super::{Exchange, Stage, Step};
+
+impl Exchange {
+    pub(super) fn take_time(&mut self, now: Time) {
+        if matches!(self.stage, Stage::Holding | Stage::Ended) {
+            return;
+        }
+        if let Some(awaited) = self.late(now) {
+            return match &self.stage {
+                Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
+                // All that a provider can still add after its finish is usage.
+                Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
+                Stage::Streaming(_) => self.break_off(now, Fault::Late(awaited), None),
+                _ => self.fail_attempt(now, Fault::Late(awaited), None),
+            };
+        }
+        if self.arrival.request.stream && now >= self.next_comment {
+            self.begin_head();
+            self.outbox.push_back(Step::Write(self.keep_alive().to_vec()));
+            self.next_comment = now.plus(self.arrival.limits.comment_every);
+        }
+    }
+
+    /// Which limit has run out, if any.
+    pub(super) fn late(&self, now: Time) -> Option<Awaited> {
+        self.limits().into_iter().find(|(at, _)| now >= *at).map(|(_, awaited)| awaited)
+    }
+
+    /// The limits that apply to the present stage.
+    pub(super) fn limits(&self) -> Vec<(Time, Awaited)> {
+        let limits = &self.arrival.limits;
+        let mut found = vec![(self.arrival.now.plus(limits.total), Awaited::End)];
+        match &self.stage {
+            Stage::Holding | Stage::Collecting(_) | Stage::Ended => {}
+            Stage::Sending if self.arrival.request.stream => {
+                found.push((self.sent.plus(limits.headers), Awaited::Head));
+                found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));
+            }
+            Stage::Sending => {}
+            Stage::Failing(_, until, _) => found.push((*until, Awaited::Head)),
+            Stage::Peeking(..) => found.push((self.sent.plus(limits.first_token), Awaited::FirstToken)),
+            Stage::Streaming(_) => found.push((self.last_progress.plus(limits.idle), Awaited::NextToken)),
+        }
+        found
+    }
+
+    pub(super) fn deadline(&self) -> Time {
+        let limits = self.limits().into_iter().map(|(at, _)| at);
+        let comment = self.arrival.request.stream.then_some(self.next_comment);
+        limits.chain(comment).min().expect("the total limit always applies")
+    }
+}

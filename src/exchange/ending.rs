@@ -1,0 +1,157 @@
+//! How an exchange ends, attempt by attempt: what failed is noted, the next is tried or the client
+//! is told, and whatever was delivered is settled once.
+
+use crate::chat::{Facts, ProviderError};
+use crate::error::{Cause, Failure};
+use crate::protocol::bridge::Face;
+use crate::routing::verdict::{Fault, Verdict};
+use crate::time::Time;
+
+use super::{Attempt, Charge, Exchange, Outcome, Reply, Settlement, Stage, Step, view};
+
+impl Exchange {
+    /// Ends the current attempt, which has given the client nothing, and starts the next or gives up.
+    pub(super) fn fail_attempt(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
+        self.outbox.push_back(Step::Cancel);
+        self.note_attempt(now, fault.status(), Some(fault.clone()), said);
+        match self.next_route(fault.verdict()) {
+            Some(next) => {
+                self.current = next;
+                self.send(now);
+            }
+            None => self.give_up(now),
+        }
+    }
+
+    pub(super) fn next_route(&self, verdict: Verdict) -> Option<usize> {
+        let offer = self.routes[self.current].offer;
+        let rest = self.current + 1..self.routes.len();
+        match verdict {
+            Verdict::GiveUp => None,
+            Verdict::NextKey => rest.into_iter().next(),
+            Verdict::NextOffer => rest.into_iter().find(|next| self.routes[*next].offer != offer),
+        }
+    }
+
+    /// Every attempt failed: the client gets the last failure, and pays nothing.
+    pub(super) fn give_up(&mut self, now: Time) {
+        let failure = self.failure();
+        self.answer_failure(&failure);
+        self.end(now, Outcome::Failed(failure.cause));
+    }
+
+    /// The account refused: nothing was sent and nothing is held.
+    pub(super) fn refuse(&mut self, now: Time, failure: Failure) {
+        if !self.client_gone {
+            self.answer_failure(&failure);
+        }
+        self.stage = Stage::Ended;
+        self.outbox.push_back(Step::Log(self.log_line(now, &Outcome::Refused(failure.cause), None)));
+    }
+
+    pub(super) fn answer_failure(&mut self, failure: &Failure) {
+        if self.tells_in_stream(failure) {
+            self.begin_head();
+        }
+        if self.begun {
+            let mut out = Vec::new();
+            self.arrival.face.write_failed_stream(self.identity(), failure, &mut out);
+            self.outbox.push_back(Step::Write(out));
+            self.outbox.push_back(Step::Close);
+            return;
+        }
+        let head = view::failure_head(failure, &self.arrival.generation);
+        let body = self.arrival.face.write_error(failure, Some(self.arrival.generation.as_str()));
+        self.outbox.push_back(Step::Reply(Reply { head, body }));
+    }
+
+    /// Codex makes room only when it hears within the stream that a prompt is too long.
+    fn tells_in_stream(&self, failure: &Failure) -> bool {
+        let streamed = self.arrival.face == Face::Responses && self.arrival.request.stream;
+        streamed && failure.cause == Cause::ContextLength
+    }
+
+    /// Ends a stream that has begun but cannot go on. No other endpoint may take over.
+    pub(super) fn break_off(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
+        let Stage::Streaming(mut lane) = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return;
+        };
+        self.outbox.push_back(Step::Cancel);
+        self.note_attempt(now, fault.status(), Some(fault), said);
+        let failure = self.failure();
+        let outcome = Outcome::BrokenOff(failure.cause);
+        let charge = self.charge(&outcome, Some(lane.facts()));
+        let mut out = Vec::new();
+        lane.write_error(&failure, Some(&self.bill(&charge)), &mut out);
+        self.outbox.push_back(Step::Write(out));
+        self.outbox.push_back(Step::Close);
+        self.settle(now, outcome, charge, Some(lane.facts()));
+    }
+
+    pub(super) fn take_leave(&mut self, now: Time) {
+        self.client_gone = true;
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            // The hold is on its way: it is released when its answer comes.
+            Stage::Holding => self.stage = Stage::Holding,
+            Stage::Ended => {}
+            Stage::Streaming(lane) => {
+                self.outbox.clear();
+                self.outbox.push_back(Step::Cancel);
+                self.note_attempt(now, Some(200), None, None);
+                let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
+                self.settle(now, Outcome::Cancelled, charge, Some(lane.facts()));
+            }
+            Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Peeking(..) => {
+                self.outbox.clear();
+                self.outbox.push_back(Step::Cancel);
+                self.note_attempt(now, None, None, None);
+                self.end(now, Outcome::Cancelled);
+            }
+        }
+    }
+
+    /// Ends without anything delivered.
+    pub(super) fn end(&mut self, now: Time, outcome: Outcome) {
+        self.stage = Stage::Ended;
+        let charge = self.charge(&outcome, None);
+        self.settle(now, outcome, charge, None);
+    }
+
+    pub(super) fn settle(&mut self, now: Time, outcome: Outcome, charge: Charge, facts: Option<&Facts>) {
+        let record = self.record(now, &outcome, &charge, facts);
+        let settlement = Settlement { amount: charge.cost.total, record };
+        let line = self.log_line(now, &outcome, Some(&charge));
+        self.outbox.push_back(Step::Settle(settlement));
+        self.outbox.push_back(Step::Log(line));
+    }
+
+    pub(super) fn note_attempt(
+        &mut self,
+        now: Time,
+        status: Option<u16>,
+        fault: Option<Fault>,
+        said: Option<ProviderError>,
+    ) {
+        let (route, sent) = (self.current, self.sent);
+        let said = said.map(|said| self.scrub(said));
+        self.attempts.push(Attempt { route, sent, ended: now, status, fault, said });
+    }
+
+    /// What the client is told after the last attempt failed.
+    pub(super) fn failure(&self) -> Failure {
+        let Some(last) = self.attempts.last() else {
+            return Failure::new(Cause::Internal, "No attempt was made");
+        };
+        let fault = last.fault.clone().unwrap_or(Fault::BadReply);
+        let failure = fault.failure(last.words());
+        self.explain(failure)
+    }
+
+    /// Takes every provider key that was used out of what a provider said.
+    fn scrub(&self, said: ProviderError) -> ProviderError {
+        let keys = || self.routes.iter().filter_map(|route| route.key.as_ref());
+        let clean =
+            |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.secret.expose(), "[key]"));
+        ProviderError { message: clean(&said.message), raw: clean(&said.raw), ..said }
+    }
+}
