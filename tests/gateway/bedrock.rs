@@ -3,7 +3,7 @@
 pub mod any;
 mod frames;
 pub mod grammar;
-pub mod recorded;
+mod recorded;
 mod requests;
 mod signing;
 

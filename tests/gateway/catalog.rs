@@ -1,6 +1,8 @@
 //! The catalog as built, and as it is listed to clients.
 
 use millrace::catalog::{self, Modality, Protocol, Provider, listing};
+use millrace::chat::conversation::Issuer;
+use millrace::chat::{PastReasoning, Quirks};
 use millrace::money;
 use serde_json::{Value, json};
 
@@ -25,8 +27,10 @@ fn every_offer_can_be_billed_and_routed() {
         assert!(model.input_modalities.contains(&Modality::Text), "{}", model.slug);
         for offer in model.offers {
             let name = format!("{} at {}", model.slug, offer.provider.slug);
-            assert!(offer.prices.blend() > 0, "{name} is free");
-            assert!(offer.honours("max_tokens"), "{name} has no max_tokens");
+            assert!(offer.prices.blend() + i128::from(offer.prices.request.pico()) > 0, "{name} is free");
+            let writes = model.output_modalities.contains(&Modality::Text);
+            assert_eq!(offer.honours("max_tokens"), writes, "{name} and max_tokens");
+            assert!(writes || offer.prices.completion.pico() == 0, "{name} writes nothing");
             assert!(offer.max_output.is_none_or(|most| most <= offer.context_length), "{name}");
             assert!(catalog::provider(offer.provider.slug).is_some(), "{name}");
         }
@@ -42,6 +46,11 @@ fn providers_name_their_variables() {
         ("mistral", "MISTRAL_API_KEY", "MISTRAL_BASE_URL"),
         ("groq", "GROQ_API_KEY", "GROQ_BASE_URL"),
         ("ollama", "OLLAMA_API_KEY", "OLLAMA_BASE_URL"),
+        ("ollama-native", "OLLAMA_NATIVE_API_KEY", "OLLAMA_NATIVE_BASE_URL"),
+        ("amazon-bedrock", "AWS_BEARER_TOKEN_BEDROCK", "AWS_BEDROCK_BASE_URL"),
+        ("azure", "AZURE_API_KEY", "AZURE_BASE_URL"),
+        ("cloudflare", "CLOUDFLARE_AI_API_KEY", "CLOUDFLARE_AI_BASE_URL"),
+        ("cohere", "COHERE_API_KEY", "COHERE_BASE_URL"),
         ("millrace", "", ""),
     ] {
         let provider = catalog::provider(slug).unwrap();
@@ -63,12 +72,21 @@ fn a_local_server_has_any_model() {
         ("vllm/Qwen/Qwen3-8B", Some(("vllm", "Qwen/Qwen3-8B"))),
         ("llamacpp/default", Some(("llamacpp", "default"))),
         ("lmstudio/x:floor", Some(("lmstudio", "x:floor"))),
+        ("ollama-native/llama3.2:1b", Some(("ollama-native", "llama3.2:1b"))),
         ("ollama/", None),
         ("ollama", None),
         ("openai/gpt-4o", None),
     ] {
         assert_eq!(catalog::local(slug).map(|(provider, name)| (provider.slug, name)), expected, "{slug}");
     }
+}
+
+#[test]
+fn codex_is_listed_the_same_and_an_empty_catalog_of_its_own() {
+    let mut list = parse(&listing::write_models_for_codex(|_| true));
+    assert_eq!(list["models"], json!([]));
+    list.as_object_mut().unwrap().remove("models");
+    assert_eq!(list, parse(&listing::write_models(|_| true, Modality::Text)));
 }
 
 #[test]
@@ -121,7 +139,8 @@ fn every_entry_has_what_strict_clients_demand() {
     let lists =
         ["/supported_parameters", "/architecture/input_modalities", "/architecture/output_modalities"];
     let list = parse(&listing::write_models(|_| true, Modality::Text));
-    assert_eq!(list["total_count"], catalog::models().len());
+    let text = catalog::models().iter().filter(|model| model.output_modalities.contains(&Modality::Text));
+    assert_eq!(list["total_count"], text.count());
     for entry in list["data"].as_array().unwrap() {
         let at = |path: &str| entry.pointer(path).unwrap_or_else(|| panic!("{path} in {entry}"));
         assert!(strings.iter().all(|path| at(path).is_string()), "{entry}");
@@ -132,6 +151,37 @@ fn every_entry_has_what_strict_clients_demand() {
         let prices = entry["pricing"].as_object().unwrap();
         assert!(prices.iter().all(|(name, price)| price.is_string() || name == "overrides"), "{entry}");
     }
+}
+
+#[test]
+fn quirks_are_those_of_the_rows() {
+    let quirks = |slug: &str| catalog::provider(slug).unwrap().quirks;
+    assert_eq!(quirks("deepseek").past_reasoning, PastReasoning::Content);
+    assert_eq!(quirks("xai").sealer, Issuer::Xai);
+    for (slug, more_sampling) in [("openai", false), ("azure", false), ("groq", false), ("together", true)] {
+        assert_eq!(quirks(slug).more_sampling, more_sampling, "{slug}");
+    }
+    let plain = Quirks { max_tokens: quirks("together").max_tokens, ..Quirks::NONE };
+    assert_eq!(quirks("together"), plain, "what a row leaves out is as in `NONE`");
+}
+
+#[test]
+fn models_are_listed_by_what_they_make() {
+    let ids = |output: Modality| -> Vec<String> {
+        let list = parse(&listing::write_models(|_| true, output));
+        list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let embeddings = ids(Modality::Embeddings);
+    assert!(embeddings.iter().any(|id| id == "openai/text-embedding-3-small"), "{embeddings:?}");
+    assert!(ids(Modality::Rerank).iter().any(|id| id == "cohere/rerank-v3.5"));
+    assert!(ids(Modality::Text).iter().all(|id| !embeddings.contains(id)));
+    let count = parse(&listing::write_count(|_| true));
+    assert_eq!(count["data"]["count"], ids(Modality::Text).len());
+    // OpenRouter's list of parameters has no names for those of embeddings.
+    let model = catalog::find("openai/text-embedding-3-small").unwrap();
+    assert!(model.offers[0].honours("dimensions"));
+    let endpoints = parse(&listing::write_endpoints(model, |_| true));
+    assert_eq!(endpoints["data"]["endpoints"][0]["supported_parameters"], json!([]));
 }
 
 #[test]
@@ -206,6 +256,15 @@ fn a_mistake_in_the_catalog_is_named() {
             json!("ACME_TOKEN"),
             "provider acme: key_variable must be <PREFIX>_API_KEY",
         ),
+        ("provider", "key_variable", json!("acme-key"), "key_variable must be a variable's name"),
+        (
+            "provider",
+            "base_url_variable",
+            json!("ACME_URL"),
+            "provider acme: base_url_variable follows from key_variable already",
+        ),
+        ("provider", "also", json!(["openai_chat"]), "provider acme: also holds the protocol itself"),
+        ("provider", "sealer", json!("me"), "providers.json: unknown variant `me`"),
         ("provider", "base_url", json!("http://acme.ai"), "provider acme: base_url must begin with https://"),
         (
             "provider",
@@ -232,6 +291,18 @@ fn a_mistake_in_the_catalog_is_named() {
         ),
         ("model", "tokenizer", json!("Tok"), "model acme/one: unknown tokenizer \"Tok\""),
         ("model", "offers", json!([]), "model acme/one: has no offers"),
+        (
+            "model",
+            "output",
+            json!(["embeddings", "text"]),
+            "output must hold one of text, embeddings and rerank",
+        ),
+        (
+            "offer",
+            "protocol",
+            json!("openai_responses"),
+            "offer of acme: the provider does not speak that protocol",
+        ),
         ("offer", "provider", json!("nobody"), "model acme/one: offer of nobody: no such provider"),
         ("offer", "provider", json!("home"), "offer of home: a local provider offers any model already"),
         ("offer", "context_length", json!(9000), "offer of acme: context_length is greater than the model's"),
@@ -260,6 +331,12 @@ fn a_mistake_in_the_catalog_is_named() {
         (
             "offer",
             "tiers",
+            json!([{"above_prompt_tokens": 2, "prompt": "1", "audio_input": "1"}]),
+            "a tier with its own prompt price needs its own cache_read",
+        ),
+        (
+            "offer",
+            "tiers",
             json!([{"above_prompt_tokens": 2, "prompt": "x"}]),
             "tier prompt \"x\": not a decimal",
         ),
@@ -268,6 +345,17 @@ fn a_mistake_in_the_catalog_is_named() {
         assert!(mistakes.contains(mistake), "{place} {member} {value}: {mistakes}");
     }
     assert!(build_with("model", "name", json!("One")).is_ok());
+    assert!(build_with("provider", "base_url", json!("")).is_ok(), "its variable gives it");
+    assert!(build_with("offer", "protocol", json!("openai_chat")).is_ok());
+    assert!(build_with("model", "output", json!(["rerank"])).is_ok());
+    let mut provider = provider_row();
+    (provider["protocol"], provider["key_variable"]) = (json!("bedrock"), json!("ACME_TOKEN"));
+    provider["base_url_variable"] = json!("ACME_URL");
+    let mut model = model_row();
+    let build = |model: &Value| build::tables(&json!([provider]).to_string(), &json!([model]).to_string());
+    assert!(build(&model).is_ok(), "a variable of its own name");
+    model["output"] = json!(["embeddings"]);
+    assert!(build(&model).unwrap_err()[0].contains("the provider's protocol makes no such output"));
 }
 
 #[test]
@@ -302,7 +390,8 @@ fn model_row() -> Value {
         "slug": "acme/one", "name": "One", "description": "The first.", "created": 1, "context_length": 8192,
         "input": ["text"], "output": ["text"], "tokenizer": "Other", "parameters": ["max_tokens"],
         "offers": [
-            { "provider": "acme", "model": "one", "context_length": 8192, "prompt": "0.1", "completion": "0.2" },
+            { "provider": "acme", "model": "one", "context_length": 8192, "prompt": "0.1", "completion": "0.2",
+              "cache_read": "0.01" },
         ],
     })
 }

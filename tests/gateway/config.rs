@@ -29,6 +29,56 @@ fn a_local_server_is_live_when_its_address_is_set() {
     assert_eq!((connection.base_url.as_str(), connection.keys.len()), ("http://127.0.0.1:11434/v1", 0));
 }
 
+/// Both halves are needed, and the half that is there names the one that is not.
+#[test]
+fn a_provider_whose_address_is_ones_own_needs_it() {
+    for (slug, key, address, url) in [
+        ("azure", "AZURE_API_KEY", "AZURE_BASE_URL", "https://mine.openai.azure.com/openai/v1"),
+        (
+            "cloudflare",
+            "CLOUDFLARE_AI_API_KEY",
+            "CLOUDFLARE_AI_BASE_URL",
+            "https://api.cloudflare.com/client/v4/accounts/1/ai/v1",
+        ),
+    ] {
+        let provider = catalog::provider(slug).expect("a row");
+        let half = read(&[(key, "key")]);
+        assert!(half.connection(provider).is_none(), "{slug}");
+        assert_eq!(half.problems.len(), 1, "{slug}");
+        assert!(half.problems[0].starts_with(address), "{:?}", half.problems);
+        assert!(read(&[(address, url)]).connection(provider).is_none(), "{slug}");
+        let whole = read(&[(key, "key"), (address, &format!("{url}/"))]);
+        assert_eq!(whole.connection(provider).expect("live").base_url, url);
+        assert!(whole.problems.is_empty(), "{:?}", whole.problems);
+    }
+}
+
+#[test]
+fn bedrock_is_live_by_a_bearer_or_by_access_keys_in_a_region() {
+    let bedrock = catalog::provider("amazon-bedrock").expect("a row");
+    let pair = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let bearer = [("AWS_BEARER_TOKEN_BEDROCK", "b")];
+    let east = "https://bedrock-runtime.us-east-1.amazonaws.com";
+    for (variables, more, url, access_key_id) in [
+        (&bearer[..], None, east, None),
+        (&pair[..], None, east, Some("AKIA")),
+        (
+            &pair[..],
+            Some(("AWS_REGION", "eu-west-1")),
+            "https://bedrock-runtime.eu-west-1.amazonaws.com",
+            Some("AKIA"),
+        ),
+        (&bearer[..], Some(("AWS_BEDROCK_BASE_URL", "http://127.0.0.1:1/")), "http://127.0.0.1:1", None),
+    ] {
+        let variables: Vec<(&str, &str)> = variables.iter().copied().chain(more).collect();
+        let config = read(&variables);
+        let connection = config.connection(bedrock).unwrap_or_else(|| panic!("{variables:?}"));
+        assert_eq!(connection.base_url, url);
+        assert_eq!(connection.keys[0].access_key_id.as_deref(), access_key_id);
+    }
+    assert!(read(&pair[..1]).connection(bedrock).is_none());
+}
+
 #[test]
 fn keys_come_in_lists_with_weights() {
     let config = read(&[("OPENAI_API_KEY", "sk-a|3, sk-b ,sk-c|1")]);

@@ -14,6 +14,8 @@ fn every_path_has_its_meaning() {
     let cases = [
         ("GET", "/".to_owned(), Endpoint::Welcome),
         ("HEAD", "/".to_owned(), Endpoint::Welcome),
+        ("HEAD", "/api".to_owned(), Endpoint::Welcome),
+        ("GET", "/api/".to_owned(), Endpoint::Welcome),
         ("GET", "/health".to_owned(), Endpoint::Health),
         ("OPTIONS", "/anything".to_owned(), Endpoint::Preflight),
         ("POST", "/api/v1/chat/completions".to_owned(), Endpoint::Inference(Face::Chat)),

@@ -81,6 +81,17 @@ fn the_callers_own_fault_does_not_rotate() {
 }
 
 #[test]
+fn a_prompt_that_is_too_long_tries_an_endpoint_that_may_take_more() {
+    let too_long = r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#;
+    let mut play = Play::stream(TWO_PROVIDERS);
+    play.held().skip().head(400).chunk(too_long).end();
+    play.expect(&["cancel", "send https://api.deepinfra.com/v1/openai/chat/completions"]);
+    play.head(400).chunk(too_long).end();
+    play.expect(&["cancel", "reply 400", "settle 0", "log failed", "done"]);
+    assert!(play.body().contains("context_length_exceeded"), "{}", play.body());
+}
+
+#[test]
 fn the_last_failure_is_told_with_those_before() {
     let mut play = Play::stream(TWO_PROVIDERS);
     play.held().skip().head(500).chunk(r#"{"error":{"message":"first"}}"#).end().skip();

@@ -2,7 +2,6 @@
 //! of every upstream at every face. The strict validator of the target's protocol checks each
 //! result. Another protocol is another row in `grid/rows.rs`.
 
-pub mod recording;
 pub mod rows;
 mod said;
 
@@ -12,9 +11,10 @@ use millrace::chat::{Bill, Event, Facts, Identity, Quirks, ReplyFault};
 use millrace::error::{Cause, Failure};
 use millrace::money::Money;
 use millrace::protocol::lane::Target;
-use recording::{Recording, Reply, recordings};
 use rows::{Face, Upstream, faces, handmade, upstreams};
 use said::said;
+
+use crate::recorded::{Recording, Reply, all};
 
 /// What became of the cells of one pair: passed, refused, by which reasons.
 #[derive(Default)]
@@ -29,16 +29,14 @@ type Table = BTreeMap<(&'static str, &'static str), Tally>;
 #[test]
 fn every_recorded_request_of_every_face_at_every_upstream() {
     let (mut table, mut wrong) = (Table::new(), Vec::new());
-    let recordings = recordings();
     for face in faces() {
         let handmade = handmade(face.name).iter().map(|(name, body)| {
             let request = Some(body.as_bytes().to_vec());
-            let url = String::new();
-            Recording { name: format!("cases/{name}"), url, status: 200, request, reply: None }
+            let (name, url) = (format!("cases/{name}"), String::new());
+            Recording { name, url, wire: face.wire, status: 200, request, reply: None }
         });
         let handmade: Vec<Recording> = handmade.collect();
-        let recorded =
-            recordings.iter().filter(|recording| recording.status < 400 && (face.speaks)(recording));
+        let recorded = all().iter().filter(|recording| recording.status < 400 && recording.wire == face.wire);
         for recording in handmade.iter().chain(recorded) {
             for upstream in upstreams() {
                 let tally = table.entry((face.name, upstream.name)).or_default();
@@ -55,9 +53,8 @@ fn every_recorded_request_of_every_face_at_every_upstream() {
 #[test]
 fn every_recorded_reply_of_every_upstream_at_every_face() {
     let (mut table, mut wrong) = (Table::new(), Vec::new());
-    let recordings = recordings();
     for upstream in upstreams() {
-        for recording in recordings.iter().filter(|it| it.status < 400 && (upstream.speaks)(it)) {
+        for recording in all().iter().filter(|it| it.status < 400 && it.wire == upstream.wire) {
             for face in faces() {
                 let tally = table.entry((upstream.name, face.name)).or_default();
                 if let Err(error) = check_reply(&upstream, &face, recording, tally) {
@@ -73,10 +70,9 @@ fn every_recorded_reply_of_every_upstream_at_every_face() {
 #[test]
 fn a_recorded_stream_that_breaks_off_never_looks_complete() {
     let mut wrong = Vec::new();
-    let recordings = recordings();
     for upstream in upstreams() {
-        for recording in recordings.iter().filter(|it| it.status < 400 && (upstream.speaks)(it)) {
-            let Some(Reply::Stream(stream)) = &recording.reply else { continue };
+        for recording in all().iter().filter(|it| it.status < 400 && it.wire == upstream.wire) {
+            let Some(stream) = recording.stream() else { continue };
             for cut in (0..stream.len()).step_by((stream.len() / 12).max(1)) {
                 if let Err(error) = check_cut(&upstream, &stream[..cut]) {
                     wrong.push(format!("{}: {} cut at {cut}: {error}", upstream.name, recording.name));
@@ -130,7 +126,7 @@ fn check_reply(
     match &recording.reply {
         None => Ok(()),
         Some(Reply::Stream(stream)) => check_stream(upstream, face, recording, stream, tally),
-        Some(Reply::Whole(body)) => match (upstream.read_whole)(body, &quirks(recording), &[]) {
+        Some(Reply::Whole(body)) => match (upstream.read_whole)(body, &recording.quirks(), &[]) {
             Ok(whole) => {
                 let bill = bill(&whole.facts);
                 let out = (face.write_whole)(&whole.events, &whole.facts, &identity(), &bill);
@@ -164,7 +160,7 @@ fn check_stream(
     stream: &[u8],
     tally: &mut Tally,
 ) -> Result<(), String> {
-    let (events, facts) = read_stream(upstream, stream, quirks(recording));
+    let (events, facts) = read_stream(upstream, stream, recording.quirks());
     let mut writer = (face.writer)(identity());
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.write(event, &mut out));
@@ -231,11 +227,7 @@ fn check_cut(upstream: &Upstream, stream: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn quirks(recording: &Recording) -> Quirks {
-    Quirks { usage_excludes_reasoning: recording.name.starts_with("xai"), ..Quirks::NONE }
-}
-
-fn identity() -> Identity {
+pub fn identity() -> Identity {
     Identity {
         generation: "gen-1-abc".into(),
         created: 1_800_000_000,

@@ -4,12 +4,14 @@ use millrace::catalog::{self, Prices, Tier};
 use millrace::chat::{RequestSize, Usage};
 use millrace::money::{Money, Price};
 use millrace::pricing::{affordable_max_tokens, ceiling, cost, estimate_tokens, estimate_usage};
+use millrace::protocol::rerank;
 use proptest::prelude::*;
 
 #[test]
 fn a_reply_costs_exactly_what_its_classes_cost() {
     // model@provider: usage = prompt + completion. Usage is in the order of `Usage`: input,
-    // cache read, cache write, cache write 1h, audio in, output, reasoning, audio out, image out.
+    // cache read, cache write, cache write 1h, audio in, output, reasoning, audio out, image out,
+    // searches.
     let table = "
         millrace/echo@millrace:              0                           = 0 + 0
         millrace/echo@millrace:              3 0 0 0 0 5                 = 0.000003 + 0.00001
@@ -21,6 +23,12 @@ fn a_reply_costs_exactly_what_its_classes_cost() {
         google/gemini-2.5-pro@google-ai-studio: 200001 0 0 0 0 1         = 0.5000025 + 0.000015
         google/gemini-2.5-pro@google-ai-studio: 1 200000                 = 0.0500025 + 0
         perplexity/sonar@perplexity:         1 0 0 0 0 1                 = 0.012001 + 0.000001
+        openai/text-embedding-3-small@openai: 1000000                    = 0.02 + 0
+        anthropic/claude-opus-5@amazon-bedrock: 1 1 1 1 0 1              = 0.00002175 + 0.000025
+        cohere/rerank-v3.5@cohere:           0 0 0 0 0 0 0 0 0 1         = 0.002 + 0
+        cohere/rerank-v3.5@cohere:           0 0 0 0 0 0 0 0 0 3         = 0.006 + 0
+        cohere/rerank-v3.5@cohere:           0                           = 0.002 + 0
+        voyageai/rerank-2.5@voyage:          1000000                     = 0.05 + 0
     ";
     for row in table.lines().map(str::trim).filter(|row| !row.is_empty()) {
         let (offer, rest) = row.split_once(": ").unwrap();
@@ -97,6 +105,47 @@ fn the_ceiling_counts_what_could_come() {
     ] {
         assert_eq!(ceiling_of(offer, &size), Some(usd(expected)), "{offer} {size:?}");
     }
+}
+
+/// Each input has the whole context, and what a query costs again is counted again.
+#[test]
+fn the_ceiling_counts_every_input_and_every_search() {
+    let size = RequestSize { text_bytes: 1_000_000, choices: 1, inputs: 100, ..RequestSize::default() };
+    for (offer, size, expected) in [
+        // 100 inputs of 8,191 tokens are less than a million bytes.
+        ("openai/text-embedding-3-large@openai", size, "0.106483"),
+        ("openai/text-embedding-3-large@openai", RequestSize { inputs: 1, ..size }, "0.00106483"),
+        ("openai/text-embedding-3-large@openai", RequestSize { inputs: 200, ..size }, "0.13013312"),
+        ("voyageai/rerank-2.5@voyage", RequestSize { repeated_bytes: 999_000, ..size }, "0.1000012"),
+        ("cohere/rerank-v3.5@cohere", size, "0.002"),
+        ("cohere/rerank-v3.5@cohere", RequestSize { searches: 21, ..size }, "0.042"),
+    ] {
+        assert_eq!(ceiling_of(offer, &size), Some(usd(expected)), "{offer} {size:?}");
+    }
+}
+
+/// Cohere says how often it searched; where it should not, the most it can have been is due.
+#[test]
+fn searches_are_billed_as_they_were_counted() {
+    let documents = |count: usize, bytes: usize| {
+        let documents = vec![format!("{:?}", "d".repeat(bytes)); count].join(",");
+        format!(r#"{{"model":"cohere/rerank-v3.5","query":"what","documents":[{documents}]}}"#)
+    };
+    for (count, bytes, searches) in [(1, 10, 1), (100, 1, 2), (99, 1, 1), (100, 2_000, 6), (1000, 1, 11)] {
+        let request = rerank::read_request(documents(count, bytes).as_bytes()).unwrap();
+        assert_eq!(
+            (request.size.inputs as usize, request.size.searches),
+            (count, searches),
+            "{count} {bytes}"
+        );
+        assert_eq!(estimate_usage(&request.size, 0).searches, searches);
+    }
+    let request = rerank::read_request(documents(2, 4).as_bytes()).unwrap();
+    let reply =
+        r#"{"results":[{"index":0,"relevance_score":0.5}],"meta":{"billed_units":{"search_units":2}}}"#;
+    let usage = rerank::read_reply(reply.as_bytes(), &request).unwrap().facts.usage.unwrap();
+    assert_eq!(usage, Usage { searches: 2, ..Usage::default() });
+    assert_eq!(cost(&prices("cohere/rerank-v3.5@cohere"), &usage).unwrap().total, usd("0.004"));
 }
 
 #[test]
@@ -177,6 +226,7 @@ fn share(input: u64, output: u64, parts: &[u64]) -> Usage {
         reasoning: of(output, out, 1),
         output_audio: of(output, out, 2),
         output_image: of(output, out, 3),
+        ..Usage::default()
     }
 }
 
@@ -208,6 +258,7 @@ fn read_usage(text: &str) -> Usage {
         reasoning: at(6),
         output_audio: at(7),
         output_image: at(8),
+        searches: at(9),
     }
 }
 

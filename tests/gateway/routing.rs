@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use millrace::catalog::{self, Provider};
-use millrace::chat::{Needs, RequestSize};
+use millrace::catalog::{self, Modality, Model, Protocol, Provider};
+use millrace::chat::{Needs, Output, RequestSize};
 use millrace::error::{Cause, Failure};
+use millrace::protocol::bridge::Face;
+use millrace::protocol::gemini::Framing;
 use millrace::routing::{Plan, Preference, Query, plan};
 use proptest::prelude::*;
 
 /// Sold by eight providers.
 const OSS: &str = "openai/gpt-oss-120b";
 const CLAUDE: &str = "anthropic/claude-sonnet-4.5";
+const EMBEDDINGS: &str = "openai/text-embedding-3-small";
+/// Knows no response format.
+const VISION: &str = "cohere/command-a-vision-07-2025";
 
 #[test]
 fn each_filter_names_what_it_removed() {
@@ -38,15 +43,20 @@ fn each_filter_names_what_it_removed() {
         ("millrace/echo", r#"{"needs": "audio"}"#, "millrace", "input_modality"),
         ("millrace/echo", r#"{"needs": "files"}"#, "millrace", "input_modality"),
         ("perplexity/sonar", r#"{"needs": "tools"}"#, "perplexity", "tools"),
-        (CLAUDE, r#"{"needs": "structured_output"}"#, "anthropic", "response_format"),
-        (CLAUDE, r#"{"needs": "json_object"}"#, "anthropic", "response_format"),
+        (CLAUDE, r#"{"output": "embeddings"}"#, "anthropic", "output_modality"),
+        (CLAUDE, r#"{"output": "rerank"}"#, "amazon-bedrock", "output_modality"),
+        (EMBEDDINGS, "{}", "openai", "output_modality"),
+        (EMBEDDINGS, r#"{"output": "rerank"}"#, "azure", "output_modality"),
+        ("cohere/rerank-v3.5", "{}", "cohere", "output_modality"),
+        (VISION, r#"{"needs": "structured_output"}"#, "cohere", "response_format"),
+        (VISION, r#"{"needs": "json_object"}"#, "cohere", "response_format"),
     ] {
         let removed = Request::read(model, request).removed();
         assert_eq!(removed.get(provider).map(String::as_str), Some(filter), "{model} {request}: {removed:?}");
         filters.push(filter);
     }
     filters.dedup();
-    assert_eq!(filters.len(), 15, "a row for every filter");
+    assert_eq!(filters.len(), 16, "a row for every filter");
 }
 
 #[test]
@@ -56,6 +66,19 @@ fn what_is_within_the_limits_stays() {
         ("millrace/echo", r#"{"max_price": {"prompt": 0.30000000000000004, "prompt": 1e2}}"#, "millrace"),
         ("millrace/echo", r#"{"max_tokens": 16384, "bytes": 1024007}"#, "millrace"),
         ("millrace/echo", r#"{"needs": "tools"}"#, "millrace"),
+        ("openai/gpt-5.6-sol", r#"{"needs": "tools"}"#, "openai"),
+        (CLAUDE, r#"{"needs": "structured_output"}"#, "anthropic"),
+        (CLAUDE, r#"{"needs": "structured_output"}"#, "amazon-bedrock"),
+        ("google/gemini-2.5-pro", r#"{"needs": "audio"}"#, "google-ai-studio"),
+        (EMBEDDINGS, r#"{"output": "embeddings"}"#, "azure"),
+        (
+            EMBEDDINGS,
+            r#"{"output": "embeddings", "require_parameters": true, "parameters": ["dimensions"]}"#,
+            "openai",
+        ),
+        // Each of a hundred inputs may be as long as the context.
+        (EMBEDDINGS, r#"{"output": "embeddings", "bytes": 1000000, "inputs": 100}"#, "openai"),
+        ("cohere/rerank-v3.5", r#"{"output": "rerank"}"#, "cohere"),
         ("millrace/echo", r#"{"needs": "structured_output"}"#, "millrace"),
         ("millrace/echo", r#"{"zdr": true, "data_collection": "deny"}"#, "millrace"),
         ("openai/gpt-4o", r#"{"data_collection": "deny", "needs": "images"}"#, "openai"),
@@ -116,6 +139,41 @@ fn a_candidate_says_what_to_send_and_what_to_call_it() {
     ] {
         let plan = Request::read(model, request).plan(0).unwrap();
         assert_eq!((plan.first().model.as_str(), plan.first().upstream_model.as_str()), (slug, upstream));
+    }
+}
+
+/// The face's own protocol where the provider knows it, else the provider's; an offer may leave no
+/// choice.
+#[test]
+fn each_candidate_is_spoken_to_in_its_protocol() {
+    use Protocol::{AnthropicMessages, Bedrock, Cohere, Gemini, OpenAiChat, OpenAiResponses};
+    let sse = Face::Gemini(Framing::Sse);
+    for (model, provider, face, wire) in [
+        ("openai/gpt-5.6-sol", "openai", Face::Chat, OpenAiResponses),
+        ("openai/gpt-5.6-sol", "azure", Face::Messages, OpenAiResponses),
+        ("openai/gpt-5.2-pro", "openai", Face::Responses, OpenAiResponses),
+        ("openai/gpt-5.1", "openai", Face::Chat, OpenAiChat),
+        ("openai/gpt-5.1", "azure", Face::Responses, OpenAiResponses),
+        ("openai/gpt-5.1", "openai", Face::Messages, OpenAiChat),
+        ("x-ai/grok-4.3", "xai", Face::Responses, OpenAiResponses),
+        (CLAUDE, "anthropic", Face::Chat, AnthropicMessages),
+        (CLAUDE, "anthropic", Face::Messages, AnthropicMessages),
+        (CLAUDE, "amazon-bedrock", Face::Messages, Bedrock),
+        ("google/gemini-2.5-pro", "google-ai-studio", sse, Gemini),
+        ("google/gemini-embedding-001", "google-ai-studio", Face::Embeddings, Gemini),
+        ("cohere/rerank-v3.5", "cohere", Face::Rerank, Cohere),
+        ("voyageai/rerank-2.5", "voyage", Face::Rerank, OpenAiChat),
+        (EMBEDDINGS, "azure", Face::Embeddings, OpenAiChat),
+        ("ollama-native/qwen3", "ollama-native", Face::Chat, Protocol::Ollama),
+    ] {
+        let output = match face {
+            Face::Embeddings => r#"{"output": "embeddings"}"#,
+            Face::Rerank => r#"{"output": "rerank"}"#,
+            _ => "{}",
+        };
+        let plan = Request::read(model, output).plan(1).unwrap();
+        let candidate = plan.candidates().iter().find(|one| one.provider.slug == provider).unwrap();
+        assert_eq!(face.wire(candidate.provider, candidate.protocol), wire, "{model} {provider} {face:?}");
     }
 }
 
@@ -236,7 +294,7 @@ proptest! {
     #[test]
     fn a_plan_follows_from_its_seed_and_loses_nobody(seed: u64, model in 0..catalog::models().len()) {
         let model = &catalog::models()[model];
-        let request = Request::read(model.slug, "{}");
+        let request = Request::read(model.slug, made_by(model));
         let plan = request.plan(seed).unwrap();
         prop_assert_eq!(&plan, &request.plan(seed).unwrap());
         prop_assert_eq!(plan.len(), model.offers.len());
@@ -246,11 +304,11 @@ proptest! {
     }
 
     #[test]
-    fn only_the_live_are_planned(seed: u64, live: u32, model in 0..catalog::models().len()) {
+    fn only_the_live_are_planned(seed: u64, live: u64, model in 0..catalog::models().len()) {
         let model = &catalog::models()[model];
         let alive: Vec<&str> = catalog::providers().iter().enumerate()
             .filter(|(row, _)| live >> row & 1 == 1).map(|(_, provider)| provider.slug).collect();
-        let request = Request { live: Some(alive.iter().map(ToString::to_string).collect()), ..Request::read(model.slug, "{}") };
+        let request = Request { live: Some(alive.iter().map(ToString::to_string).collect()), ..Request::read(model.slug, made_by(model)) };
         let offered = model.offers.iter().filter(|offer| alive.contains(&offer.provider.slug)).count();
         match request.plan(seed) {
             Ok(plan) => {
@@ -270,8 +328,17 @@ proptest! {
     }
 }
 
+/// A request for what the model makes.
+fn made_by(model: &Model) -> &'static str {
+    match model.output_modalities[0] {
+        Modality::Embeddings => r#"{"output": "embeddings"}"#,
+        Modality::Rerank => r#"{"output": "rerank"}"#,
+        Modality::Text | Modality::Image | Modality::File | Modality::Audio => "{}",
+    }
+}
+
 /// A request as a row writes it: the `provider` object, and beside it `live` (all, if absent),
-/// `needs`, `parameters`, `bytes` and `max_tokens`.
+/// `needs`, `output`, `parameters`, `bytes`, `inputs` and `max_tokens`.
 struct Request {
     models: Vec<String>,
     preference: Preference,
@@ -297,13 +364,18 @@ impl Request {
                 files: needs("files"),
                 structured_output: needs("structured_output"),
                 json_object: needs("json_object"),
-                output: Default::default(),
+                output: match row["output"].as_str() {
+                    Some("embeddings") => Output::Embeddings,
+                    Some("rerank") => Output::Rerank,
+                    _ => Output::Text,
+                },
                 parameters: names("parameters").unwrap_or_default(),
             },
             size: RequestSize {
                 text_bytes: row["bytes"].as_u64().unwrap_or(0),
                 max_tokens: row["max_tokens"].as_u64(),
                 choices: 1,
+                inputs: row["inputs"].as_u64().unwrap_or(0) as u32,
                 ..RequestSize::default()
             },
             live: names("live"),
@@ -345,7 +417,7 @@ impl Request {
 /// The row without what is not part of `provider`; as text, so that numbers stay as written.
 fn provider_object(text: &str) -> String {
     let members: BTreeMap<String, &serde_json::value::RawValue> = serde_json::from_str(text).unwrap();
-    let beside = ["live", "needs", "parameters", "bytes", "max_tokens"];
+    let beside = ["live", "needs", "output", "parameters", "bytes", "inputs", "max_tokens"];
     let kept = members.into_iter().filter(|(name, _)| !beside.contains(&name.as_str()));
     let written: Vec<String> = kept.map(|(name, value)| format!("{name:?}:{value}")).collect();
     format!("{{{}}}", written.join(","))

@@ -1,7 +1,7 @@
 //! Faults: what a provider's status means, and whether another attempt may help.
 
 use millrace::error::Cause;
-use millrace::routing::verdict::{Awaited, Fault, Verdict, classify};
+use millrace::routing::verdict::{Awaited, Fault, Verdict, classify, is_too_long};
 
 #[test]
 fn a_status_says_who_has_to_act() {
@@ -30,6 +30,22 @@ fn a_status_says_who_has_to_act() {
     }
     assert_eq!(classify(200, None), None);
     assert_eq!(classify(204, None), None);
+}
+
+#[test]
+fn providers_say_in_many_words_that_a_prompt_is_too_long() {
+    let cases = [
+        (Some("context_length_exceeded"), "", true),
+        (Some("exceed_context_size_error"), "", true),
+        (None, "prompt is too long: 250000 tokens > 200000 maximum", true),
+        (None, "This model's maximum context length is 8192 tokens.", true),
+        (None, "The input token count (5) exceeds the maximum number of tokens allowed (4).", true),
+        (Some("invalid_value"), "temperature must be at most 2", false),
+        (None, "", false),
+    ];
+    for (code, words, expected) in cases {
+        assert_eq!(is_too_long(code, words), expected, "{code:?} {words}");
+    }
 }
 
 #[test]

@@ -1,58 +1,30 @@
 //! Recorded exchanges of Anthropic and of those who speak its protocol.
 
-use std::path::{Path, PathBuf};
-
 use millrace::chat::conversation::{Part, Role};
 use millrace::chat::{Conversation, Event, Finish, Quirks};
 use millrace::protocol::anthropic_messages::{
-    Splice, StreamWriter, count_tokens_estimate, read_conversation, read_error, read_request, read_whole,
-    splice_request, splice_whole, write_conversation, write_whole,
+    Splice, StreamWriter, count_tokens_estimate, read_conversation, read_request, read_whole, splice_request,
+    splice_whole, write_conversation, write_whole,
 };
 use millrace::protocol::lane::{Lane, Target, Writer};
 use serde_json::Value;
 
 use super::grammar::{check_request, check_stream, check_whole};
 use super::{bill_of, identity, read_stream, said};
+use crate::recorded::{Recording, Wire, frames, recordings};
 
-const FOLDERS: &[&str] =
-    &["anthropic-messages", "anthropic-vertex", "client-claude-code", "documented-errors"];
-
-struct Recording {
-    name: String,
-    status: u64,
-    body: Vec<u8>,
+/// A recorded stream.
+struct Stream {
+    name: &'static str,
+    body: &'static [u8],
 }
 
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect());
-    let mut paths: Vec<PathBuf> = entries.unwrap_or_default();
-    paths.sort();
-    paths
+fn streams() -> impl Iterator<Item = Stream> {
+    recordings(Wire::Messages).filter_map(|it| Some(Stream { name: &it.name, body: it.stream()? }))
 }
 
-/// The recordings whose file names end so; none, with a word about it, where they are not at hand.
-fn recordings(suffix: &str) -> Vec<Recording> {
-    let root = std::env::var_os("MILLRACE_FIXTURES").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
-    if !root.is_dir() {
-        println!("skipped: there are no recordings at MILLRACE_FIXTURES");
-    }
-    let files = FOLDERS.iter().flat_map(|folder| list(&root.join(folder))).flat_map(|case| list(&case));
-    let wanted = files.filter(|file| file.to_string_lossy().ends_with(suffix));
-    let read = |file: PathBuf| {
-        let meta = std::fs::read(file.to_string_lossy().replace(suffix, ".meta.json")).unwrap_or_default();
-        let meta: Value = serde_json::from_slice(&meta).unwrap_or_default();
-        let body = std::fs::read(&file).ok()?;
-        let name = file.strip_prefix(&root).ok()?.to_string_lossy().into_owned();
-        let status = meta["status"].as_u64().unwrap_or(200);
-        let ours = meta["url"].as_str().is_none_or(|url| {
-            let path = url.split('?').next().unwrap_or_default();
-            path.is_empty() || path.ends_with("/messages") || path.contains("Predict")
-        });
-        let ours = ours && (!name.starts_with("documented") || name.contains("anthropic"));
-        ours.then_some(Recording { name, status, body })
-    };
-    wanted.filter_map(read).collect()
+fn requests() -> impl Iterator<Item = (&'static Recording, &'static [u8])> {
+    recordings(Wire::Messages).filter_map(|recording| Some((recording, recording.request.as_deref()?)))
 }
 
 fn target<'a>(quirks: &'a Quirks) -> Target<'a> {
@@ -69,18 +41,18 @@ fn splice<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Splice) {
 
 #[test]
 fn every_recorded_stream_reads_translates_and_splices() {
-    let mut finished = 0;
-    for stream in recordings(".response.sse") {
-        let (events, facts) = read_stream([&stream.body[..]]);
-        let (mut out, mut splice) = splice([&stream.body[..]]);
+    for stream in streams() {
+        let (events, facts) = read_stream([stream.body]);
+        let (mut out, mut splice) = splice([stream.body]);
         assert_eq!(*splice.facts(), facts, "{}", stream.name);
         let finish = events.iter().any(|event| matches!(event, Event::Finish { .. }));
         assert_eq!(finish, facts.done && facts.fault.is_none(), "{}", stream.name);
         if !finish {
             continue;
         }
-        finished += 1;
-        assert!(facts.began && facts.finish.is_some() && facts.usage.is_some(), "{}: {facts:?}", stream.name);
+        let counted = frames(stream.body).iter().any(|frame| frame["message"]["usage"].is_object());
+        let told = facts.began && facts.finish.is_some() && (facts.usage.is_some() || !counted);
+        assert!(told, "{}: {facts:?}", stream.name);
         let bill = bill_of(&facts);
         splice.write_end(&bill, &mut out);
         check_stream(&out).unwrap_or_else(|why| panic!("{}: {why}", stream.name));
@@ -104,14 +76,13 @@ fn every_recorded_stream_reads_translates_and_splices() {
         }
         assert_eq!(whole.facts.usage, facts.usage, "{}", stream.name);
     }
-    println!("{finished} streams whole");
 }
 
 #[test]
 fn a_recorded_stream_may_be_cut_anywhere() {
-    for stream in recordings(".response.sse") {
-        let whole = read_stream([&stream.body[..]]);
-        let (bytes, lane) = splice([&stream.body[..]]);
+    for stream in streams() {
+        let whole = read_stream([stream.body]);
+        let (bytes, lane) = splice([stream.body]);
         let (again, second) = splice(stream.body.chunks(1));
         assert!(again == bytes && second.facts() == lane.facts(), "{}: byte by byte", stream.name);
         let stride = if stream.body.len() < 1_500 { 1 } else { stream.body.len() / 60 };
@@ -125,9 +96,9 @@ fn a_recorded_stream_may_be_cut_anywhere() {
 
 #[test]
 fn a_recorded_stream_that_breaks_off_never_looks_complete() {
-    for stream in recordings(".response.sse") {
-        let text = String::from_utf8_lossy(&stream.body).replace("\r\n", "\n");
-        let Some(end) = text.find("event: message_stop") else { continue };
+    for stream in streams() {
+        let text = String::from_utf8_lossy(stream.body).replace("\r\n", "\n");
+        let Some(end) = text.find("message_stop") else { continue };
         for (cut, _) in text[..end].match_indices("\n\n") {
             let (events, facts) = read_stream([&text.as_bytes()[..cut + 2]]);
             let finish = events.iter().any(|event| matches!(event, Event::Finish { .. }));
@@ -142,47 +113,47 @@ fn a_recorded_stream_that_breaks_off_never_looks_complete() {
 
 #[test]
 fn every_recorded_reply_reads_and_splices() {
-    let mut good = 0;
-    for reply in recordings(".response.json") {
-        if reply.status != 200 {
-            assert!(!read_error(&reply.body).message.is_empty(), "{}", reply.name);
-            continue;
-        }
-        let read = read_whole(&reply.body, &Quirks::NONE, &[]);
-        let read = read.unwrap_or_else(|fault| panic!("{}: {fault:?}", reply.name));
-        good += 1;
+    for recording in recordings(Wire::Messages) {
+        let (name, Some(body)) = (&recording.name, recording.whole()) else { continue };
+        let theirs: Value = serde_json::from_slice(body).unwrap_or_default();
+        let read = match read_whole(body, &Quirks::NONE, &[]) {
+            Ok(read) => read,
+            Err(fault) => {
+                assert!(theirs["content"].as_array().is_none_or(Vec::is_empty), "{name}: {fault:?}");
+                continue;
+            }
+        };
         let bill = bill_of(&read.facts);
-        let client = splice_whole(&reply.body, &identity(), &bill);
-        check_whole(&client).unwrap_or_else(|why| panic!("{}: {why}", reply.name));
-        let (ours, theirs): (Value, Value) =
-            (serde_json::from_slice(&client).unwrap(), serde_json::from_slice(&reply.body).unwrap());
-        assert_eq!(ours["content"], theirs["content"], "{}", reply.name);
-        assert_eq!(ours["usage"]["input_tokens"], theirs["usage"]["input_tokens"], "{}", reply.name);
+        let client = splice_whole(body, &identity(), &bill);
+        check_whole(&client).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let ours: Value = serde_json::from_slice(&client).unwrap();
+        assert_eq!(ours["content"], theirs["content"], "{name}");
+        assert_eq!(ours["usage"]["input_tokens"], theirs["usage"]["input_tokens"], "{name}");
         let written = write_whole(&read.events, &read.facts, &identity(), &bill);
-        check_whole(&written).unwrap_or_else(|why| panic!("{}: {why}", reply.name));
+        check_whole(&written).unwrap_or_else(|why| panic!("{name}: {why}"));
         let again = read_whole(&written, &Quirks::NONE, &[]).expect("a reply");
-        assert_eq!(said(&again.events), said(&read.events), "{}", reply.name);
-        assert_eq!(again.facts.usage, read.facts.usage, "{}", reply.name);
+        assert_eq!(said(&again.events), said(&read.events), "{name}");
+        assert_eq!(again.facts.usage, read.facts.usage, "{name}");
     }
-    println!("{good} replies good");
 }
 
 #[test]
 fn every_recorded_request_is_spliced_to_itself() {
-    for request in recordings(".request.json") {
-        let Ok(sent) = serde_json::from_slice::<Value>(&request.body) else { continue };
-        if sent["messages"].as_array().is_none_or(Vec::is_empty) {
-            continue;
-        }
-        let read = read_request(&request.body).unwrap_or_else(|e| panic!("{}: {}", request.name, e.message));
-        let model = read.model.clone().unwrap_or_default();
+    for (recording, body) in requests() {
+        let name = &recording.name;
+        let read = match read_request(body) {
+            Ok(read) => read,
+            Err(failure) => {
+                assert!(failure.message.contains('`'), "{name}: {}", failure.message);
+                continue;
+            }
+        };
+        // On Vertex the model stands in the path.
+        let Some(model) = read.model else { continue };
         let quirks = Quirks::NONE;
         let same = Target { model: &model, quirks: &quirks, max_output: None };
-        let written = splice_request(&request.body, &same);
-        if sent["model"].is_string() {
-            assert!(written == request.body, "{}", request.name);
-        }
-        count_tokens_estimate(&request.body).expect("an estimate");
+        assert!(splice_request(body, &same) == body, "{name}");
+        count_tokens_estimate(body).expect("an estimate");
     }
 }
 
@@ -211,47 +182,39 @@ fn parts(conversation: &Conversation) -> Vec<(Role, Part)> {
 /// What is read and written again says the same; what is refused is refused by name.
 #[test]
 fn every_recorded_request_survives_translation() {
-    let (mut translated, mut compared, mut refused) = (0, 0, Vec::new());
-    for request in recordings(".request.json") {
-        if read_request(&request.body).is_err() {
+    for (recording, body) in requests() {
+        let name = &recording.name;
+        if read_request(body).is_err() {
             continue;
         }
         let quirks = Quirks::NONE;
-        let read = read_conversation(&request.body);
+        let read = read_conversation(body);
         let written = read.and_then(|it| Ok((write_conversation(&it, &target(&quirks), true)?, it)));
         let (written, conversation) = match written {
             Ok(written) => written,
             Err(failure) => {
-                assert!(failure.message.starts_with('`'), "{}: {}", request.name, failure.message);
-                refused.push(format!("{}: {}", request.name, failure.message));
+                assert!(failure.message.starts_with('`'), "{}: {}", name, failure.message);
                 continue;
             }
         };
-        translated += 1;
-        check_request(&written.body).unwrap_or_else(|why| panic!("{}: {why}", request.name));
+        check_request(&written.body).unwrap_or_else(|why| panic!("{}: {why}", name));
         // A second time nothing more is lost.
         let again = read_conversation(&written.body).expect("what was written is read");
         let second = write_conversation(&again, &target(&quirks), true).expect("and written again");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert_eq!(text(&second.body), text(&written.body), "{}", request.name);
-        assert_eq!(again.tools, conversation.tools, "{}", request.name);
+        assert_eq!(text(&second.body), text(&written.body), "{}", name);
+        assert_eq!(again.tools, conversation.tools, "{}", name);
         let about_turns = |loss: &String| loss.starts_with("turn ") || loss.starts_with("messages");
         if !written.losses.iter().any(about_turns) {
-            assert_eq!(parts(&again), parts(&conversation), "{}", request.name);
-            compared += 1;
+            assert_eq!(parts(&again), parts(&conversation), "{}", name);
         }
     }
-    println!(
-        "{translated} requests translated, {compared} of them compared part by part, {} refused:\n{}",
-        refused.len(),
-        refused.join("\n")
-    );
 }
 
 #[test]
 fn a_recorded_stream_folded_whole_ends_alike() {
-    for stream in recordings(".response.sse") {
-        let (events, facts) = read_stream([&stream.body[..]]);
+    for stream in streams() {
+        let (events, facts) = read_stream([stream.body]);
         let Some(Event::Finish { reason, .. }) = events.last() else { continue };
         let written = write_whole(&events, &facts, &identity(), &bill_of(&facts));
         let whole = read_whole(&written, &Quirks::NONE, &[]).expect("a reply");

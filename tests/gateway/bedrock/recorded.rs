@@ -1,56 +1,65 @@
-//! Recorded replies of Bedrock, where they are at hand. `MILLRACE_FIXTURES` names their folder.
-
-use std::path::{Path, PathBuf};
+//! Recorded replies of Bedrock's Converse.
 
 use serde_json::Value;
 
 use super::*;
+use crate::recorded::{Wire, recordings};
+
+/// What a whole reply may hold that a stream brings as well.
+const STREAMED: &[&str] = &["text", "toolUse", "toolResult", "citationsContent", "reasoningContent"];
 
 #[test]
 fn every_recorded_stream_is_read() {
-    let streams = recordings("bedrock-converse", ".response.bin");
-    for (name, bytes) in &streams {
-        grammar::check_stream(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for (name, bytes) in streams() {
         let (events, facts) = read(bytes);
-        assert!(facts.done && facts.began && facts.fault.is_none(), "{name}: {facts:?}");
-        assert!(facts.usage.is_some_and(|usage| usage.total() > 0), "{name}");
+        let whole = grammar::check_stream(bytes);
+        assert!(facts.done && facts.fault.is_none() || whole.is_err(), "{name}: {facts:?}");
+        if !facts.done {
+            continue;
+        }
+        assert!(facts.began && facts.usage.is_some(), "{name}: {facts:?}");
         assert!(matches!(events.last(), Some(Event::Finish { .. })), "{name}: {events:?}");
         let opened = events.iter().filter(|event| matches!(event, Event::ToolCall { .. })).count();
         let ended = events.iter().filter(|event| matches!(event, Event::ToolCallEnd { .. })).count();
-        assert_eq!(opened, ended, "{name}");
+        assert!(opened == ended || facts.finish_reason == Some("length"), "{name}");
     }
-    println!("{} streams", streams.len());
 }
 
 #[test]
 fn every_recorded_stream_may_be_cut_anywhere() {
-    for (name, bytes) in recordings("bedrock-converse", ".response.bin") {
-        let expected = read(&bytes);
-        for cut in (0..bytes.len()).step_by((bytes.len() / 200).max(1)) {
+    for (name, bytes) in streams() {
+        let expected = read(bytes);
+        for cut in (0..bytes.len()).step_by((bytes.len() / 100).max(1)) {
             let (head, tail) = bytes.split_at(cut);
             assert_eq!(read_pieces([head, tail], &[]), expected, "{name}: cut at {cut}");
             let (_, facts) = read(head);
-            assert!(!facts.done && facts.fault.is_none(), "{name}: broken off at {cut}");
+            let broken = !facts.done && facts.fault.is_none() || expected.1.fault.is_some();
+            assert!(broken, "{name}: broken off at {cut}");
         }
     }
 }
 
 #[test]
 fn every_recorded_reply_is_read() {
-    let replies = recordings("bedrock-converse", ".response.json");
-    for (name, bytes) in &replies {
-        let value: Value = serde_json::from_slice(bytes).expect("JSON");
-        if value.get("output").is_none() {
-            assert!(!read_error(bytes).message.is_empty(), "{name}");
-            assert!(matches!(read_whole(bytes, &Quirks::NONE, &[]), Err(ReplyFault::Error(_))), "{name}");
+    for recording in recordings(Wire::Bedrock) {
+        let (name, Some(bytes)) = (&recording.name, recording.whole()) else { continue };
+        let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        if grammar::check_whole(bytes).is_err() {
+            assert!(value["output"]["message"]["content"].is_null(), "{name}");
             continue;
         }
-        grammar::check_whole(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let reply = read_whole(bytes, &Quirks::NONE, &[]).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
-        let usage = reply.facts.usage.expect("usage");
-        assert_eq!(Some(usage.total()), value["usage"]["totalTokens"].as_u64(), "{name}");
+        let usage = reply.facts.usage.expect("usage").total();
+        let count = |key: &str| value["usage"][key].as_u64().unwrap_or(0);
+        let plain = count("inputTokens") + count("outputTokens");
+        let cached = count("cacheReadInputTokens") + count("cacheWriteInputTokens");
+        assert!(usage == plain + cached || usage == count("totalTokens"), "{name}: {usage}");
         assert_eq!(reply.facts.finish.as_deref(), value["stopReason"].as_str(), "{name}");
-        assert!(reply.facts.began && reply.events.len() > 1, "{name}");
+        assert!(reply.facts.began, "{name}");
+        let blocks = value["output"]["message"]["content"].as_array().expect("content");
+        if !blocks.iter().all(|block| STREAMED.iter().any(|kind| block.get(kind).is_some())) {
+            continue;
+        }
         // Arguments are text: both sides have to be spelt alike.
         let respelt = value.to_string();
         let reply = whole(&respelt).expect("the same reply");
@@ -58,7 +67,10 @@ fn every_recorded_reply_is_read() {
         assert_eq!(joined(&again.0), joined(&reply.events), "{name}: as a stream");
         assert_eq!(again.1, reply.facts, "{name}: as a stream");
     }
-    println!("{} replies", replies.len());
+}
+
+fn streams() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    recordings(Wire::Bedrock).filter_map(|recording| Some((&recording.name[..], recording.stream()?)))
 }
 
 /// The stream that would have brought a recorded whole reply.
@@ -75,12 +87,14 @@ fn as_stream(reply: &Value) -> Vec<u8> {
             let start = serde_json::json!({"contentBlockIndex": index, "start": {"toolResult": {}}});
             bytes.extend_from_slice(&event("contentBlockStart", &start.to_string()));
         } else if let Some(cited) = block.get("citationsContent") {
-            let citations = cited["citations"].as_array().expect("citations").iter();
+            let citations = cited["citations"].as_array().into_iter().flatten();
             deltas.extend(citations.map(|citation| serde_json::json!({"citation": citation})));
             deltas.extend(cited["content"].as_array().into_iter().flatten().cloned());
         } else if let Some(text) = block.get("reasoningContent").and_then(|it| it.get("reasoningText")) {
             deltas.push(serde_json::json!({"reasoningContent": {"text": text["text"]}}));
-            deltas.push(serde_json::json!({"reasoningContent": {"signature": text["signature"]}}));
+            if text["signature"].is_string() {
+                deltas.push(serde_json::json!({"reasoningContent": {"signature": text["signature"]}}));
+            }
         } else {
             deltas.push(block.clone());
         }
@@ -99,24 +113,4 @@ fn as_stream(reply: &Value) -> Vec<u8> {
 
 fn raw_input(tool: &Value) -> String {
     serde_json::to_string(&tool["input"]).expect("JSON")
-}
-
-pub fn recordings(protocol: &str, suffix: &str) -> Vec<(String, Vec<u8>)> {
-    let root = std::env::var_os("MILLRACE_FIXTURES").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
-    let folder = root.join(protocol);
-    if !folder.is_dir() {
-        println!("skipped: there are no recordings at MILLRACE_FIXTURES");
-        return Vec::new();
-    }
-    let files = list(&folder).into_iter().flat_map(|folder| list(&folder));
-    let files = files.filter(|file| file.to_string_lossy().ends_with(suffix));
-    files.map(|file| (file.display().to_string(), std::fs::read(&file).expect("readable"))).collect()
-}
-
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect());
-    let mut paths: Vec<PathBuf> = entries.unwrap_or_default();
-    paths.sort();
-    paths
 }

@@ -7,7 +7,6 @@ use millrace::protocol::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
 };
 
-use super::recording::{Recording, Reply};
 use crate::anthropic_messages::grammar as anthropic_grammar;
 use crate::bedrock::grammar as bedrock_grammar;
 use crate::cohere::grammar as cohere_grammar;
@@ -15,13 +14,15 @@ use crate::gemini::grammar as gemini_grammar;
 use crate::openai_chat_translate::{cases, grammar as chat_grammar};
 use crate::openai_completions::grammar as completions_grammar;
 use crate::openai_responses::grammar as responses_grammar;
+use crate::recorded::Wire;
 
+pub type ReadWhole = fn(&[u8], &Quirks, &[Renamed]) -> Result<WholeReply, ReplyFault>;
 pub type Check = fn(&[u8]) -> Result<(), String>;
 
 pub struct Face {
     pub name: &'static str,
-    /// Whether the recorded request is this face's.
-    pub speaks: fn(&Recording) -> bool,
+    /// What its recorded requests are of.
+    pub wire: Wire,
     pub read: fn(&[u8]) -> Result<Conversation, Failure>,
     pub writer: fn(Identity) -> Box<dyn Writer>,
     pub write_whole: fn(&[Event], &Facts, &Identity, &Bill) -> Vec<u8>,
@@ -33,19 +34,19 @@ pub struct Upstream {
     pub name: &'static str,
     /// A model that such a provider has.
     pub model: &'static str,
-    /// Whether the recorded reply is this upstream's.
-    pub speaks: fn(&Recording) -> bool,
+    /// What its recorded replies are of.
+    pub wire: Wire,
     pub write: fn(&Conversation, &Target<'_>, bool) -> Result<Written, Failure>,
     pub check_request: Check,
     pub reader: fn(Quirks, Vec<Renamed>) -> Box<dyn Reader>,
-    pub read_whole: fn(&[u8], &Quirks, &[Renamed]) -> Result<WholeReply, ReplyFault>,
+    pub read_whole: ReadWhole,
 }
 
 pub fn faces() -> Vec<Face> {
     vec![
         Face {
             name: "openai_chat",
-            speaks: speaks_chat,
+            wire: Wire::Chat,
             read: openai_chat::read_conversation,
             writer: |identity| Box::new(openai_chat::StreamWriter::new(identity)),
             write_whole: openai_chat::write_whole,
@@ -54,10 +55,7 @@ pub fn faces() -> Vec<Face> {
         },
         Face {
             name: "openai_completions",
-            speaks: |recording| {
-                let url = &recording.url;
-                url.ends_with("/completions") && !url.ends_with("chat/completions")
-            },
+            wire: Wire::Completions,
             read: openai_completions::read_conversation,
             writer: |identity| Box::new(openai_completions::StreamWriter::new(identity)),
             write_whole: openai_completions::write_whole,
@@ -66,7 +64,7 @@ pub fn faces() -> Vec<Face> {
         },
         Face {
             name: "openai_responses",
-            speaks: speaks_responses,
+            wire: Wire::Responses,
             read: openai_responses::read_conversation,
             writer: |identity| {
                 let echo = openai_responses::Echo::default();
@@ -81,7 +79,7 @@ pub fn faces() -> Vec<Face> {
         },
         Face {
             name: "anthropic_messages",
-            speaks: speaks_anthropic,
+            wire: Wire::Messages,
             read: anthropic_messages::read_conversation,
             writer: |identity| Box::new(anthropic_messages::StreamWriter::new(identity, 7)),
             write_whole: anthropic_messages::write_whole,
@@ -90,7 +88,7 @@ pub fn faces() -> Vec<Face> {
         },
         Face {
             name: "gemini",
-            speaks: speaks_gemini,
+            wire: Wire::Gemini,
             read: gemini::read_conversation,
             writer: |identity| Box::new(gemini::StreamWriter::new(identity)),
             write_whole: gemini::write_whole,
@@ -105,7 +103,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "openai_chat",
             model: "gpt-5.2",
-            speaks: speaks_chat,
+            wire: Wire::Chat,
             write: openai_chat::write_conversation,
             check_request: chat_grammar::check_request,
             reader: |quirks, names| Box::new(openai_chat::StreamReader::new(quirks, names)),
@@ -114,7 +112,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "openai_responses",
             model: "gpt-5.6",
-            speaks: speaks_responses,
+            wire: Wire::Responses,
             write: openai_responses::write_conversation,
             check_request: responses_grammar::check_request,
             reader: |quirks, names| Box::new(openai_responses::StreamReader::new(quirks, names)),
@@ -123,7 +121,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "anthropic_messages",
             model: "claude-sonnet-4-5",
-            speaks: speaks_anthropic,
+            wire: Wire::Messages,
             write: anthropic_messages::write_conversation,
             check_request: anthropic_grammar::check_request,
             reader: |quirks, names| Box::new(anthropic_messages::StreamReader::new(quirks, names)),
@@ -132,7 +130,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "gemini",
             model: "gemini-3-pro",
-            speaks: speaks_gemini,
+            wire: Wire::Gemini,
             write: gemini::write_conversation,
             check_request: gemini_grammar::check_request,
             reader: |quirks, names| Box::new(gemini::StreamReader::new(quirks, names)),
@@ -141,7 +139,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "bedrock",
             model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-            speaks: |recording| recording.url.contains("/converse"),
+            wire: Wire::Bedrock,
             write: bedrock::write_conversation,
             check_request: bedrock_grammar::check_request,
             reader: |quirks, names| Box::new(bedrock::StreamReader::new(quirks, names)),
@@ -150,7 +148,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "cohere",
             model: "command-a-03-2025",
-            speaks: |recording| recording.url.ends_with("/v2/chat"),
+            wire: Wire::Cohere,
             write: cohere::write_conversation,
             check_request: cohere_grammar::check_request,
             reader: |quirks, names| Box::new(cohere::StreamReader::new(quirks, names)),
@@ -159,7 +157,7 @@ pub fn upstreams() -> Vec<Upstream> {
         Upstream {
             name: "ollama",
             model: "llama3.2",
-            speaks: |recording| recording.url.ends_with("/api/chat"),
+            wire: Wire::Ollama,
             write: ollama::write_conversation,
             check_request: check_ollama,
             reader: |quirks, names| Box::new(ollama::StreamReader::new(quirks, names)),
@@ -174,31 +172,6 @@ pub fn handmade(face: &str) -> &'static [(&'static str, &'static str)] {
         "openai_chat" => cases::CASES,
         _ => &[],
     }
-}
-
-fn speaks_chat(recording: &Recording) -> bool {
-    recording.url.ends_with("chat/completions") || unnamed(recording, "chat.completion")
-}
-
-fn speaks_responses(recording: &Recording) -> bool {
-    recording.url.ends_with("/responses") || unnamed(recording, "response.created")
-}
-
-fn speaks_anthropic(recording: &Recording) -> bool {
-    recording.url.ends_with("/v1/messages") || unnamed(recording, "message_start")
-}
-
-fn speaks_gemini(recording: &Recording) -> bool {
-    recording.url.ends_with(":generateContent") || recording.url.ends_with(":streamGenerateContent")
-}
-
-/// Some recordings have lost their address: their replies say what they are.
-fn unnamed(recording: &Recording, word: &str) -> bool {
-    let start = match &recording.reply {
-        Some(Reply::Stream(body) | Reply::Whole(body)) => &body[..body.len().min(2000)],
-        None => &[],
-    };
-    recording.url.is_empty() && String::from_utf8_lossy(start).contains(word)
 }
 
 fn check_ollama(bytes: &[u8]) -> Result<(), String> {

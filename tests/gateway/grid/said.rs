@@ -42,6 +42,7 @@ pub fn said(events: &[Event]) -> Said {
             Event::Reasoning { .. } | Event::Seal { .. } | Event::Image { .. } | Event::Citation(_) => {}
         }
     }
+    said.text = without_pictures(&said.text);
     // Whether a call that the limit cut is whole, its JSON cannot always tell.
     if said.finish == Some("length") {
         said.calls.clear();
@@ -49,6 +50,16 @@ pub fn said(events: &[Event]) -> Said {
     // OpenAI ends a refusal with `stop`, Anthropic with a reason of its own.
     said.finish = said.finish.filter(|_| !refused);
     said
+}
+
+/// Text without the pictures that stand in it where a protocol has no place of its own for them.
+fn without_pictures(text: &str) -> String {
+    let mut pieces = text.split("![image](data:");
+    let mut kept = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        kept.push_str(piece.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    kept.trim().to_owned()
 }
 
 /// The same JSON in the same spelling.

@@ -1,17 +1,17 @@
 //! Recorded replies: streams and whole ones say the same by either way.
 
 use super::*;
-use crate::grid::recording::{Recording, Reply, recordings};
+use crate::recorded::{Wire, recordings};
 use millrace::chat::ReplyFault;
 use millrace::protocol::openai_chat::{read_reply, splice_whole};
 
 #[test]
 fn recorded_streams_read_alike_wherever_they_are_cut() {
     for (name, stream) in streams() {
-        let whole = read_cut(&stream, stream.len());
+        let whole = read_cut(stream, stream.len());
         let stride = if stream.len() < 3000 { 1 } else { (stream.len() / 40).max(1) };
         for cut in (0..stream.len()).step_by(stride) {
-            assert!(read_cut(&stream, cut) == whole, "{name}: cut at {cut}");
+            assert!(read_cut(stream, cut) == whole, "{name}: cut at {cut}");
         }
     }
 }
@@ -20,9 +20,9 @@ fn recorded_streams_read_alike_wherever_they_are_cut() {
 fn recorded_streams_have_the_facts_of_the_splice() {
     for (name, stream) in streams() {
         let mut splice = Splice::new(identity(), Quirks::NONE);
-        splice.read(&stream, &mut Vec::new());
+        splice.read(stream, &mut Vec::new());
         splice.end_of_input(&mut Vec::new());
-        let (events, facts) = read_cut(&stream, 0);
+        let (events, facts) = read_cut(stream, 0);
         let of_splice = splice.facts();
         assert_eq!(facts.usage, of_splice.usage, "{name}");
         assert_eq!((facts.done, &facts.fault), (of_splice.done, &of_splice.fault), "{name}");
@@ -30,7 +30,7 @@ fn recorded_streams_have_the_facts_of_the_splice() {
         assert_eq!(facts.upstream_id, of_splice.upstream_id, "{name}");
         assert_eq!(facts.began, of_splice.began, "{name}");
         // Of several choices one is read.
-        if !String::from_utf8_lossy(&stream).replace(' ', "").contains("\"index\":1,\"delta\"") {
+        if !String::from_utf8_lossy(stream).replace(' ', "").contains("\"index\":1,\"delta\"") {
             assert!(facts.output_bytes <= of_splice.output_bytes, "{name}: {events:?}");
             assert!(facts.output_bytes > 0 || of_splice.output_bytes == 0, "{name}: {events:?}");
         }
@@ -40,7 +40,7 @@ fn recorded_streams_have_the_facts_of_the_splice() {
 #[test]
 fn recorded_streams_that_lack_their_end_have_none() {
     for (name, stream) in streams() {
-        let text = String::from_utf8_lossy(&stream).into_owned();
+        let text = String::from_utf8_lossy(stream).into_owned();
         let Some(at) = text.find("\"finish_reason\":\"").or(text.find("\"finish_reason\": \"")) else {
             continue;
         };
@@ -55,8 +55,8 @@ fn recorded_streams_that_lack_their_end_have_none() {
 
 #[test]
 fn recorded_replies_are_spliced_and_written_alike() {
-    for recording in chats() {
-        let Some(Reply::Whole(body)) = &recording.reply else { continue };
+    for recording in recordings(Wire::Chat) {
+        let Some(body) = recording.whole() else { continue };
         let name = &recording.name;
         let reply = match read_reply(body, &Quirks::NONE) {
             Ok(reply) => reply,
@@ -97,15 +97,6 @@ fn calls(reply: &Value) -> Vec<[Value; 3]> {
     calls.iter().map(|call| [call["id"].clone(), call["function"]["name"].clone(), arguments(call)]).collect()
 }
 
-fn chats() -> Vec<Recording> {
-    let chat = |recording: &Recording| recording.status < 400 && recording.url.ends_with("chat/completions");
-    recordings().into_iter().filter(chat).collect()
-}
-
-fn streams() -> Vec<(String, Vec<u8>)> {
-    let stream = |recording: Recording| match recording.reply {
-        Some(Reply::Stream(stream)) => Some((recording.name, stream)),
-        Some(Reply::Whole(_)) | None => None,
-    };
-    chats().into_iter().filter_map(stream).collect()
+fn streams() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    recordings(Wire::Chat).filter_map(|recording| Some((&recording.name[..], recording.stream()?)))
 }

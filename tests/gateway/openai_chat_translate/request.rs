@@ -1,7 +1,7 @@
 //! Requests as conversations, conversations as requests.
 
 use super::*;
-use crate::grid::recording::{Recording, recordings};
+use crate::recorded::{Wire, recordings};
 use millrace::chat::conversation::{Effort, Part, Reasoning};
 use millrace::chat::{Conversation, MaxTokensName, StreamUsage};
 use millrace::protocol::openai_chat::{read_request, splice_request};
@@ -201,10 +201,10 @@ fn a_user_is_called_by_name_and_names_are_given_back() {
 #[test]
 fn recorded_requests_are_said_again() {
     for (name, body) in recorded() {
-        let Ok(conversation) = read_conversation(&body) else { continue };
-        let written = write_conversation(&conversation, &target(&GATEWAY), false).expect(&name);
+        let Ok(conversation) = read_conversation(body) else { continue };
+        let written = write_conversation(&conversation, &target(&GATEWAY), false).expect(name);
         assert_eq!(grammar::check_request(&written.body), Ok(()), "{name}");
-        let again = read_conversation(&written.body).expect(&name);
+        let again = read_conversation(&written.body).expect(name);
         assert_eq!(plain(again), plain(conversation), "{name}");
     }
 }
@@ -213,10 +213,15 @@ fn recorded_requests_are_said_again() {
 fn plain(mut conversation: Conversation) -> Conversation {
     conversation.unspoken.clear();
     conversation.reasoning = None;
+    if conversation.tools.is_empty() {
+        (conversation.tool_choice, conversation.parallel_tool_calls) = (None, None);
+    }
     for turn in &mut conversation.turns {
         turn.parts.retain(|part| !matches!(part, Part::Text { text, .. } if text.is_empty()));
         for part in &mut turn.parts {
             match part {
+                // Chat Completions demands a name of a file.
+                Part::File { name, .. } => *name = None,
                 Part::ToolCall(call) if call.arguments.is_empty() => call.arguments.push_str("{}"),
                 Part::ToolResult(result) => {
                     result.parts.retain(|part| !matches!(part, Part::Text { text, .. } if text.is_empty()));
@@ -233,12 +238,12 @@ fn plain(mut conversation: Conversation) -> Conversation {
 fn recorded_requests_keep_their_bytes_on_the_fast_lane() {
     const OURS: &[&str] = &["model", "stream_options", "reasoning", "usage", "provider", "plugins", "models"];
     for (name, body) in recorded() {
-        if read_request(&body).is_err() {
+        if read_request(body).is_err() {
             continue;
         }
         let target = Target { model: "up", quirks: &Quirks::NONE, max_output: None };
-        let spliced = String::from_utf8(splice_request(&body, &target)).expect(&name);
-        let body = String::from_utf8(body).expect(&name);
+        let spliced = String::from_utf8(splice_request(body, &target)).expect(name);
+        let body = String::from_utf8(body.to_vec()).expect(name);
         let (before, after) = (json_members(&body), json_members(&spliced));
         for (key, text) in before.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
             let found = after.iter().find(|(other, _)| other == key);
@@ -256,10 +261,8 @@ fn json_members(text: &str) -> Vec<(String, String)> {
     members.iter().map(|member| (member.key.to_string(), member.text.to_owned())).collect()
 }
 
-fn recorded() -> Vec<(String, Vec<u8>)> {
-    let chat = |recording: &Recording| recording.url.ends_with("chat/completions");
-    let body = |recording: Recording| Some((recording.name, recording.request?));
-    recordings().into_iter().filter(chat).filter_map(body).collect()
+fn recorded() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    recordings(Wire::Chat).filter_map(|recording| Some((&recording.name[..], recording.request.as_deref()?)))
 }
 
 fn target(quirks: &Quirks) -> Target<'_> {

@@ -1,42 +1,34 @@
-//! Recorded exchanges, where they are at hand. `MILLRACE_FIXTURES` names their folder.
-
-use std::path::{Path, PathBuf};
+//! Recorded exchanges of the legacy Completions.
 
 use super::*;
-
-struct Recording {
-    name: String,
-    status: u64,
-    request: Option<Vec<u8>>,
-    response: Vec<u8>,
-}
+use crate::recorded::{Wire, recordings};
 
 #[test]
 fn every_recorded_stream_comes_through() {
-    for recording in recordings("sse") {
-        let name = &recording.name;
-        let (mut out, mut whole) = splice([&recording.response[..]]);
+    for recording in recordings(Wire::Completions) {
+        let (name, Some(body)) = (&recording.name, recording.stream()) else { continue };
+        let (mut out, mut whole) = splice([body]);
         let facts = whole.facts().clone();
-        assert!(
-            facts.began && facts.done && facts.fault.is_none() && facts.output_bytes > 0,
-            "{name}: {facts:?}"
-        );
-        let upstream = chunks(&recording.response);
-        assert_eq!(said(&chunks(&out)), said(&upstream), "{name}");
+        let upstream = crate::recorded::frames(body);
+        if facts.fault.is_some() {
+            assert!(upstream.iter().any(|chunk| !chunk["error"].is_null()), "{name}: {facts:?}");
+            continue;
+        }
+        let terminated = String::from_utf8_lossy(body).contains("[DONE]");
+        assert!(facts.done || !terminated, "{name}: {facts:?}");
+        assert_eq!(plain(&chunks(&out)), plain(&upstream), "{name}");
         let sent = upstream.iter().rev().find_map(|chunk| chunk["usage"]["total_tokens"].as_u64());
         assert_eq!(facts.usage.map(|usage| usage.total()), sent, "{name}");
-        let stride = (recording.response.len() / 100).max(1);
-        for cut in (0..recording.response.len()).step_by(stride) {
-            let (head, tail) = recording.response.split_at(cut);
+        let stride = (body.len() / 100).max(1);
+        for cut in (0..body.len()).step_by(stride) {
+            let (head, tail) = body.split_at(cut);
             let (again, other) = splice([head, tail]);
             assert!(again == out && *other.facts() == facts, "{name}: cut at {cut}");
             let (_, broken) = splice([head]);
-            assert!(
-                !broken.facts().done || head.ends_with(b"[DONE]") || tail.trim_ascii().is_empty(),
-                "{name}: {cut}"
-            );
+            let ended = String::from_utf8_lossy(head).contains("[DONE]");
+            assert!(!broken.facts().done || ended || tail.trim_ascii().is_empty(), "{name}: {cut}");
         }
-        let (again, other) = splice(recording.response.chunks(1));
+        let (again, other) = splice(body.chunks(1));
         assert!(again == out && *other.facts() == facts, "{name}: byte by byte");
         whole.write_end(&bill(facts.usage.unwrap_or_default()), &mut out);
         grammar::check_stream(&out).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -45,33 +37,27 @@ fn every_recorded_stream_comes_through() {
 
 #[test]
 fn every_recorded_reply_comes_through() {
-    for recording in recordings("json") {
-        let name = &recording.name;
-        if recording.status >= 400 {
-            assert!(!read_error(&recording.response).message.is_empty(), "{name}");
-            assert!(
-                matches!(read_whole(&recording.response, &Quirks::NONE), Err(ReplyFault::Error(_))),
-                "{name}"
-            );
-            continue;
-        }
-        let WholeReply { events, facts } = read_whole(&recording.response, &Quirks::NONE)
-            .unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
-        let upstream: Value = serde_json::from_slice(&recording.response).expect("JSON");
-        assert_eq!(
-            facts.usage.map(|usage| usage.total()),
-            upstream["usage"]["total_tokens"].as_u64(),
-            "{name}"
-        );
+    for recording in recordings(Wire::Completions) {
+        let (name, Some(body)) = (&recording.name, recording.whole()) else { continue };
+        let upstream: Value = serde_json::from_slice(body).unwrap_or_default();
+        let WholeReply { events, facts } = match read_whole(body, &Quirks::NONE) {
+            Ok(reply) => reply,
+            Err(fault) => {
+                assert!(upstream["choices"][0]["finish_reason"].is_null(), "{name}: {fault:?}");
+                continue;
+            }
+        };
+        let total = upstream["usage"]["total_tokens"].as_u64();
+        assert_eq!(facts.usage.map(|usage| usage.total()), total, "{name}");
         let bill = bill(facts.usage.unwrap_or_default());
-        let out = splice_whole(&recording.response, &identity(), &bill);
+        let out = splice_whole(body, &identity(), &bill);
         grammar::check_whole(&out).unwrap_or_else(|error| panic!("{name}: {error}"));
         let client: Value = serde_json::from_slice(&out).expect("JSON");
-        assert_eq!(said(&[client]), said(std::slice::from_ref(&upstream)), "{name}");
+        assert_eq!(plain(&[client]), plain(std::slice::from_ref(&upstream)), "{name}");
         let rewritten = write_whole(&events, &facts, &identity(), &bill);
         let rewritten: Value = serde_json::from_slice(&rewritten).expect("JSON");
-        assert_eq!(said(&[rewritten])[0], said(&[upstream])[0], "{name}");
-        let body = recording.response.trim_ascii_end();
+        assert_eq!(plain(&[rewritten]).first(), plain(&[upstream]).first(), "{name}");
+        let body = body.trim_ascii_end();
         for end in (0..body.len()).step_by((body.len() / 100).max(1)) {
             let fault = read_whole(&body[..end], &Quirks::NONE).expect_err("cut");
             assert!(matches!(fault, ReplyFault::NotJson(_)), "{name}: {fault:?}");
@@ -81,57 +67,23 @@ fn every_recorded_reply_comes_through() {
 
 #[test]
 fn every_recorded_request_keeps_all_but_its_model() {
-    let all = recordings("sse").into_iter().chain(recordings("json"));
-    let mut seen = 0;
-    for (name, request) in all.filter_map(|recording| Some((recording.name, recording.request?))) {
-        read_request(&request).unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
-        let text = String::from_utf8(request).expect("text");
-        let sent: Value = serde_json::from_str(&text).expect("JSON");
+    for recording in recordings(Wire::Completions) {
+        let (name, Some(request)) = (&recording.name, recording.request.as_deref()) else { continue };
+        if read_request(request).is_err() {
+            assert!(recording.status >= 400, "{name}");
+            continue;
+        }
+        let text = std::str::from_utf8(request).expect("text");
         let target = Target { model: "up/m", quirks: &ALWAYS, max_output: None };
-        let out = splice_request(text.as_bytes(), &target);
-        let expected = text.replacen(&sent["model"].to_string(), "\"up/m\"", 1);
+        let out = splice_request(request, &target);
+        let members = millrace::json::members(text).expect("an object");
+        let expected = text.replacen(members.value("model").expect("a model"), "\"up/m\"", 1);
         assert_eq!(String::from_utf8_lossy(&out), expected, "{name}");
         grammar::check_request(&out).unwrap_or_else(|error| panic!("{name}: {error}"));
-        seen += 1;
     }
-    println!("{seen} requests");
 }
 
-fn recordings(extension: &str) -> Vec<Recording> {
-    let root = std::env::var_os("MILLRACE_FIXTURES").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
-    if !root.is_dir() {
-        println!("skipped: there are no recordings at MILLRACE_FIXTURES");
-        return Vec::new();
-    }
-    let folders = ["openai-completions", "vllm"].into_iter().flat_map(|folder| list(&root.join(folder)));
-    let suffix = format!(".response.{extension}");
-    let found: Vec<Recording> =
-        folders.flat_map(|folder| list(&folder)).filter_map(|file| recording(&file, &suffix)).collect();
-    assert!(found.len() > 2, "{} recordings", found.len());
-    found
-}
-
-fn recording(file: &Path, suffix: &str) -> Option<Recording> {
-    let name = file.to_string_lossy().into_owned();
-    let stem = name.strip_suffix(suffix)?;
-    let meta: Value = serde_json::from_slice(&std::fs::read(format!("{stem}.meta.json")).ok()?).ok()?;
-    let url = meta["url"].as_str().unwrap_or_default();
-    let legacy =
-        url.ends_with("/completions") && !url.contains("chat") || name.contains("openai-completions/");
-    let status = meta["status"].as_u64().unwrap_or(200);
-    let request = std::fs::read(format!("{stem}.request.json")).ok();
-    legacy.then(|| Recording {
-        name: name.clone(),
-        status,
-        request,
-        response: std::fs::read(file).unwrap_or_default(),
-    })
-}
-
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect());
-    let mut paths: Vec<PathBuf> = entries.unwrap_or_default();
-    paths.sort();
-    paths
+/// What every choice says, and whether it ends: reasons have other names for clients.
+fn plain(chunks: &[Value]) -> Vec<(String, bool)> {
+    said(chunks).into_iter().map(|(text, finish)| (text, !finish.is_null())).collect()
 }

@@ -1,37 +1,52 @@
 //! Recorded exchanges of every provider of Responses, where they are at hand.
 
-use std::path::{Path, PathBuf};
-
-use millrace::chat::{Event, ReplyFault};
+use millrace::chat::Event;
 use millrace::protocol::lane::{Lane, Reader, Writer};
 use millrace::protocol::openai_responses::{
-    Echo, Splice, StreamWriter, read_conversation, read_error, read_request, read_whole, splice_request,
-    splice_whole, write_conversation, write_whole,
+    Echo, Splice, StreamWriter, read_conversation, read_request, read_whole, splice_request, splice_whole,
+    write_conversation, write_whole,
 };
 use serde_json::Value;
 
 use super::{QUIRKS, bill, grammar, identity, joined, read, target};
+use crate::recorded::{Recording, Wire, frames, recordings};
 
-struct Recording {
-    name: String,
-    status: u64,
-    bytes: Vec<u8>,
+/// A recorded stream.
+struct Stream {
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+fn streams() -> impl Iterator<Item = Stream> {
+    recordings(Wire::Responses).filter_map(|it| Some(Stream { name: &it.name, bytes: it.stream()? }))
+}
+
+fn requests() -> impl Iterator<Item = (&'static Recording, &'static [u8])> {
+    recordings(Wire::Responses).filter_map(|recording| Some((recording, recording.request.as_deref()?)))
+}
+
+/// The response that ended a stream: of several replies in one recording the first is read.
+fn last_response(bytes: &[u8]) -> Option<Value> {
+    let ended =
+        |event: &Value| matches!(event["type"].as_str(), Some("response.completed" | "response.incomplete"));
+    frames(bytes).into_iter().find(ended).map(|mut event| event["response"].take())
 }
 
 #[test]
 fn every_recorded_stream_reads_and_translates() {
-    let streams = recordings(".response.sse");
-    let mut whole = 0;
-    for stream in &streams {
-        let (events, reader) = read([&stream.bytes[..]]);
+    for stream in streams() {
+        let (events, reader) = read([stream.bytes]);
         let facts = reader.facts();
         if facts.fault.is_some() {
-            assert!(String::from_utf8_lossy(&stream.bytes).contains("error"), "{}: {facts:?}", stream.name);
+            assert!(String::from_utf8_lossy(stream.bytes).contains("error"), "{}: {facts:?}", stream.name);
             continue;
         }
-        assert!(facts.done && facts.finish.is_some(), "{}: {facts:?}", stream.name);
-        assert!(matches!(events.last(), Some(Event::Finish { .. })), "{}", stream.name);
-        whole += 1;
+        let ended = last_response(stream.bytes).is_some();
+        assert_eq!(facts.done && facts.finish.is_some(), ended, "{}: {facts:?}", stream.name);
+        assert_eq!(matches!(events.last(), Some(Event::Finish { .. })), ended, "{}", stream.name);
+        if !ended {
+            continue;
+        }
         let usage = facts.usage.unwrap_or_default();
         let mut writer = StreamWriter::new(identity(), Echo::default());
         let mut out = Vec::new();
@@ -41,25 +56,17 @@ fn every_recorded_stream_reads_and_translates() {
         // What was written reads as what was meant, but for the name of the hidden reasoning's item.
         let (again, _) = read([&out[..]]);
         assert_eq!(plain(&again), plain(&events), "{}", stream.name);
-        assert_same_whole(stream, &events);
+        assert_same_whole(&stream, &events);
     }
-    println!("responses: {} streams, {whole} of them whole", streams.len());
 }
 
-/// The last event holds the response: read whole it says what the stream said. Some recordings hold
-/// several replies, of which the first is read.
-fn assert_same_whole(stream: &Recording, events: &[Event]) {
-    let text = String::from_utf8_lossy(&stream.bytes).replace("\r\n", "\n");
-    let last = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("data: "))
-        .find(|data| data.contains("\"response.completed\"") || data.contains("\"response.incomplete\""));
-    let Some(last) = last else { return };
-    let event: Value = serde_json::from_str(last).expect("JSON");
-    if event["response"]["output"].as_array().is_none_or(|output| output.is_empty()) {
+/// The last event holds the response: read whole it says what the stream said.
+fn assert_same_whole(stream: &Stream, events: &[Event]) {
+    let Some(response) = last_response(stream.bytes) else { return };
+    if response["output"].as_array().is_none_or(|output| output.is_empty()) {
         return;
     }
-    let body = event["response"].to_string();
+    let body = response.to_string();
     let reply = read_whole(body.as_bytes(), &QUIRKS, &[])
         .unwrap_or_else(|fault| panic!("{}: {fault:?}", stream.name));
     let said = |events: &[Event]| -> Vec<String> {
@@ -76,30 +83,30 @@ fn assert_same_whole(stream: &Recording, events: &[Event]) {
         said
     };
     assert_eq!(said(&reply.events), said(events), "{}", stream.name);
-    let (_, reader) = read([&stream.bytes[..]]);
+    let (_, reader) = read([stream.bytes]);
     assert_eq!(reply.facts.usage, reader.facts().usage, "{}", stream.name);
     assert_eq!(reply.facts.finish_reason, reader.facts().finish_reason, "{}", stream.name);
 }
 
 #[test]
 fn every_recorded_stream_splices() {
-    for stream in recordings(".response.sse") {
-        let (out, splice) = spliced(&stream.bytes, 1 << 20);
-        let (pieces, again) = spliced(&stream.bytes, 7);
+    for stream in streams() {
+        let (out, splice) = spliced(stream.bytes, 1 << 20);
+        let (pieces, again) = spliced(stream.bytes, 7);
         assert!(out == pieces && splice.facts() == again.facts(), "{}", stream.name);
-        let (_, reader) = read([&stream.bytes[..]]);
+        let (_, reader) = read([stream.bytes]);
         assert_eq!(splice.facts(), reader.facts(), "{}", stream.name);
         let mut splice = splice;
         let mut out = out;
-        if splice.facts().fault.is_some() {
+        if splice.facts().fault.is_some() || !splice.facts().done {
             let failure = millrace::error::Failure::new(millrace::error::Cause::RateLimited, "Later.");
             splice.write_error(&failure, None, &mut out);
         } else {
             splice.write_end(&bill(splice.facts().usage.unwrap_or_default()), &mut out);
         }
-        check_spliced(&out, &stream.name);
+        check_spliced(&out, stream.name);
         let (again, _) = read([&out[..]]);
-        let (events, _) = read([&stream.bytes[..]]);
+        let (events, _) = read([stream.bytes]);
         assert_eq!(joined(&again), joined(&events), "{}", stream.name);
     }
 }
@@ -134,8 +141,8 @@ fn spliced(bytes: &[u8], size: usize) -> (Vec<u8>, Splice) {
 
 #[test]
 fn a_recorded_stream_may_be_cut_anywhere() {
-    for stream in recordings(".response.sse") {
-        let (whole, reader) = read([&stream.bytes[..]]);
+    for stream in streams() {
+        let (whole, reader) = read([stream.bytes]);
         let (events, again) = read(stream.bytes.chunks(1));
         assert!(events == whole && again.facts() == reader.facts(), "{}: byte by byte", stream.name);
         let stride = if stream.bytes.len() < 4000 { 1 } else { stream.bytes.len() / 60 };
@@ -149,21 +156,15 @@ fn a_recorded_stream_may_be_cut_anywhere() {
 
 #[test]
 fn a_recorded_stream_that_breaks_off_never_looks_complete() {
-    for stream in recordings(".response.sse") {
-        let text = String::from_utf8_lossy(&stream.bytes).replace("\r\n", "\n");
+    for stream in streams() {
+        let text = String::from_utf8_lossy(stream.bytes).replace("\r\n", "\n");
         let ends: Vec<usize> = text.match_indices("\n\n").map(|(end, _)| end).collect();
-        let last =
-            ["event: response.completed", "event: response.incomplete", "\"type\":\"response.completed\""]
-                .iter()
-                .filter_map(|mark| text.rfind(mark))
-                .max()
-                .unwrap_or(text.len());
         let stride = (ends.len() / 80).max(1);
-        for end in ends.into_iter().filter(|end| *end < last).step_by(stride) {
-            let (events, reader) = read([&text.as_bytes()[..end]]);
-            if text[..end].contains("response.completed") {
-                continue;
+        for end in ends.into_iter().step_by(stride) {
+            if last_response(&text.as_bytes()[..end]).is_some() {
+                break;
             }
+            let (events, reader) = read([&text.as_bytes()[..end]]);
             assert!(!reader.facts().done, "{}: at {end}", stream.name);
             assert!(
                 !events.iter().any(|event| matches!(event, Event::Finish { .. })),
@@ -182,33 +183,33 @@ fn a_recorded_stream_that_breaks_off_never_looks_complete() {
 
 #[test]
 fn every_recorded_reply_reads_and_translates() {
-    let replies = recordings(".response.json");
-    let mut good = 0;
-    for reply in replies.iter().filter(|reply| reply.status == 200) {
-        let body: Value = serde_json::from_slice(&reply.bytes).unwrap_or_default();
-        if body["object"] != "response" {
-            continue;
-        }
-        let read = match read_whole(&reply.bytes, &QUIRKS, &[]) {
+    for recording in recordings(Wire::Responses) {
+        let (name, Some(bytes)) = (&recording.name, recording.whole()) else { continue };
+        let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let read = match read_whole(bytes, &QUIRKS, &[]) {
             Ok(read) => read,
-            Err(ReplyFault::Empty) if body["status"] == "queued" || body["status"] == "in_progress" => {
+            Err(fault) => {
+                let finished = matches!(body["status"].as_str(), Some("completed" | "incomplete"));
+                assert!(
+                    !finished || body["output"].as_array().is_none_or(Vec::is_empty),
+                    "{name}: {fault:?}"
+                );
                 continue;
             }
-            Err(fault) => panic!("{}: {fault:?}", reply.name),
         };
-        good += 1;
         let usage = read.facts.usage.unwrap_or_default();
-        assert_eq!(body["usage"]["total_tokens"].as_u64().unwrap_or(0), usage.total(), "{}", reply.name);
+        let count = |key: &str| body["usage"][key].as_u64().unwrap_or(0);
+        let sums = [count("total_tokens"), count("input_tokens") + count("output_tokens")];
+        assert!(sums.contains(&usage.total()), "{name}: {usage:?}");
         let bill = bill(usage);
         let out = write_whole(&read.events, &read.facts, &identity(), &bill, &Echo::default());
-        grammar::check_whole(&out).unwrap_or_else(|error| panic!("{}: {error}", reply.name));
+        grammar::check_whole(&out).unwrap_or_else(|error| panic!("{name}: {error}"));
         let again = read_whole(&out, &QUIRKS, &[]).expect("what was written");
-        assert_eq!(plain(&again.events), plain(&read.events), "{}", reply.name);
-        let out = splice_whole(&reply.bytes, &identity(), &bill);
-        grammar::check_whole(&out).unwrap_or_else(|error| panic!("{}: {error}", reply.name));
-        check_kept(&reply.bytes, &out, &reply.name);
+        assert_eq!(plain(&again.events), plain(&read.events), "{name}");
+        let out = splice_whole(bytes, &identity(), &bill);
+        grammar::check_whole(&out).unwrap_or_else(|error| panic!("{name}: {error}"));
+        check_kept(bytes, &out, name);
     }
-    println!("responses: {} replies, {good} of them good", replies.len());
 }
 
 /// All but the members that the gateway owns is as it was.
@@ -223,50 +224,37 @@ fn check_kept(body: &[u8], out: &[u8], name: &str) {
 }
 
 #[test]
-fn every_recorded_error_has_a_message() {
-    for reply in recordings(".response.json").iter().filter(|reply| reply.status >= 400) {
-        let fault = read_error(&reply.bytes);
-        assert!(!fault.message.is_empty(), "{}: {fault:?}", reply.name);
-    }
-}
-
-#[test]
 fn every_recorded_request_splices_to_itself() {
-    let requests = recordings(".request.json");
-    for request in &requests {
-        let mut before: Value = serde_json::from_slice(&request.bytes).expect("JSON");
-        let out = splice_request(&request.bytes, &target());
+    for (recording, bytes) in requests() {
+        let Ok(Value::Object(mut before)) = serde_json::from_slice(bytes) else { continue };
+        let out = splice_request(bytes, &target());
         let after: Value = serde_json::from_slice(&out).expect("JSON");
-        before["model"] = "gpt-5.6".into();
-        before["store"] = false.into();
-        before.as_object_mut().expect("an object").remove("provider");
-        assert_eq!(after, before, "{}", request.name);
+        before.insert("model".into(), "gpt-5.6".into());
+        before.insert("store".into(), false.into());
+        before.remove("provider");
+        assert_eq!(after, Value::Object(before), "{}", recording.name);
     }
-    println!("responses: {} requests", requests.len());
 }
 
 #[test]
 fn every_recorded_request_that_needs_nothing_kept_translates() {
-    let (mut said, mut refused) = (0, 0);
-    for request in recordings(".request.json") {
-        let read = read_request(&request.bytes).and_then(|_| read_conversation(&request.bytes));
-        let conversation = match read {
-            Ok(conversation) => conversation,
+    for (recording, bytes) in requests() {
+        let name = &recording.name;
+        let read = read_request(bytes).and_then(|_| read_conversation(bytes));
+        let written = read.and_then(|it| Ok((write_conversation(&it, &target(), true)?, it)));
+        let (written, conversation) = match written {
+            Ok(written) => written,
             Err(failure) => {
-                assert!(failure.message.contains('`'), "{}: {}", request.name, failure.message);
-                refused += 1;
+                assert!(failure.message.contains('`'), "{name}: {}", failure.message);
                 continue;
             }
         };
-        said += 1;
-        let written = write_conversation(&conversation, &target(), true).expect("a request");
-        grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{}: {error}", request.name));
+        grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{name}: {error}"));
         let again = read_conversation(&written.body).expect("what was written");
-        assert_eq!(again.tools.len(), conversation.tools.len(), "{}", request.name);
-        assert_eq!(again.format, conversation.format, "{}", request.name);
-        assert_eq!(again.max_tokens, conversation.max_tokens, "{}", request.name);
+        assert_eq!(again.tools.len(), conversation.tools.len(), "{name}");
+        assert_eq!(again.format, conversation.format, "{name}");
+        assert_eq!(again.max_tokens, conversation.max_tokens, "{name}");
     }
-    println!("responses: {said} requests said, {refused} refused");
 }
 
 /// The events without what a face does not repeat: ids of hidden items, and words of one provider.
@@ -285,36 +273,4 @@ fn plain(events: &[Event]) -> Vec<Event> {
         }
     }
     events
-}
-
-fn recordings(suffix: &str) -> Vec<Recording> {
-    let root = std::env::var_os("MILLRACE_FIXTURES").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
-    if !root.is_dir() {
-        println!("skipped: there are no recordings at MILLRACE_FIXTURES");
-        return Vec::new();
-    }
-    let folders = list(&root).into_iter().flat_map(|protocol| list(&protocol));
-    let files =
-        folders.flat_map(|folder| list(&folder)).filter(|file| file.to_string_lossy().ends_with(suffix));
-    files.filter_map(|file| recording(&root, &file, suffix)).collect()
-}
-
-fn recording(root: &Path, file: &Path, suffix: &str) -> Option<Recording> {
-    let meta = file.to_string_lossy().replace(suffix, ".meta.json");
-    let meta: Value = serde_json::from_slice(&std::fs::read(meta).ok()?).ok()?;
-    let name = file.strip_prefix(root).ok()?.to_string_lossy().into_owned();
-    let url = meta["url"].as_str().unwrap_or_default().split('?').next()?;
-    let home = name.starts_with("openai-responses") && url.is_empty();
-    // A response that is fetched again may begin in its middle.
-    let posted = meta["method"] == "POST" && url.ends_with("/responses");
-    let bytes = std::fs::read(file).ok().filter(|_| home || posted)?;
-    Some(Recording { name, status: meta["status"].as_u64().unwrap_or(200), bytes })
-}
-
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect());
-    let mut paths: Vec<PathBuf> = entries.unwrap_or_default();
-    paths.sort();
-    paths
 }

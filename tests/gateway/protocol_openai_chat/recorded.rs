@@ -1,84 +1,56 @@
-//! Recorded exchanges of real providers, where they are at hand: every one of them has to come
-//! through whole. `MILLRACE_FIXTURES` names their folder.
+//! Recorded exchanges of Chat Completions: every one of them has to come through whole.
 
-use std::path::{Path, PathBuf};
-
-use millrace::chat::Quirks;
-use millrace::chat::{Bill, Identity, ReplyFault};
-use millrace::money::Money;
-use millrace::protocol::openai_chat::{Reply, Splice, read_error, read_reply};
+use millrace::chat::ReplyFault;
+use millrace::protocol::openai_chat::{Reply, Splice, read_reply};
 use serde_json::{Map, Value};
 
-/// The folders of those who speak Chat Completions.
-const PROTOCOLS: &[&str] = &[
-    "azure-openai",
-    "cerebras",
-    "deepseek",
-    "groq",
-    "huggingface-router",
-    "llamacpp",
-    "mistral",
-    "ollama",
-    "openai-chat",
-    "openrouter",
-    "other-openai-compat",
-    "perplexity",
-    "together",
-    "vllm",
-    "vllm-like",
-    "xai",
-];
-
-/// One recorded answer.
-struct Recording {
-    name: String,
-    status: u64,
-    body: Vec<u8>,
-    quirks: Quirks,
-}
+use super::{Bill, Identity, Money};
+use crate::recorded::{Recording, Wire, frames, recordings};
 
 /// What a client can make of the choices of a reply, by index.
 type Said = Vec<[String; 4]>;
 
 #[test]
 fn every_recorded_stream_comes_through() {
-    let streams = recordings("sse");
-    let mut finished = 0;
-    for stream in &streams {
-        let (out, splice) = splice(stream, [&stream.body[..]]);
+    for (stream, body) in streams() {
+        let (out, splice) = splice(stream, [body]);
         let facts = splice.facts();
         let name = &stream.name;
-        let upstream = frames(&stream.body);
+        let upstream = frames(body);
         if facts.fault.is_some() {
-            let reported = upstream.iter().any(|frame| frame.get("error").is_some());
-            assert!(
-                reported || String::from_utf8_lossy(&stream.body).contains("\"error\""),
-                "{name}: {facts:?}"
-            );
+            assert!(String::from_utf8_lossy(body).contains("\"error\""), "{name}: {facts:?}");
             continue;
         }
-        finished += 1;
-        assert!(facts.began && facts.finish.is_some() && facts.output_bytes > 0, "{name}: {facts:?}");
+        let said_upstream = said(&upstream, "delta");
+        assert_eq!(facts.finish.is_some(), finishes(&upstream), "{name}: {facts:?}");
+        let spoke = said_upstream.iter().flatten().any(|text| !text.is_empty());
+        assert!(facts.began || !spoke, "{name}: {facts:?}");
+        assert!(facts.output_bytes > 0 || !spoke, "{name}: {facts:?}");
         let client = frames(&out);
         client.iter().for_each(|chunk| check_chunk(chunk, name));
-        assert_eq!(said(&client, "delta"), said(&upstream, "delta"), "{name}");
+        assert_eq!(said(&client, "delta"), said_upstream, "{name}");
         check_usage(&upstream, facts.usage.unwrap_or_default(), stream, facts.usage.is_some());
         check_end(&splice, stream);
     }
-    println!("{} streams, {finished} of them whole", streams.len());
+}
+
+/// Whether any choice has a reason to finish.
+fn finishes(chunks: &[Value]) -> bool {
+    let choices = chunks.iter().filter_map(|chunk| chunk["choices"].as_array()).flatten();
+    choices.into_iter().any(|choice| choice["finish_reason"].as_str().is_some_and(|it| !it.is_empty()))
 }
 
 #[test]
 fn a_stream_may_be_cut_anywhere() {
-    for stream in recordings("sse") {
-        let (whole, splice) = splice(&stream, [&stream.body[..]]);
-        let (bytes, again) = self::splice(&stream, stream.body.chunks(1));
+    for (stream, body) in streams() {
+        let (whole, splice) = splice(stream, [body]);
+        let (bytes, again) = self::splice(stream, body.chunks(1));
         assert!(bytes == whole && again.facts() == splice.facts(), "{}: byte by byte", stream.name);
-        // Sixty places in each: the golden streams are cut at every byte.
-        let stride = (stream.body.len() / 60).max(1);
-        for cut in (0..stream.body.len()).step_by(stride) {
-            let (head, tail) = stream.body.split_at(cut);
-            let (bytes, again) = self::splice(&stream, [head, tail]);
+        // Forty places in each: the golden streams are cut at every byte.
+        let stride = (body.len() / 40).max(1);
+        for cut in (0..body.len()).step_by(stride) {
+            let (head, tail) = body.split_at(cut);
+            let (bytes, again) = self::splice(stream, [head, tail]);
             assert!(bytes == whole && again.facts() == splice.facts(), "{}: cut at {cut}", stream.name);
         }
     }
@@ -86,90 +58,52 @@ fn a_stream_may_be_cut_anywhere() {
 
 #[test]
 fn a_stream_that_breaks_off_never_panics() {
-    for stream in recordings("sse") {
-        let stride = (stream.body.len() / 60).max(1);
-        for end in (0..stream.body.len()).step_by(stride) {
-            let (out, splice) = splice(&stream, [&stream.body[..end]]);
+    for (stream, body) in streams() {
+        let stride = (body.len() / 40).max(1);
+        for end in (0..body.len()).step_by(stride) {
+            let (out, splice) = splice(stream, [&body[..end]]);
             frames(&out).iter().for_each(|chunk| check_chunk(chunk, &stream.name));
-            check_end(&splice, &stream);
+            check_end(&splice, stream);
         }
     }
 }
 
 #[test]
 fn every_recorded_reply_comes_through() {
-    let replies = recordings("json");
-    let mut good = 0;
-    for recording in replies.iter().filter(|recording| recording.status == 200) {
+    for recording in recordings(Wire::Chat) {
+        let Some(body) = recording.whole() else { continue };
         let name = &recording.name;
-        let reply = match read_reply(&recording.body, &recording.quirks) {
+        let upstream: Value = serde_json::from_slice(body).unwrap_or_default();
+        let reply = match read_reply(body, &recording.quirks()) {
             Ok(reply) => reply,
-            Err(ReplyFault::Error(_)) => continue,
-            Err(fault) => panic!("{name}: {fault:?}"),
+            Err(fault) => {
+                check_fault(&fault, &upstream, name);
+                continue;
+            }
         };
-        good += 1;
-        let out = reply.write(&recording.body, &identity(), &bill(&reply));
+        let out = reply.write(body, &identity(), &bill(&reply));
         let client: Value = serde_json::from_slice(&out).expect("JSON");
-        let upstream: Value = serde_json::from_slice(&recording.body).expect("JSON");
         check_reply(&client, name);
         assert_eq!(said(&[client], "message"), said(std::slice::from_ref(&upstream), "message"), "{name}");
-        check_usage(
-            &[upstream],
-            reply.facts.usage.unwrap_or_default(),
-            recording,
-            reply.facts.usage.is_some(),
-        );
-    }
-    println!("{} replies, {good} of them good", replies.len());
-}
-
-#[test]
-fn every_recorded_error_has_a_message() {
-    for recording in recordings("json").iter().filter(|recording| recording.status >= 400) {
-        let fault = read_error(&recording.body);
-        assert!(!fault.message.is_empty(), "{}: {fault:?}", recording.name);
+        let usage = reply.facts.usage;
+        check_usage(&[upstream], usage.unwrap_or_default(), recording, usage.is_some());
     }
 }
 
-fn recordings(extension: &str) -> Vec<Recording> {
-    let root = std::env::var_os("MILLRACE_FIXTURES").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
-    if !root.is_dir() {
-        println!("skipped: there are no recordings at MILLRACE_FIXTURES");
-        return Vec::new();
-    }
-    let folders = PROTOCOLS.iter().flat_map(|protocol| list(&root.join(protocol)));
-    let files = folders.flat_map(|folder| list(&folder));
-    let suffix = format!(".response.{extension}");
-    let wanted = files.filter(|file| file.to_string_lossy().ends_with(&suffix));
-    let found: Vec<Recording> = wanted.filter_map(|file| recording(&root, &file, &suffix)).collect();
-    assert!(found.len() > 20, "{} recordings", found.len());
-    found
-}
-
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect());
-    let mut paths: Vec<PathBuf> = entries.unwrap_or_default();
-    paths.sort();
-    paths
-}
-
-/// The recording in `file`, if it is of Chat Completions.
-fn recording(root: &Path, file: &Path, suffix: &str) -> Option<Recording> {
-    let name = file.strip_prefix(root).ok()?.to_string_lossy().into_owned();
-    let meta = file.to_string_lossy().replace(suffix, ".meta.json");
-    let meta: Value = serde_json::from_slice(&std::fs::read(meta).ok()?).ok()?;
-    let body = std::fs::read(file).ok()?;
-    let url = meta["url"].as_str().unwrap_or_default().split('?').next()?;
-    let status = meta["status"].as_u64().unwrap_or(200);
-    let start = String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned();
-    let chat = url.ends_with("chat/completions") || url.is_empty() && start.contains("chat.completion");
-    let quirks = Quirks {
-        usage_excludes_reasoning: name.starts_with("xai"),
-        reports_cost: name.starts_with("openrouter"),
-        ..Quirks::NONE
+/// What is no reply shows it.
+fn check_fault(fault: &ReplyFault, body: &Value, name: &str) {
+    let (said, choices) = (said(std::slice::from_ref(body), "message"), body["choices"].as_array());
+    let empty = said.iter().flatten().all(String::is_empty);
+    let shows = match fault {
+        ReplyFault::NotJson(_) => !body.is_object(),
+        ReplyFault::Error(error) => choices.is_none() || !error.raw.is_empty() && empty,
+        ReplyFault::Empty => empty,
     };
-    chat.then_some(Recording { name, status, body, quirks })
+    assert!(shows, "{name}: {fault:?}");
+}
+
+fn streams() -> impl Iterator<Item = (&'static Recording, &'static [u8])> {
+    recordings(Wire::Chat).filter_map(|recording| Some((recording, recording.stream()?)))
 }
 
 fn identity() -> Identity {
@@ -188,21 +122,13 @@ fn bill(reply: &Reply) -> Bill {
 }
 
 fn splice<'a>(stream: &Recording, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Splice) {
-    let mut splice = Splice::new(identity(), stream.quirks);
+    let mut splice = Splice::new(identity(), stream.quirks());
     let mut out = Vec::new();
     for piece in pieces {
         splice.read(piece, &mut out);
     }
     splice.end_of_input(&mut out);
     (out, splice)
-}
-
-/// The chunks of a stream, read as simply as can be.
-fn frames(bytes: &[u8]) -> Vec<Value> {
-    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
-    let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
-    let json = data.map(str::trim).filter(|data| *data != "[DONE]" && !data.is_empty());
-    json.map(|data| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))).collect()
 }
 
 /// Text, reasoning, refusal and calls of every choice, joined over all chunks.
@@ -284,13 +210,13 @@ fn check_reply(reply: &Value, name: &str) {
 fn check_usage(upstream: &[Value], usage: millrace::chat::Usage, recording: &Recording, any: bool) {
     let last = upstream.iter().rev().find_map(|chunk| chunk.get("usage").filter(|usage| !usage.is_null()));
     let count = |key: &str| last.and_then(|usage| usage[key].as_u64());
-    assert_eq!(last.is_some_and(|usage| usage["prompt_tokens"].is_number()), any, "{}", recording.name);
+    let name = &recording.name;
+    assert!(any || !last.is_some_and(|usage| usage["prompt_tokens"].is_number()), "{name}: {last:?}");
     let Some(total) = count("total_tokens") else { return };
     // Where the total is not the sum, something was counted beside the two.
     let sum = count("prompt_tokens").unwrap_or(0) + count("completion_tokens").unwrap_or(0);
-    let expected =
-        if usage.input_audio > 0 || recording.quirks.usage_excludes_reasoning { total } else { sum };
-    assert_eq!(usage.total(), expected, "{}: {usage:?} {last:?}", recording.name);
+    assert!([sum, total].contains(&usage.total()), "{name}: {usage:?} {last:?}");
+    assert!(total == sum || !recording.quirks().usage_excludes_reasoning || usage.total() == total, "{name}");
 }
 
 /// The end of a stream: one chunk with usage, one terminator, nothing behind.
