@@ -67,7 +67,7 @@ impl Exchange {
     /// | end | charged |
     /// |---|---|
     /// | complete, or cut by a length limit | the usage that the provider reported; without a report an estimate |
-    /// | client left, or broken off, after content | the usage if it was reported; else an estimate of the prompt and what was delivered |
+    /// | client left, or broken off, after content | the usage if it was reported; what it leaves out of the prompt or of what was delivered, by an estimate |
     /// | nothing delivered, whatever the reason | nothing |
     pub(super) fn charge(&self, outcome: &Outcome, facts: Option<&Facts>) -> Charge {
         let delivered = match (outcome, facts) {
@@ -80,7 +80,8 @@ impl Exchange {
         let size = &self.arrival.request.size;
         let estimate = || pricing::estimate_usage(size, facts.output_bytes);
         let (usage, estimated) = match facts.usage {
-            Some(usage) => (usage, false),
+            Some(usage) if *outcome == Outcome::Complete || facts.finish.is_some() => (usage, false),
+            Some(usage) => topped_up(usage, estimate().output),
             None => (estimate(), true),
         };
         let prices = &self.routes[self.current].candidate.prices;
@@ -107,4 +108,11 @@ impl Exchange {
             metadata: tell.then(|| self.attempts_view().to_string()),
         }
     }
+}
+
+/// A count from the middle of a reply, with what was delivered since: Messages count the prompt at
+/// the beginning of a stream, and the output only at its end. Says whether anything was added.
+fn topped_up(usage: Usage, delivered: u64) -> (Usage, bool) {
+    let missing = delivered.saturating_sub(usage.total_output());
+    (Usage { output: usage.output.saturating_add(missing), ..usage }, missing > 0)
 }

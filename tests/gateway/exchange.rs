@@ -148,6 +148,23 @@ fn a_client_that_leaves_cancels_and_pays_for_what_came() {
 }
 
 #[test]
+fn a_count_from_the_middle_of_a_stream_is_topped_up_with_what_was_delivered() {
+    let events = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",",
+        "\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,",
+        "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,",
+        "\"delta\":{\"type\":\"text_delta\",\"text\":\"forty bytes of text are ten tokens about\"}}\n\n",
+    );
+    let mut play = Play::stream(r#""model":"anthropic/claude-sonnet-4.5","max_tokens":50"#);
+    play.held().expect(&["send https://api.anthropic.com/v1/messages"]);
+    play.head(200).chunk(events).skip();
+    // 25 tokens in at $3 a million, and ten out at $15.
+    play.client_gone().expect(&["cancel", "settle 0.000225", "log cancelled", "done"]);
+}
+
+#[test]
 fn a_client_that_leaves_before_content_pays_nothing() {
     let mut play = Play::stream(TWO_PROVIDERS);
     play.held().skip().client_gone();

@@ -35,6 +35,7 @@ export async function startTap(port, file) {
 /** What one side says and how it ends, in order or by a reset, the other side sees too. */
 function join(from, to) {
   from.pipe(to);
-  from.on("error", () => to.resetAndDestroy());
+  // A socket that is being shut down cannot be reset: Node would neither close it nor read from it.
+  from.on("error", () => (to.writableEnded ? to.destroy() : to.resetAndDestroy()));
   from.on("close", () => to.destroySoon());
 }

@@ -326,7 +326,7 @@ fn feed_any(play: &mut Play, input: u8) {
 fn config(groq_keys: &str) -> Config {
     let variable = |name: &str| match name {
         "GROQ_API_KEY" => Some(groq_keys.to_owned()),
-        "DEEPINFRA_API_KEY" | "OPENAI_API_KEY" => Some("sk-other".to_owned()),
+        "DEEPINFRA_API_KEY" | "OPENAI_API_KEY" | "ANTHROPIC_API_KEY" => Some("sk-other".to_owned()),
         _ => None,
     };
     Config::read(&variable)
