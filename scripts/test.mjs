@@ -6,18 +6,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { build } from "./lib/build.mjs";
+import { fuzz } from "./lib/fuzz.mjs";
 import { root, runAndRead, runMain, say } from "./lib/process.mjs";
 import { ensurePackages, ensureRust, rustForChecks } from "./lib/setup.mjs";
 import { wranglerCommand, wranglerEnv } from "./lib/wrangler.mjs";
+
+/** For each target: the same inputs every time, so that a change is judged by the change. Others: `npm run fuzz`. */
+const FUZZ_RUNS = 3000;
+const FUZZ_SECONDS = 10;
 
 await runMain(async () => {
   await ensurePackages();
   const rust = await ensureRust();
   const results = [
     await nativeTests(rust),
+    await coverage(rust),
     await lints(rust),
     await formatting(rust),
     await builds(rust),
+    await fuzzing(rust),
     await workerSuites(),
     await deployDryRun(),
   ];
@@ -30,6 +37,12 @@ async function nativeTests(rust) {
     failed: /^test result: .*? (\d+) failed/gm,
     skipped: /^test result: .*? (\d+) ignored/gm,
   });
+}
+
+/** Shows which features of which protocols the recorded exchanges exercise. */
+async function coverage(rust) {
+  const test = ["recorded::coverage::the_coverage_of_the_recordings", "--exact", "--nocapture"];
+  return checked("Coverage table", await cargo(rustForChecks(rust), "test", "--locked", "--test", "gateway", "--", ...test));
 }
 
 async function lints(rust) {
@@ -53,6 +66,11 @@ async function builds(rust) {
     say(error.message);
     return checked("Build", { code: 1 });
   }
+}
+
+async function fuzzing(rust) {
+  const { passed, failed, skipped: reason } = await fuzz(rustForChecks(rust), { seconds: FUZZ_SECONDS, seed: 1, runs: FUZZ_RUNS });
+  return reason ? skipped("Fuzzing", reason) : { name: "Fuzzing", passed, failed, skipped: 0 };
 }
 
 async function workerSuites() {

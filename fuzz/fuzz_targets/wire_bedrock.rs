@@ -1,0 +1,4 @@
+//! For `cargo fuzz run wire_bedrock`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millrace_fuzz::run("wire_bedrock", data));
