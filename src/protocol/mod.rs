@@ -1,11 +1,14 @@
 //! One folder for each wire protocol, with both its sides: the face that clients see and the
 //! upstream that providers see. No folder knows another; only this file and `bridge` name them all.
+//! What folders share lies beside them and knows none of them.
 
 pub mod anthropic_messages;
 pub mod bedrock;
 pub mod bridge;
 pub mod cohere;
 pub mod embeddings;
+pub mod fault;
+pub mod fields;
 pub mod gemini;
 pub mod lane;
 pub mod millrace;
@@ -13,4 +16,7 @@ pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_responses;
+pub mod openai_wire;
 pub mod rerank;
+pub mod usage;
+pub mod writing;

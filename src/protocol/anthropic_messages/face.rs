@@ -6,7 +6,11 @@ use serde_json::json;
 
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
-use crate::json::{self, JsonError, Members};
+use crate::json::{self, Members};
+use crate::protocol::fields::{
+    self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_session_id,
+    read_string, read_text,
+};
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -51,7 +55,6 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("thinking", "reasoning"),
 ];
 
-const MAX_SESSION_ID: usize = 256;
 const MAX_FALLBACKS: usize = 3;
 
 /// Reads a request, also one to count tokens, or says what is wrong with it in words that name
@@ -69,11 +72,8 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         needs: Needs::default(),
         size: RequestSize { choices: 1, ..RequestSize::default() },
         user: read_user(&body)?,
-        session_id: read_string(&body, "session_id")?,
+        session_id: read_session_id(&body)?,
     };
-    if request.session_id.as_ref().is_some_and(|id| id.chars().count() > MAX_SESSION_ID) {
-        return Err(Failure::invalid(format!("`session_id` is longer than {MAX_SESSION_ID} characters.")));
-    }
     for name in ["trace", "debug", "thinking", "tool_choice"] {
         read_object(&body, name)?;
     }
@@ -87,27 +87,8 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
 
 /// The body as text and as the members of its object, of which none that counts is there twice.
 pub(super) fn read_body(body: &[u8]) -> Result<(&str, Members<'_>), Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })?;
-    let members = json::members(text).map_err(not_json)?;
-    match members.duplicate(READ) {
-        Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
-        None => Ok((text, members)),
-    }
-}
-
-fn not_json(error: JsonError) -> Failure {
-    Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
-}
-
-pub(super) fn must_be(path: &str, what: &str) -> Failure {
-    Failure::invalid(format!("`{path}` must be {what}."))
-}
-
-fn not_supported(path: &str, remedy: &str) -> Failure {
-    Failure::invalid(format!("`{path}` is not supported by this gateway{remedy}"))
+    let text = read_text(body)?;
+    Ok((text, read_members(text, READ)?))
 }
 
 /// Refuses what would change the reply if the gateway did it, and that it does not do.
@@ -134,39 +115,6 @@ fn refuse_thread(body: &Members<'_>) -> Result<(), Failure> {
     let failure =
         Failure::invalid(format!("`{first}` is not supported: send all messages with each request."));
     Err(failure.with("details", json!({ "error_code": "thread_unsupported_request", "unsupported": sent })))
-}
-
-pub(super) fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
-    match body.value(key) {
-        Some(value) => match json::string(value) {
-            Some(text) => Ok(Some(text.into_owned())),
-            None => Err(must_be(key, "a string")),
-        },
-        None => Ok(None),
-    }
-}
-
-/// The elements of an array, which may be too many to take apart.
-pub(super) fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
-    if !value.starts_with('[') {
-        return Err(must_be(path, what));
-    }
-    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
-}
-
-fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
-    match body.value(key) {
-        Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
-        None => Ok(None),
-    }
-}
-
-fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
-    match body.value(key) {
-        Some(value) if value.starts_with('{') => Ok(Some(value)),
-        Some(_) => Err(must_be(key, "an object")),
-        None => Ok(None),
-    }
 }
 
 /// The further models of `models`, or of `fallbacks: [{"model": …}]`.
@@ -222,11 +170,7 @@ fn read_user(body: &Members<'_>) -> Result<Option<String>, Failure> {
 }
 
 fn read_needs(body: &Members<'_>, needs: &mut Needs) -> Result<(), Failure> {
-    for (key, parameter) in PARAMETERS {
-        if body.value(key).is_some() {
-            needs.parameters.push((*parameter).to_owned());
-        }
-    }
+    needs.parameters = fields::parameters(body, PARAMETERS);
     read_object(body, "output_config")?;
     needs.structured_output = format_of(body).is_some();
     if needs.structured_output {
@@ -263,15 +207,7 @@ fn read_system(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Fail
 }
 
 fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
-    const WHAT: &str = "an array of messages that is not empty";
-    let Some(value) = body.value("messages") else {
-        return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
-    };
-    let messages = read_elements(value, "messages", WHAT)?;
-    if messages.is_empty() {
-        return Err(must_be("messages", WHAT));
-    }
-    for (i, message) in messages.iter().enumerate() {
+    for (i, message) in fields::read_messages(body)?.iter().enumerate() {
         read_message(message, &format!("messages[{i}]"), request)?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! A client's request in the words that all protocols share. What has no such word is named;
 //! what only Anthropic itself can do is refused.
 
-use super::face::{self, format_of, must_be, read_elements, read_string};
+use super::face::{self, format_of};
 use super::splice::OWN;
 use super::tools::client_tool;
 use crate::chat::conversation::{
@@ -10,6 +10,7 @@ use crate::chat::conversation::{
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{must_be, read_elements, read_number, read_string};
 
 mod block;
 
@@ -97,13 +98,7 @@ pub(super) fn read_mark(block: &Members<'_>) -> Option<CacheMark> {
 }
 
 fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {
-    let number = |key: &str| match body.value(key) {
-        Some(value) if value.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
-            Ok(Some(value.to_owned()))
-        }
-        Some(_) => Err(must_be(key, "a number")),
-        None => Ok(None),
-    };
+    let number = |key: &str| read_number(body, key);
     let stop = match body.value("stop_sequences") {
         Some(value) => read_elements(value, "stop_sequences", "an array of strings")?,
         None => Vec::new(),

@@ -123,7 +123,3 @@ pub(super) fn input_schema(schema: Option<&str>) -> (String, Vec<&'static str>) 
     let more: Vec<String> = missing.then(|| format!("\"type\":{object}")).into_iter().collect();
     (members.edit(edit, &more), left_out)
 }
-
-/// The schema of a tool that takes free text.
-pub(super) const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;

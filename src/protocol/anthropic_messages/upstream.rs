@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::family::Family;
 use super::prompt::{self, Marks};
-use super::tools::{FREE_TEXT, Names, input_schema};
+use super::tools::{Names, input_schema};
 use crate::chat::conversation::{Conversation, Effort, Format, Part, Reasoning, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json::quote;
 use crate::protocol::lane::{Target, Written};
+use crate::protocol::writing::FREE_TEXT;
 
 /// The least budget of thinking.
 const LEAST_BUDGET: u64 = 1024;

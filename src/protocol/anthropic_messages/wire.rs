@@ -7,6 +7,8 @@ use crate::chat::{Bill, Finish, Identity, ProviderError as Fault, Quirks, Usage}
 use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::money::Money;
+use crate::protocol::fault::{cut, http_status, words};
+use crate::protocol::usage::{count, safe, update, upstream_cost};
 
 /// The counts that a provider reported. They are cumulative: of each the last that came counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,10 +22,6 @@ pub(super) struct Counts {
     thinking: Option<u64>,
     cost: Option<Money>,
 }
-
-const RAW_LIMIT: usize = 4 * 1024;
-/// The greatest whole number that every JSON reader takes exactly: 2^53 - 1.
-const SAFE_INTEGER: u64 = 9_007_199_254_740_991;
 
 impl Counts {
     /// Takes over every number of a `usage` object that is there.
@@ -76,26 +74,6 @@ pub fn usage_from(raw: &str) -> Option<Usage> {
     counts.usage()
 }
 
-fn update<T>(slot: &mut Option<T>, value: Option<T>) {
-    if value.is_some() {
-        *slot = value;
-    }
-}
-
-/// A count under `key`, however absurd: beyond the range it is the nearest end of it.
-fn count(members: &Members<'_>, key: &str) -> Option<u64> {
-    let text = members.value(key)?;
-    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-        return None;
-    }
-    // A cast from a float saturates, and makes 0 of what is below it.
-    json::whole(text).or_else(|| text.parse::<f64>().ok().map(|number| number as u64))
-}
-
-pub(super) fn safe(count: u64) -> u64 {
-    count.min(SAFE_INTEGER)
-}
-
 /// The numbers of `usage`, as members without braces, under Anthropic's names.
 pub(super) fn usage_members(usage: &Usage) -> Vec<(&'static str, String)> {
     let (short, long) = (safe(usage.cache_write), safe(usage.cache_write_1h));
@@ -133,14 +111,6 @@ pub(super) fn bill_members(bill: &Bill) -> Vec<(&'static str, String)> {
         bill.completion_cost.to_usd(),
     );
     vec![("cost", bill.cost.to_usd()), ("is_byok", bill.is_byok.to_string()), ("cost_details", details)]
-}
-
-/// What the provider is owed: its two parts, or the whole where they are not known.
-fn upstream_cost(bill: &Bill) -> Money {
-    match bill.prompt_cost.checked_add(bill.completion_cost) {
-        Some(sum) if sum > Money::ZERO || bill.is_byok => sum,
-        Some(_) | None => bill.cost,
-    }
 }
 
 /// A JSON object of the members.
@@ -315,17 +285,4 @@ fn status_of(kind: &str) -> Option<u16> {
         "overloaded_error" => 529,
         _ => return None,
     })
-}
-
-/// A string's text, or the JSON of what is no string.
-fn words(value: &str) -> String {
-    json::string(value).map_or_else(|| cut(value).to_owned(), |text| cut(&text).to_owned())
-}
-
-fn http_status(value: &str) -> Option<u16> {
-    value.trim_matches('"').parse().ok().filter(|status| (400..600).contains(status))
-}
-
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(RAW_LIMIT)]
 }

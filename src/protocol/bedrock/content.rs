@@ -1,8 +1,6 @@
 //! One part of a message as one or more blocks of Converse. Blocks carry no tag: the name of the
 //! only member says what they are.
 
-use std::borrow::Cow;
-
 use super::base64;
 use super::history::{Message, Piece};
 use super::model::Family;
@@ -10,6 +8,7 @@ use crate::chat::conversation::{CacheMark, Part, Role, Seal, Source, ToolCall, T
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, sent_name};
+use crate::protocol::writing::{self, loss, refused};
 
 /// Writes the blocks of a request and keeps what they must not share.
 pub(super) struct Blocks<'a> {
@@ -116,14 +115,7 @@ impl<'a> Blocks<'a> {
     }
 
     fn tool_use(&self, call: &ToolCall, turn: usize) -> Result<String, Failure> {
-        let input = match call.arguments.trim() {
-            _ if call.custom => Cow::Owned(format!(r#"{{"input":{}}}"#, json::quote(&call.arguments))),
-            "" | "null" => Cow::Borrowed("{}"),
-            arguments => Cow::Borrowed(arguments),
-        };
-        if json::members(&input).is_err() {
-            return Err(refused(turn, "the arguments of a tool call must be a JSON object"));
-        }
+        let input = writing::arguments(call, turn)?;
         Ok(format!(
             r#"{{"toolUse":{{"toolUseId":{},"name":{},"input":{input}}}}}"#,
             json::quote(&call.id),
@@ -199,7 +191,7 @@ impl<'a> Blocks<'a> {
     }
 
     fn lose(&mut self, turn: usize, what: &str) {
-        self.losses.push(format!("messages[{turn}]: {what}"));
+        self.losses.push(loss(turn, what));
     }
 }
 
@@ -284,8 +276,4 @@ fn suffix_format(url: &str) -> &'static str {
 fn image_suffix(url: &str) -> &'static str {
     let formats = ["png", "gif", "webp"];
     formats.into_iter().find(|format| url.ends_with(&format!(".{format}"))).unwrap_or("jpeg")
-}
-
-pub(super) fn refused(turn: usize, what: &str) -> Failure {
-    Failure::invalid(format!("messages[{turn}]: {what}"))
 }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use super::content::refused;
 use super::model::Family;
 use crate::chat::Conversation;
 use crate::chat::conversation::{Issuer, Part, ReasoningKind, Role, Seal, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
+use crate::protocol::writing::refused;
 
 /// One part and the turn it comes from.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use crate::chat::conversation::{Effort, Format, Reasoning, ToolChoice};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Target, Written};
+use crate::protocol::writing;
 
 const WIRE: &str = "not expressible in Bedrock Converse";
 /// The output that a budget is a share of, where nobody set a limit.
@@ -67,8 +68,7 @@ fn spare_members(conversation: &Conversation) -> Vec<String> {
         // `requestMetadata` is for the account's own logs, and its alphabet is narrow.
         ("metadata", conversation.metadata.is_some()),
     ];
-    let given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
-    given.chain(conversation.unspoken.iter().cloned()).map(|name| format!("{name}: {WIRE}")).collect()
+    writing::unsayable(&given, conversation, WIRE)
 }
 
 fn write_format(format: &Format, system: &mut Vec<String>, losses: &mut Vec<String>) -> Option<String> {

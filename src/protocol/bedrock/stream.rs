@@ -8,6 +8,7 @@ use super::wire;
 use crate::chat::conversation::{ReasoningKind, Seal};
 use crate::chat::{Citation, Event, Facts, Finish, ProviderError, Quirks};
 use crate::json::{self, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, Teller};
 
 /// Reads one stream.
@@ -105,7 +106,7 @@ impl Blocks {
                 Ok(payload) => self.read_event(message.header(":event-type"), &payload, events),
                 Err(_) => self.fail(ProviderError {
                     message: "The provider sent an event that is not valid JSON.".to_owned(),
-                    raw: wire::cut(&text).to_owned(),
+                    raw: fault::cut(&text).to_owned(),
                     ..ProviderError::default()
                 }),
             },

@@ -8,12 +8,10 @@ use crate::chat::Conversation;
 use crate::chat::conversation::{Part, Tool, ToolChoice, ToolKind};
 use crate::json;
 use crate::protocol::lane::{Renamed, rename, sent_name};
+use crate::protocol::writing::{FREE_TEXT, NO_SCHEMA};
 
 /// Amazon's limit of a tool's name.
 const MOST: usize = 64;
-const NO_SCHEMA: &str = r#"{"type":"object","properties":{}}"#;
-/// What a custom tool becomes: its free text is the one argument.
-const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Names for the tools whose own the target refuses.
 pub(super) fn names(conversation: &Conversation) -> Vec<Renamed> {

@@ -5,8 +5,8 @@ use super::base64;
 use crate::chat::conversation::{Issuer, Seal};
 use crate::chat::{Citation, Finish, ProviderError, Usage};
 use crate::json::{self, Members};
-
-const RAW_LIMIT: usize = 4 * 1024;
+use crate::protocol::fault::{self, cut};
+use crate::protocol::usage::count;
 
 /// Reads a `usage` object; `None` if it holds no count. Converse counts input without what was
 /// read from or written to the cache, so the classes are disjoint as they come.
@@ -38,16 +38,6 @@ fn hour_writes(usage: &Members<'_>) -> u64 {
     hours.filter_map(|detail| count(&detail, "inputTokens")).fold(0, u64::saturating_add)
 }
 
-/// A count under `key`, however absurd: beyond the range it is the nearest end of it.
-fn count(members: &Members<'_>, key: &str) -> Option<u64> {
-    let text = members.value(key)?;
-    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-        return None;
-    }
-    // A cast from a float saturates, and makes 0 of what is below it.
-    json::whole(text).or_else(|| text.parse::<f64>().ok().map(|number| number as u64))
-}
-
 /// What a `stopReason` means.
 pub fn finish(stop_reason: &str) -> Finish {
     match stop_reason {
@@ -71,17 +61,14 @@ pub(super) fn malformed(stop_reason: &str) -> ProviderError {
 
 /// Reads an error's body: `{"message":…}` or `{"Message":…}`, at times with `__type`.
 pub fn read_error(body: &[u8]) -> ProviderError {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    let raw = cut(text).to_owned();
-    let Ok(error) = json::members(text) else {
-        return ProviderError { raw, ..ProviderError::default() };
-    };
-    let message = ["message", "Message", "errorMessage"].into_iter().find_map(|name| error.string(name));
-    let code = error.string("__type").or_else(|| error.string("code"));
-    let code = code.map(|code| plain_type(&code).to_owned());
-    let status = code.as_deref().and_then(status_of);
-    ProviderError { status, code, message: cut(&message.unwrap_or_default()).to_owned(), raw }
+    fault::read_object(body, |error| {
+        let message = ["message", "Message", "errorMessage"].into_iter().find_map(|name| error.string(name));
+        let code = error.string("__type").or_else(|| error.string("code"));
+        let code = code.map(|code| plain_type(&code).to_owned());
+        let status = code.as_deref().and_then(status_of);
+        let message = cut(&message.unwrap_or_default()).to_owned();
+        ProviderError { status, code, message, raw: String::new() }
+    })
 }
 
 /// Reads an error whose type stands in the header `x-amzn-errortype`.
@@ -116,10 +103,6 @@ fn status_of(name: &str) -> Option<u16> {
         "serviceunavailable" => 503,
         _ => return None,
     })
-}
-
-pub(super) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(RAW_LIMIT)]
 }
 
 /// A source and its words, without its place in the text.

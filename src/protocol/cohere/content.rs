@@ -1,12 +1,11 @@
 //! Turns of a conversation as Cohere's messages: results of tools are messages of their own, files
 //! of text are documents beside the messages.
 
-use std::borrow::Cow;
-
 use crate::chat::conversation::{Part, ReasoningKind, Role, Source, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, sent_name};
+use crate::protocol::writing::{self, loss, refused};
 
 /// The messages so far.
 pub(super) struct Messages<'a> {
@@ -97,14 +96,7 @@ impl<'a> Messages<'a> {
     }
 
     fn tool_call(&self, turn: usize, call: &ToolCall) -> Result<String, Failure> {
-        let arguments = match call.arguments.trim() {
-            _ if call.custom => Cow::Owned(format!(r#"{{"input":{}}}"#, json::quote(&call.arguments))),
-            "" | "null" => Cow::Borrowed("{}"),
-            arguments => Cow::Borrowed(arguments),
-        };
-        if json::members(&arguments).is_err() {
-            return Err(refused(turn, "the arguments of a tool call must be a JSON object"));
-        }
+        let arguments = writing::arguments(call, turn)?;
         Ok(format!(
             r#"{{"id":{},"type":"function","function":{{"name":{},"arguments":{}}}}}"#,
             json::quote(&call.id),
@@ -120,27 +112,10 @@ impl<'a> Messages<'a> {
         result: &ToolResult,
         moved: &mut Vec<String>,
     ) -> Result<(), Failure> {
-        let mut text = String::new();
-        for part in &result.parts {
-            match part {
-                Part::Text { text: own, .. } | Part::Refusal { text: own } => text.push_str(own),
-                Part::File { source: Source::Text(own), .. } => text.push_str(own),
-                Part::Image { source, detail, .. } => {
-                    self.lose(turn, "an image in a tool result goes as the user's");
-                    moved.push(image(turn, source, detail.as_deref())?);
-                }
-                Part::File { .. } | Part::Audio { .. } | Part::ToolCall(_) | Part::ToolResult(_) => {
-                    return Err(refused(turn, "a tool result can hold text and images"));
-                }
-                Part::Reasoning { .. } | Part::SealedReasoning { .. } => {
-                    return Err(refused(turn, "a tool result can hold text and images"));
-                }
-            }
-        }
-        if result.is_error {
-            self.lose(turn, "is_error: goes as the word `Error` before the result");
-            text = format!("Error: {text}");
-        }
+        let text = writing::result_text(result, turn, &mut self.losses, |source, detail| {
+            moved.push(image(turn, source, detail)?);
+            Ok(())
+        })?;
         self.note_cache(turn, result.cache.is_some());
         self.texts.push(format!(
             r#"{{"role":"tool","tool_call_id":{},"content":{}}}"#,
@@ -171,7 +146,7 @@ impl<'a> Messages<'a> {
     }
 
     fn lose(&mut self, turn: usize, what: &str) {
-        self.losses.push(format!("messages[{turn}]: {what}"));
+        self.losses.push(loss(turn, what));
     }
 }
 
@@ -190,8 +165,4 @@ fn image(turn: usize, source: &Source, detail: Option<&str>) -> Result<String, F
     let detail = detail.map(|detail| format!(r#","detail":{}"#, json::quote(detail)));
     let url = json::quote(&url);
     Ok(format!(r#"{{"type":"image_url","image_url":{{"url":{url}{}}}}}"#, detail.unwrap_or_default()))
-}
-
-fn refused(turn: usize, what: &str) -> Failure {
-    Failure::invalid(format!("messages[{turn}]: {what}"))
 }

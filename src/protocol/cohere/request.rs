@@ -1,21 +1,18 @@
 //! A conversation as the body of Cohere's Chat.
 
-use std::borrow::Cow;
-
 use super::content::Messages;
 use crate::chat::Conversation;
 use crate::chat::conversation::{Effort, Format, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json;
-use crate::protocol::lane::{Renamed, Target, Written, rename, sent_name};
+use crate::protocol::lane::{Renamed, Target, Written};
+use crate::protocol::writing::{self, FREE_TEXT, NO_SCHEMA, custom_names};
 
 const WIRE: &str = "not expressible in Cohere's Chat";
 /// As many stop sequences as Cohere takes.
 const MOST_STOPS: usize = 5;
 /// The output that a budget is a share of, where nobody set a limit.
 const USUAL_OUTPUT: u64 = 8192;
-/// What a custom tool becomes: its free text is the one argument.
-const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Writes the request for Cohere.
 pub fn write_conversation(
@@ -24,7 +21,7 @@ pub fn write_conversation(
     stream: bool,
 ) -> Result<Written, Failure> {
     let mut losses = spare_members(conversation);
-    let names = names(conversation);
+    let names = custom_names(conversation);
     let mut messages = Messages::new(target.model, &names);
     for (turn, own) in conversation.turns.iter().enumerate() {
         messages.write_turn(turn, own)?;
@@ -61,14 +58,7 @@ fn spare_members(conversation: &Conversation) -> Vec<String> {
         ("prompt_cache_key", conversation.prompt_cache_key.is_some()),
         ("metadata", conversation.metadata.is_some()),
     ];
-    let given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
-    given.chain(conversation.unspoken.iter().cloned()).map(|name| format!("{name}: {WIRE}")).collect()
-}
-
-/// The custom tools, which go as functions.
-fn names(conversation: &Conversation) -> Vec<Renamed> {
-    let is_custom = |tool: &Tool| matches!(tool.kind, ToolKind::Custom { .. });
-    rename(conversation.tools.iter().map(|tool| (tool.name.as_str(), is_custom(tool))), 64, |_| true)
+    writing::unsayable(&given, conversation, WIRE)
 }
 
 fn tools(
@@ -114,26 +104,18 @@ fn choice(conversation: &Conversation, losses: &mut Vec<String>) -> Option<&'sta
 
 fn spec(tool: &Tool, names: &[Renamed], losses: &mut Vec<String>) -> String {
     let schema = match &tool.kind {
-        ToolKind::Function { parameters, .. } => {
-            Cow::Borrowed(parameters.as_deref().unwrap_or(r#"{"type":"object","properties":{}}"#))
-        }
+        ToolKind::Function { parameters, .. } => parameters.as_deref().unwrap_or(NO_SCHEMA),
         ToolKind::Custom { format } => {
             if format.is_some() {
                 losses.push(format!("tools.{}.format: Cohere holds no tool to a grammar", tool.name));
             }
-            Cow::Borrowed(FREE_TEXT)
+            FREE_TEXT
         }
     };
     if tool.cache.is_some() {
         losses.push("tools.cache_control: Cohere's prompt cache cannot be steered".to_owned());
     }
-    let description = tool.description.as_deref();
-    let description = description.map(|text| format!(r#","description":{}"#, json::quote(text)));
-    format!(
-        r#"{{"type":"function","function":{{"name":{}{},"parameters":{schema}}}}}"#,
-        json::quote(sent_name(names, &tool.name)),
-        description.unwrap_or_default(),
-    )
+    writing::function(tool, names, schema)
 }
 
 fn format(format: &Format) -> Option<String> {

@@ -5,6 +5,7 @@ use super::wire::{self, Offsets};
 use crate::chat::conversation::ReasoningKind;
 use crate::chat::{Event, Facts, Finish, ProviderError, Quirks};
 use crate::json::{self, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, Teller};
 use crate::sse;
 
@@ -196,7 +197,7 @@ impl Reply {
     }
 
     fn fail_with(&mut self, message: &str, raw: &str) {
-        let raw = wire::cut(raw).to_owned();
+        let raw = fault::cut(raw).to_owned();
         self.fail(ProviderError { message: message.to_owned(), raw, ..ProviderError::default() });
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::chat::{Citation, Finish, ProviderError, Usage};
 use crate::json::{self, Members};
-
-const RAW_LIMIT: usize = 4 * 1024;
+use crate::protocol::fault::{self, cut, http_number};
+use crate::protocol::usage::count;
 
 /// Reads a `usage` object; `None` if it holds no count. Cohere charges for `billed_units`, which
 /// leave out its own preamble; `tokens` and `cached_tokens` count that preamble too, so they only
@@ -29,16 +29,6 @@ pub fn usage_from(raw: &str) -> Option<Usage> {
         reasoning,
         ..Usage::default()
     })
-}
-
-/// A count under `key`, however absurd: beyond the range it is the nearest end of it.
-fn count(members: &Members<'_>, key: &str) -> Option<u64> {
-    let text = members.value(key)?;
-    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-        return None;
-    }
-    // A cast from a float saturates, and makes 0 of what is below it.
-    json::whole(text).or_else(|| text.parse::<f64>().ok().map(|number| number as u64))
 }
 
 /// What a `finish_reason` means.
@@ -71,29 +61,18 @@ pub(super) fn fault(native: &str, delta: &Members<'_>, raw: &str) -> ProviderErr
 
 /// Reads an error's body: `{"id":…,"message":…,"error_type":…}`.
 pub fn read_error(body: &[u8]) -> ProviderError {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    let raw = cut(text).to_owned();
-    let Ok(error) = json::members(text) else {
-        return ProviderError { raw, ..ProviderError::default() };
-    };
-    let message = ["message", "error", "detail"].into_iter().find_map(|name| error.string(name));
-    let code = ["error_type", "code"].into_iter().find_map(|name| error.string(name));
-    let status = ["status_code", "status"].into_iter().find_map(|name| error.get(name)).and_then(http_status);
-    ProviderError {
-        status,
-        code: code.map(|code| code.into_owned()),
-        message: cut(&message.unwrap_or_default()).to_owned(),
-        raw,
-    }
-}
-
-fn http_status(value: &str) -> Option<u16> {
-    value.parse().ok().filter(|status| (400..600).contains(status))
-}
-
-pub(super) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(RAW_LIMIT)]
+    fault::read_object(body, |error| {
+        let message = ["message", "error", "detail"].into_iter().find_map(|name| error.string(name));
+        let code = ["error_type", "code"].into_iter().find_map(|name| error.string(name));
+        let status =
+            ["status_code", "status"].into_iter().find_map(|name| error.get(name)).and_then(http_number);
+        ProviderError {
+            status,
+            code: code.map(|code| code.into_owned()),
+            message: cut(&message.unwrap_or_default()).to_owned(),
+            raw: String::new(),
+        }
+    })
 }
 
 /// Where the text blocks of a reply begin, by their index, in characters of all text before.

@@ -1,10 +1,10 @@
 //! A client's request for embeddings: what routing, pricing and the reply have to know of it. The
 //! body itself stays as it came, for the writers of the upstreams.
 
-use super::wire::{must_be, read_elements, read_string};
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{self, must_be, read_elements, read_limit, read_object, read_string};
 
 /// What a request for embeddings asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,16 +78,8 @@ const INPUT: &str = "a string, an array of strings or of token ids, or an array 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the input.
 pub fn read_request(body: &[u8]) -> Result<EmbeddingsRequest, Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })?;
-    let members = json::members(text).map_err(|error| {
-        Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
-    })?;
-    if let Some(key) = members.duplicate(READ) {
-        return Err(Failure::invalid(format!("`{key}` is given more than once.")));
-    }
+    let text = fields::read_text(body)?;
+    let members = fields::read_members(text, READ)?;
     refuse_unsupported(&members)?;
     let model = read_string(&members, "model")?.filter(|model| !model.is_empty());
     let mut request = EmbeddingsRequest {
@@ -96,10 +88,10 @@ pub fn read_request(body: &[u8]) -> Result<EmbeddingsRequest, Failure> {
         count: 1,
         tokens: None,
         encoding: read_encoding(&members)?,
-        dimensions: read_dimensions(&members)?,
+        dimensions: read_limit(&members, "dimensions")?,
         input_type: read_string(&members, "input_type")?,
         user: read_string(&members, "user")?,
-        provider: read_provider(&members)?,
+        provider: read_object(&members, "provider")?.map(str::to_owned),
         needs: Needs::default(),
         size: RequestSize { choices: 1, ..RequestSize::default() },
     };
@@ -131,24 +123,6 @@ fn read_encoding(body: &Members<'_>) -> Result<Encoding, Failure> {
         None | Some("float") => Ok(Encoding::Float),
         Some("base64") => Ok(Encoding::Base64),
         Some(_) => Err(must_be("encoding_format", "\"float\" or \"base64\"")),
-    }
-}
-
-fn read_dimensions(body: &Members<'_>) -> Result<Option<u64>, Failure> {
-    match body.value("dimensions") {
-        Some(value) => match json::whole(value).filter(|dimensions| *dimensions > 0) {
-            Some(dimensions) => Ok(Some(dimensions)),
-            None => Err(must_be("dimensions", "a whole number, at least 1")),
-        },
-        None => Ok(None),
-    }
-}
-
-fn read_provider(body: &Members<'_>) -> Result<Option<String>, Failure> {
-    match body.value("provider") {
-        Some(value) if value.starts_with('{') => Ok(Some(value.to_owned())),
-        Some(_) => Err(must_be("provider", "an object")),
-        None => Ok(None),
     }
 }
 

@@ -9,7 +9,8 @@ mod upstream;
 mod vector;
 mod wire;
 
+pub use crate::protocol::openai_wire::write_error;
 pub use face::{EmbeddingsRequest, Encoding, InputKind, read_request};
 pub use reply::{EmbeddingsReply, read_reply, write_reply};
 pub use upstream::{Dialect, write_request};
-pub use wire::{read_error, write_error};
+pub use wire::read_error;

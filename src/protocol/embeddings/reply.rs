@@ -4,10 +4,11 @@
 use super::face::EmbeddingsRequest;
 use super::upstream::Dialect;
 use super::vector::{self, Packing};
-use super::wire::{self, count, safe};
+use super::wire;
 use crate::chat::{Bill, Facts, Identity, Quirks, ReplyFault, Usage};
 use crate::json::{self, Members};
-use crate::money::{Money, MoneyError};
+use crate::protocol::fault;
+use crate::protocol::usage::{count, dollars, safe, upstream_cost};
 
 /// A reply that can be delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub fn read_reply(
 
 /// The members of a body, unless it reports an error.
 pub(super) fn open(text: &str) -> Result<Members<'_>, ReplyFault> {
-    let reply = json::members(wire::first_object(text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
+    let reply = json::members(fault::first_object(text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     match wire::fault_in(&reply, text.trim()) {
         Some(fault) => Err(ReplyFault::Error(fault)),
         None => Ok(reply),
@@ -78,7 +79,7 @@ impl EmbeddingsReply {
         if vectors.len() != request.count as usize {
             let (got, wanted) = (vectors.len(), request.count);
             let message = format!("The provider sent {got} embeddings for {wanted} inputs.");
-            return Err(ReplyFault::Error(wire::fault(message)));
+            return Err(ReplyFault::Error(fault::worded(message)));
         }
         for (index, vector) in vectors.iter().enumerate() {
             let open = if index > 0 { "," } else { "" };
@@ -86,7 +87,7 @@ impl EmbeddingsReply {
                 .extend_from_slice(format!("{open}{{\"object\":\"embedding\",\"embedding\":").as_bytes());
             let written = vector::write(vector, packing, request.encoding, &mut self.data);
             self.dimensions = written
-                .map_err(|what| ReplyFault::Error(wire::fault(format!("The provider sent {what}."))))?;
+                .map_err(|what| ReplyFault::Error(fault::worded(format!("The provider sent {what}."))))?;
             self.data.extend_from_slice(format!(",\"index\":{index}}}").as_bytes());
         }
         self.count = request.count;
@@ -120,19 +121,6 @@ impl EmbeddingsReply {
         });
         let cost = usage.value("cost").and_then(dollars);
         self.facts.cost = cost.filter(|cost| quirks.reports_cost && !cost.is_negative());
-    }
-}
-
-/// Reads an amount of dollars. A provider's own float noise below a picodollar is rounded up.
-fn dollars(text: &str) -> Option<Money> {
-    match Money::parse_usd(text) {
-        Ok(money) => Some(money),
-        Err(MoneyError::TooFine) => {
-            let (whole, part) = text.split_once('.')?;
-            let cut = Money::parse_usd(&format!("{whole}.{}", part.get(..12)?)).ok()?;
-            cut.checked_add(Money::from_pico(1))
-        }
-        Err(MoneyError::NotANumber | MoneyError::TooLarge | MoneyError::Negative) => None,
     }
 }
 
@@ -176,12 +164,4 @@ fn write_usage(reply: &EmbeddingsReply, bill: &Bill, out: &mut Vec<u8>) {
         bill.completion_cost.to_usd(),
     );
     out.extend_from_slice(text.as_bytes());
-}
-
-/// What the provider is owed: its two parts, or the whole where they are not known.
-fn upstream_cost(bill: &Bill) -> Money {
-    match bill.prompt_cost.checked_add(bill.completion_cost) {
-        Some(sum) if sum > Money::ZERO || bill.is_byok => sum,
-        Some(_) | None => bill.cost,
-    }
 }

@@ -2,9 +2,9 @@
 //! changed that the gateway owns or that the provider spells in another way. Beside it, what the
 //! translations to other wires have in common.
 
-use super::wire::{must_be, read_elements};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
+use crate::protocol::fields::{must_be, read_elements};
 use crate::protocol::lane::{Target, Written};
 
 /// How a provider's embeddings depart from OpenAI's.

@@ -2,7 +2,7 @@
 //! can do is refused by name; what merely has no word is noted.
 
 use super::face::check_role;
-use super::fields::{Fields, must_be, only_gemini, own_object, utf8};
+use super::fields::{Fields, only_gemini, own_object, utf8};
 use super::{MINTED, schema, seal};
 use crate::chat::Conversation;
 use crate::chat::conversation::{
@@ -11,6 +11,7 @@ use crate::chat::conversation::{
 };
 use crate::error::Failure;
 use crate::json;
+use crate::protocol::fields::must_be;
 
 const BODY: &[&str] = &[
     "contents",

@@ -5,15 +5,11 @@ use std::time::Duration;
 use crate::chat::ProviderError;
 use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
-
-const RAW_LIMIT: usize = 4 * 1024;
+use crate::protocol::fault::{self, cut, first_object};
 
 /// Reads the body of an answer that is an error: `{"error":{…}}`, alone or in an array.
 pub fn read_error(body: &[u8]) -> ProviderError {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    let fault = json::members(first_object(text)).ok().and_then(|members| fault_in(&members, text));
-    fault.unwrap_or_else(|| ProviderError { raw: cut(text).to_owned(), ..ProviderError::default() })
+    fault::read(body, fault_in)
 }
 
 /// How long Google asks to wait: `RetryInfo`, for it sends no header.
@@ -68,18 +64,6 @@ fn details<'a>(error: &Members<'a>) -> Vec<&'a str> {
 
 fn own(members: &Members<'_>, key: &str) -> Option<String> {
     members.string(key).filter(|text| !text.is_empty()).map(|text| text.into_owned())
-}
-
-/// The first object of an array, else the text itself.
-pub(super) fn first_object(text: &str) -> &str {
-    match json::elements(text) {
-        Ok(elements) => elements.first().copied().unwrap_or(text),
-        Err(_) => text,
-    }
-}
-
-pub(super) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(RAW_LIMIT)]
 }
 
 /// The body of an answer that is an error, as Google words one. What OpenRouter calls `metadata`

@@ -1,10 +1,11 @@
 //! A client's `generateContent` request: what routing and pricing have to know of it. The model
 //! and whether to stream stand in the path.
 
-use super::fields::{Fields, must_be, utf8};
+use super::fields::{Fields, utf8};
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json;
+use crate::protocol::fields::must_be;
 
 /// Members of `generationConfig` by their names in `supported_parameters`.
 const PARAMETERS: &[(&str, &str)] = &[

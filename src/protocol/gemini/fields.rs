@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use crate::error::Failure;
 use crate::json;
+use crate::protocol::fields::must_be;
 
 /// The members of one object of a request, under their names in camelCase.
 pub(super) struct Fields<'a> {
@@ -126,10 +127,6 @@ impl<'a> Fields<'a> {
         let others = self.members.iter().filter(|(name, _)| !known.contains(&name.as_ref()));
         unspoken.extend(others.map(|(name, _)| self.path_of(name)));
     }
-}
-
-pub(super) fn must_be(path: &str, what: &str) -> Failure {
-    Failure::invalid(format!("`{path}` must be {what}."))
 }
 
 pub(super) fn only_gemini(path: &str, what: &str) -> Failure {

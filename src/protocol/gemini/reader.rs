@@ -1,9 +1,9 @@
 //! A provider's reply as events: streamed over SSE, or whole.
 
-use super::error::first_object;
 use super::reply::Reply;
 use crate::chat::{Event, Facts, Quirks, ReplyFault};
 use crate::json;
+use crate::protocol::fault::first_object;
 use crate::protocol::lane::{Reader, Renamed, WholeReply};
 use crate::sse;
 

@@ -2,7 +2,7 @@
 //! append, a whole reply is one. Both are read here, so that they read alike.
 
 use super::citation;
-use super::error::{cut, fault_in};
+use super::error::fault_in;
 use super::names::hash;
 use super::partial::Arguments;
 use super::wire::{self, Counts};
@@ -10,6 +10,7 @@ use super::{MINTED, seal};
 use crate::chat::conversation::ReasoningKind;
 use crate::chat::{Citation, Event, Facts, Finish, ProviderError};
 use crate::json::{self, Members};
+use crate::protocol::fault::cut;
 use crate::protocol::lane::Renamed;
 
 /// A reply as far as it was read.

@@ -10,6 +10,7 @@ use super::{error, seal, wire};
 use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::{Lane, Target};
 use crate::sse;
 
@@ -172,7 +173,7 @@ impl Output {
             self.frames.write(held.as_bytes(), out);
         }
         let text = String::from_utf8_lossy(frame.data);
-        let Ok(response) = json::members(error::first_object(text.trim())) else { return };
+        let Ok(response) = json::members(fault::first_object(text.trim())) else { return };
         let own = response.edit(|member| own_member(member, &self.identity), &[]);
         if self.reply.may_be_over() {
             self.held = Some(own);

@@ -2,7 +2,7 @@
 
 use crate::chat::{Bill, Finish, Usage};
 use crate::json::{self, Members};
-use crate::money::Money;
+use crate::protocol::usage::{self, part, safe, update, upstream_cost};
 
 /// The method of the API behind the model's name in the URL.
 pub fn method(stream: bool) -> &'static str {
@@ -183,36 +183,10 @@ pub(super) fn cost_members(bill: &Bill) -> String {
     )
 }
 
-/// What the provider is owed: its two parts, or the whole where they are not known.
-fn upstream_cost(bill: &Bill) -> Money {
-    match bill.prompt_cost.checked_add(bill.completion_cost) {
-        Some(sum) if sum > Money::ZERO || bill.is_byok => sum,
-        Some(_) | None => bill.cost,
-    }
-}
-
 fn details(counts: &[(&str, u64)]) -> String {
     let any = counts.iter().filter(|(_, count)| *count > 0);
     let text = any.map(|(kind, count)| format!(r#"{{"modality":"{kind}","tokenCount":{}}}"#, safe(*count)));
     text.collect::<Vec<_>>().join(",")
-}
-
-/// The greatest whole number that every JSON reader takes exactly: 2^53 - 1.
-fn safe(count: u64) -> u64 {
-    count.min(9_007_199_254_740_991)
-}
-
-fn update<T>(slot: &mut Option<T>, value: Option<T>) {
-    if value.is_some() {
-        *slot = value;
-    }
-}
-
-/// Takes a part away from the rest, at most all of it.
-fn part(left: &mut u64, part: Option<u64>) -> u64 {
-    let part = part.unwrap_or(0).min(*left);
-    *left -= part;
-    part
 }
 
 /// The tokens of one kind in a list of `{"modality":…,"tokenCount":…}`.
@@ -224,10 +198,6 @@ fn modality(usage: &Members<'_>, list: &str, kind: &str) -> Option<u64> {
 
 /// A count under `key`, however absurd: beyond the range it is the nearest end of it.
 fn count(members: &Members<'_>, key: &str) -> Option<u64> {
-    let text = members.value(key)?.trim_matches('"');
-    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-        return None;
-    }
-    // A cast from a float saturates, and makes 0 of what is below it.
-    json::whole(text).or_else(|| text.parse::<f64>().ok().map(|number| number as u64))
+    let text = members.value(key)?;
+    usage::read_count(text.trim_matches('"'))
 }

@@ -1,12 +1,11 @@
 //! Turns of a conversation as Ollama's messages: text in one string, pictures beside it, results
 //! of tools as messages that name the tool.
 
-use std::borrow::Cow;
-
 use crate::chat::conversation::{Part, ReasoningKind, Role, Source, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, sent_name};
+use crate::protocol::writing::{self, loss, refused};
 
 /// The messages so far.
 pub(super) struct Messages<'a> {
@@ -95,14 +94,7 @@ impl<'a> Messages<'a> {
     }
 
     fn tool_call(&self, turn: usize, call: &ToolCall) -> Result<String, Failure> {
-        let arguments = match call.arguments.trim() {
-            _ if call.custom => Cow::Owned(format!(r#"{{"input":{}}}"#, json::quote(&call.arguments))),
-            "" | "null" => Cow::Borrowed("{}"),
-            arguments => Cow::Borrowed(arguments),
-        };
-        if json::members(&arguments).is_err() {
-            return Err(refused(turn, "the arguments of a tool call must be a JSON object"));
-        }
+        let arguments = writing::arguments(call, turn)?;
         Ok(format!(
             r#"{{"id":{},"function":{{"name":{},"arguments":{arguments}}}}}"#,
             json::quote(&call.id),
@@ -116,27 +108,10 @@ impl<'a> Messages<'a> {
         result: &ToolResult,
         images: &mut Vec<String>,
     ) -> Result<(), Failure> {
-        let mut text = String::new();
-        for part in &result.parts {
-            match part {
-                Part::Text { text: own, .. } | Part::Refusal { text: own } => text.push_str(own),
-                Part::File { source: Source::Text(own), .. } => text.push_str(own),
-                Part::Image { source, .. } => {
-                    self.lose(turn, "an image in a tool result goes as the user's");
-                    images.push(image(turn, source)?);
-                }
-                Part::File { .. } | Part::Audio { .. } | Part::ToolCall(_) | Part::ToolResult(_) => {
-                    return Err(refused(turn, "a tool result can hold text and images"));
-                }
-                Part::Reasoning { .. } | Part::SealedReasoning { .. } => {
-                    return Err(refused(turn, "a tool result can hold text and images"));
-                }
-            }
-        }
-        if result.is_error {
-            self.lose(turn, "is_error: goes as the word `Error` before the result");
-            text = format!("Error: {text}");
-        }
+        let text = writing::result_text(result, turn, &mut self.losses, |source, _| {
+            images.push(image(turn, source)?);
+            Ok(())
+        })?;
         self.note_cache(turn, result.cache.is_some());
         let call = self.calls.iter().rev().find(|(id, _)| *id == result.call);
         let name = call.map(|(_, name)| json::quote(sent_name(self.names, name)));
@@ -157,7 +132,7 @@ impl<'a> Messages<'a> {
     }
 
     fn lose(&mut self, turn: usize, what: &str) {
-        self.losses.push(format!("messages[{turn}]: {what}"));
+        self.losses.push(loss(turn, what));
     }
 }
 
@@ -176,8 +151,4 @@ fn image(turn: usize, source: &Source) -> Result<String, Failure> {
             Err(refused(turn, "Ollama fetches no URL: send images inline, as base64"))
         }
     }
-}
-
-fn refused(turn: usize, what: &str) -> Failure {
-    Failure::invalid(format!("messages[{turn}]: {what}"))
 }

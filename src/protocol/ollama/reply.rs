@@ -4,6 +4,7 @@ use super::wire;
 use crate::chat::conversation::ReasoningKind;
 use crate::chat::{Event, Facts, ProviderError, Quirks, ReplyFault};
 use crate::json::{self, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, Teller, WholeReply};
 
 /// Reads one stream of lines.
@@ -149,7 +150,7 @@ impl Reply {
     }
 
     fn fail_with(&mut self, message: &str, raw: &str) {
-        let raw = wire::cut(raw).to_owned();
+        let raw = fault::cut(raw).to_owned();
         self.fail(ProviderError { message: message.to_owned(), raw, ..ProviderError::default() });
     }
 }

@@ -5,11 +5,10 @@ use crate::chat::Conversation;
 use crate::chat::conversation::{Effort, Format, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json;
-use crate::protocol::lane::{Renamed, Target, Written, rename, sent_name};
+use crate::protocol::lane::{Renamed, Target, Written};
+use crate::protocol::writing::{self, FREE_TEXT, NO_SCHEMA, custom_names};
 
 const WIRE: &str = "not expressible in Ollama's chat";
-/// What a custom tool becomes: its free text is the one argument.
-const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// Writes the request for Ollama.
 pub fn write_conversation(
@@ -18,7 +17,7 @@ pub fn write_conversation(
     stream: bool,
 ) -> Result<Written, Failure> {
     let mut losses = spare_members(conversation);
-    let names = names(conversation);
+    let names = custom_names(conversation);
     let mut messages = Messages::new(&names);
     for (turn, own) in conversation.turns.iter().enumerate() {
         messages.write_turn(turn, own)?;
@@ -60,14 +59,7 @@ fn spare_members(conversation: &Conversation) -> Vec<String> {
         ("prompt_cache_key", conversation.prompt_cache_key.is_some()),
         ("metadata", conversation.metadata.is_some()),
     ];
-    let given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
-    given.chain(conversation.unspoken.iter().cloned()).map(|name| format!("{name}: {WIRE}")).collect()
-}
-
-/// The custom tools, which go as functions.
-fn names(conversation: &Conversation) -> Vec<Renamed> {
-    let is_custom = |tool: &Tool| matches!(tool.kind, ToolKind::Custom { .. });
-    rename(conversation.tools.iter().map(|tool| (tool.name.as_str(), is_custom(tool))), 64, |_| true)
+    writing::unsayable(&given, conversation, WIRE)
 }
 
 /// Ollama lets the model choose: it can be given no tools, but not be made to call one.
@@ -93,7 +85,7 @@ fn spec(tool: &Tool, names: &[Renamed], losses: &mut Vec<String>) -> String {
             if *strict == Some(true) {
                 losses.push(format!("tools.{}.strict: {WIRE}", tool.name));
             }
-            parameters.as_deref().unwrap_or(r#"{"type":"object","properties":{}}"#)
+            parameters.as_deref().unwrap_or(NO_SCHEMA)
         }
         ToolKind::Custom { format } => {
             if format.is_some() {
@@ -105,13 +97,7 @@ fn spec(tool: &Tool, names: &[Renamed], losses: &mut Vec<String>) -> String {
     if tool.cache.is_some() {
         losses.push("tools.cache_control: Ollama's prompt cache cannot be steered".to_owned());
     }
-    let description = tool.description.as_deref();
-    let description = description.map(|text| format!(r#","description":{}"#, json::quote(text)));
-    format!(
-        r#"{{"type":"function","function":{{"name":{}{},"parameters":{schema}}}}}"#,
-        json::quote(sent_name(names, &tool.name)),
-        description.unwrap_or_default(),
-    )
+    writing::function(tool, names, schema)
 }
 
 /// Only gpt-oss knows levels; to others thinking is on or off.

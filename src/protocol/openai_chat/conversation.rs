@@ -2,7 +2,7 @@
 //! neutral word is named in `unspoken`; what cannot be left out without changing the meaning is
 //! refused. The messages are read in `messages.rs`.
 
-use super::face::{self, must_be, not_supported};
+use super::face;
 use super::messages;
 use crate::chat::Conversation;
 use crate::chat::conversation::{
@@ -10,6 +10,7 @@ use crate::chat::conversation::{
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{self, must_be, not_supported};
 
 /// Members that are read below, or that speak to the gateway alone.
 const KNOWN: &[&str] = &[
@@ -62,7 +63,7 @@ const KNOWN: &[&str] = &[
 
 /// Reads a whole request.
 pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
-    let text = face::read_text(body)?;
+    let text = fields::read_text(body)?;
     let body = face::read_body(text)?;
     refuse_untranslatable(&body)?;
     let mut unspoken = Vec::new();
@@ -70,16 +71,16 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
         turns: messages::read_turns(&body, &mut unspoken)?,
         tools: read_tools(&body, &mut unspoken)?,
         tool_choice: None,
-        parallel_tool_calls: face::read_boolean(&body, "parallel_tool_calls")?,
+        parallel_tool_calls: fields::read_boolean(&body, "parallel_tool_calls")?,
         format: read_format(&body)?,
         reasoning: read_reasoning(&body, &mut unspoken)?,
         sampling: read_sampling(&body)?,
         max_tokens: face::read_max_tokens(&body)?,
-        verbosity: face::read_string(&body, "verbosity")?,
-        user: face::read_string(&body, "user")?.or(face::read_string(&body, "safety_identifier")?),
-        service_tier: face::read_string(&body, "service_tier")?,
-        prompt_cache_key: face::read_string(&body, "prompt_cache_key")?,
-        metadata: face::read_object(&body, "metadata")?.map(str::to_owned),
+        verbosity: fields::read_string(&body, "verbosity")?,
+        user: fields::read_string(&body, "user")?.or(fields::read_string(&body, "safety_identifier")?),
+        service_tier: fields::read_string(&body, "service_tier")?,
+        prompt_cache_key: fields::read_string(&body, "prompt_cache_key")?,
+        metadata: fields::read_object(&body, "metadata")?.map(str::to_owned),
         unspoken,
     };
     read_tool_choice(&body, &mut conversation)?;
@@ -104,7 +105,7 @@ fn refuse_untranslatable(body: &Members<'_>) -> Result<(), Failure> {
     if face::read_choices(body)? > 1 {
         return Err(untranslatable("n", "one choice at a time"));
     }
-    if face::read_strings(body, "modalities")?.iter().any(|modality| modality == "audio") {
+    if fields::read_strings(body, "modalities")?.iter().any(|modality| modality == "audio") {
         return Err(untranslatable("modalities", "replies without sound"));
     }
     Ok(())
@@ -117,7 +118,7 @@ pub(super) fn untranslatable(path: &str, only: &str) -> Failure {
 
 fn read_tools(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Vec<Tool>, Failure> {
     let Some(value) = body.value("tools") else { return Ok(Vec::new()) };
-    let tools = face::read_elements(value, "tools", "an array of objects")?;
+    let tools = fields::read_elements(value, "tools", "an array of objects")?;
     let read = |(position, raw): (usize, &&str)| read_tool(raw, &format!("tools[{position}]"), unspoken);
     tools.iter().enumerate().map(read).collect()
 }
@@ -249,7 +250,7 @@ fn read_reasoning(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Opti
     }
     let short = read_effort(body, "reasoning_effort", "reasoning_effort")?;
     reasoning.effort = reasoning.effort.or(short);
-    reasoning.exclude |= face::read_boolean(body, "include_reasoning")? == Some(false);
+    reasoning.exclude |= fields::read_boolean(body, "include_reasoning")? == Some(false);
     Ok(Some(reasoning).filter(|reasoning| *reasoning != Reasoning::default()))
 }
 
@@ -263,13 +264,7 @@ fn read_effort(object: &Members<'_>, key: &str, path: &str) -> Result<Option<Eff
 }
 
 fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {
-    let number = |key: &str| match body.value(key) {
-        Some(value) if value.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
-            Ok(Some(value.to_owned()))
-        }
-        Some(_) => Err(must_be(key, "a number")),
-        None => Ok(None),
-    };
+    let number = |key: &str| fields::read_number(body, key);
     Ok(Sampling {
         temperature: number("temperature")?,
         top_p: number("top_p")?,
@@ -281,7 +276,7 @@ fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {
         seed: number("seed")?,
         stop: match body.string("stop") {
             Some(stop) => vec![stop.into_owned()],
-            None => face::read_strings(body, "stop")?,
+            None => fields::read_strings(body, "stop")?,
         },
     })
 }

@@ -2,12 +2,13 @@
 //! without taking the body apart. What the gateway does not do is refused by name; what it does
 //! not know goes to the provider as it is.
 
-use serde_json::{Map, Value};
-
-use super::wire;
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
-use crate::json::{self, JsonError, Members};
+use crate::json::{self, Members};
+use crate::protocol::fields::{
+    self, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
+    read_session_id, read_string, read_strings, read_text,
+};
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -74,7 +75,6 @@ const PARAMETERS: &[(&str, &str)] = &[
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 /// OpenAI's own bound.
 const MAX_CHOICES: u64 = 128;
-const MAX_SESSION_ID: usize = 256;
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
@@ -91,11 +91,8 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         needs: Needs::default(),
         size: RequestSize::default(),
         user: read_string(&body, "user")?,
-        session_id: read_string(&body, "session_id")?,
+        session_id: read_session_id(&body)?,
     };
-    if request.session_id.as_ref().is_some_and(|id| id.chars().count() > MAX_SESSION_ID) {
-        return Err(Failure::invalid(format!("`session_id` is longer than {MAX_SESSION_ID} characters.")));
-    }
     for name in ["stream_options", "usage", "trace", "debug", "reasoning"] {
         read_object(&body, name)?;
     }
@@ -107,40 +104,11 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     Ok(request)
 }
 
-pub(super) fn read_text(body: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })
-}
-
 /// The members of a request, none of those given twice that are read, none that is refused.
 pub(super) fn read_body(text: &str) -> Result<Members<'_>, Failure> {
-    let body = json::members(text).map_err(not_json)?;
-    if let Some(key) = body.duplicate(READ) {
-        return Err(Failure::invalid(format!("`{key}` is given more than once.")));
-    }
+    let body = fields::read_members(text, READ)?;
     refuse_unsupported(&body)?;
     Ok(body)
-}
-
-/// The body of an answer that is an error, in OpenRouter's envelope.
-pub fn write_error(failure: &Failure) -> Vec<u8> {
-    let mut envelope = Map::new();
-    envelope.insert("error".to_owned(), wire::error_object(failure));
-    Value::Object(envelope).to_string().into_bytes()
-}
-
-fn not_json(error: JsonError) -> Failure {
-    Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
-}
-
-pub(super) fn must_be(path: &str, what: &str) -> Failure {
-    Failure::invalid(format!("`{path}` must be {what}."))
-}
-
-pub(super) fn not_supported(path: &str, remedy: &str) -> Failure {
-    Failure::invalid(format!("`{path}` is not supported by this gateway{remedy}"))
 }
 
 /// Refuses what would change the reply if the gateway did it, and that it does not do.
@@ -200,58 +168,8 @@ fn is_hollow(value: &str) -> bool {
     value == "\"\"" || json::elements(value).is_ok_and(|elements| elements.is_empty())
 }
 
-pub(super) fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
-    match body.value(key) {
-        Some(value) => match json::string(value) {
-            Some(text) => Ok(Some(text.into_owned())),
-            None => Err(must_be(key, "a string")),
-        },
-        None => Ok(None),
-    }
-}
-
-pub(super) fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
-    let Some(value) = body.value(key) else { return Ok(Vec::new()) };
-    let elements = read_elements(value, key, "an array of strings")?;
-    let read = |(position, element)| match json::string(element) {
-        Some(text) if !text.is_empty() => Ok(text.into_owned()),
-        Some(_) | None => Err(must_be(&format!("{key}[{position}]"), "a string that is not empty")),
-    };
-    elements.into_iter().enumerate().map(read).collect()
-}
-
-/// The elements of an array, which may be too many to take apart.
-pub(super) fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
-    if !value.starts_with('[') {
-        return Err(must_be(path, what));
-    }
-    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
-}
-
-pub(super) fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
-    match body.value(key) {
-        Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
-        None => Ok(None),
-    }
-}
-
-pub(super) fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
-    match body.value(key) {
-        Some(value) if value.starts_with('{') => Ok(Some(value)),
-        Some(_) => Err(must_be(key, "an object")),
-        None => Ok(None),
-    }
-}
-
 pub(super) fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {
-    let read = |key: &str| match body.value(key) {
-        Some(value) => match json::whole(value).filter(|limit| *limit > 0) {
-            Some(limit) => Ok(Some(limit)),
-            None => Err(must_be(key, "a whole number, at least 1")),
-        },
-        None => Ok(None),
-    };
-    let limits = [read("max_tokens")?, read("max_completion_tokens")?];
+    let limits = [read_limit(body, "max_tokens")?, read_limit(body, "max_completion_tokens")?];
     Ok(limits.into_iter().flatten().min())
 }
 
@@ -264,11 +182,7 @@ pub(super) fn read_choices(body: &Members<'_>) -> Result<u32, Failure> {
 }
 
 fn read_needs(body: &Members<'_>, needs: &mut Needs) -> Result<(), Failure> {
-    for (key, parameter) in PARAMETERS {
-        if body.value(key).is_some() && !needs.parameters.iter().any(|known| known == parameter) {
-            needs.parameters.push((*parameter).to_owned());
-        }
-    }
+    needs.parameters = fields::parameters(body, PARAMETERS);
     needs.tools = read_tools(body)?;
     if let Some(format) = read_object(body, "response_format")? {
         let format = json::members(format).map_err(not_json)?;
@@ -298,15 +212,7 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
 }
 
 fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
-    const WHAT: &str = "an array of messages that is not empty";
-    let Some(value) = body.value("messages") else {
-        return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
-    };
-    let messages = read_elements(value, "messages", WHAT)?;
-    if messages.is_empty() {
-        return Err(must_be("messages", WHAT));
-    }
-    for (position, message) in messages.iter().enumerate() {
+    for (position, message) in fields::read_messages(body)?.iter().enumerate() {
         read_message(message, &format!("messages[{position}]"), request)?;
     }
     Ok(())

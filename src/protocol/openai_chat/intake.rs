@@ -4,6 +4,8 @@
 use super::wire::{self, Counts};
 use crate::chat::{Facts, ProviderError as Fault, Quirks};
 use crate::json::{self, Members};
+use crate::protocol::fault;
+use crate::protocol::openai_wire::{self, Data};
 use crate::sse::{Frame, Reader};
 
 /// The greatest frame that is taken: generated pictures come in one.
@@ -54,7 +56,7 @@ impl Intake {
         }
         let stray = String::from_utf8_lossy(self.reader.stray());
         let stray = stray.trim();
-        if let Ok(members) = json::members(wire::first_object(stray)) {
+        if let Ok(members) = json::members(fault::first_object(stray)) {
             self.chunks.read_fault(&members, stray);
         }
     }
@@ -69,24 +71,11 @@ impl Chunks {
         if self.facts.fault.is_some() || self.facts.done {
             return;
         }
-        let text = String::from_utf8_lossy(frame.data);
-        let text = text.trim();
-        if text == "[DONE]" {
-            self.facts.done = true;
-            return;
-        }
-        // A line break within JSON stands between tokens, where a blank does as well.
-        let joined = text.contains('\n').then(|| text.replace('\n', " "));
-        let text = joined.as_deref().unwrap_or(text);
-        match json::members(wire::first_object(text)) {
-            Ok(members) => self.read_chunk(&members, frame.event, text, each),
-            Err(_) if frame.event == b"error" => self.fail(text, text),
-            Err(_) if text.starts_with(['{', '[']) => {
-                self.fail("The provider sent a frame that is not valid JSON.", text);
-            }
-            // Words between the frames (`ping`) are nobody's answer.
-            Err(_) => {}
-        }
+        openai_wire::read_frame(&frame, |text, data| match data {
+            Data::Done => self.facts.done = true,
+            Data::Object(members) => self.read_chunk(&members, frame.event, text, each),
+            Data::Broken(message) => self.fail(message, text),
+        });
     }
 
     fn read_chunk(
@@ -109,7 +98,9 @@ impl Chunks {
         if choices.is_empty() {
             return;
         }
-        if let Some(fault) = choices.iter().find_map(|choice| choice_fault(choice, text)) {
+        if let Some(fault) =
+            choices.iter().find_map(|choice| openai_wire::choice_fault(choice, text, wire::finish_reason))
+        {
             self.facts.fault = Some(fault);
             return;
         }
@@ -139,7 +130,7 @@ impl Chunks {
     /// Takes note of the error that the object reports, if it reports one.
     fn read_fault(&mut self, members: &Members<'_>, text: &str) -> bool {
         let groq = members.object("x_groq").filter(|groq| groq.value("error").is_some());
-        let fault = wire::fault_in(groq.as_ref().unwrap_or(members), text);
+        let fault = openai_wire::fault_in(groq.as_ref().unwrap_or(members), text);
         let found = fault.is_some();
         if self.facts.fault.is_none() {
             self.facts.fault = fault;
@@ -148,21 +139,9 @@ impl Chunks {
     }
 
     fn fail(&mut self, message: &str, raw: &str) {
-        let fault = Fault { message: message.to_owned(), ..wire::read_error(raw.as_bytes()) };
+        let fault = Fault { message: message.to_owned(), ..openai_wire::read_error(raw.as_bytes()) };
         self.facts.fault.get_or_insert(fault);
     }
-}
-
-/// The error of one choice: its own `error`, or a reason to finish that is one.
-fn choice_fault(choice: &str, text: &str) -> Option<Fault> {
-    let choice = json::members(choice).ok()?;
-    if choice.value("error").is_some() {
-        return wire::fault_in(&choice, text);
-    }
-    let finish = choice.string("finish_reason")?;
-    let message = format!("The provider ended the reply with `{finish}`.");
-    let failed = wire::finish_reason(&finish) == "error";
-    failed.then(|| Fault { message, code: Some(finish.into_owned()), ..wire::read_error(text.as_bytes()) })
 }
 
 fn own_string(chunk: &Members<'_>, key: &str) -> Option<String> {

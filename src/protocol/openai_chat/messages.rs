@@ -3,16 +3,16 @@
 
 use super::conversation::{read_cache, untranslatable};
 use super::details;
-use super::face::{self, must_be, not_supported};
 use crate::chat::conversation::{Part, Role, Source, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{self, must_be, not_supported};
 
 /// Reads `messages`. Results of tools that follow one another are one turn.
 pub(super) fn read_turns(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Vec<Turn>, Failure> {
     const WHAT: &str = "an array of messages that is not empty";
     let value = body.value("messages").ok_or_else(|| must_be("messages", WHAT))?;
-    let messages = face::read_elements(value, "messages", WHAT)?;
+    let messages = fields::read_elements(value, "messages", WHAT)?;
     if messages.is_empty() {
         return Err(must_be("messages", WHAT));
     }
@@ -176,7 +176,7 @@ fn read_parts(content: Option<&str>, path: &str, unspoken: &mut Vec<String>) -> 
     if let Some(text) = json::string(content) {
         return Ok(vec![Part::Text { text: text.into_owned(), cache: None }]);
     }
-    let parts = face::read_elements(content, path, "a string, an array of parts or null")?;
+    let parts = fields::read_elements(content, path, "a string, an array of parts or null")?;
     let read = |(position, raw): (usize, &&str)| read_part(raw, &format!("{path}[{position}]"), unspoken);
     parts.iter().enumerate().map(read).collect()
 }

@@ -21,8 +21,9 @@ mod write_conversation;
 mod write_messages;
 
 pub use crate::protocol::lane::Target;
+pub use crate::protocol::openai_wire::{read_error, write_error, write_usage};
 pub use conversation::read_conversation;
-pub use face::{read_request, write_error};
+pub use face::read_request;
 pub use reply::{Reply, read_reply, splice_whole};
 pub use splice::Splice;
 pub use stream_reader::StreamReader;
@@ -30,5 +31,5 @@ pub use stream_writer::StreamWriter;
 pub use upstream::write_request;
 pub use upstream::write_request as splice_request;
 pub use whole::{read_whole, write_whole};
-pub use wire::{finish_reason, read_error, usage_from, write_usage};
+pub use wire::{finish_reason, usage_from};
 pub use write_conversation::write_conversation;

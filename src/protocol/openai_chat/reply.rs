@@ -2,9 +2,11 @@
 //! gateway has to know, and written with the gateway's members in place of the provider's.
 
 use super::choice::{Form, Seen, write_member};
-use super::wire::{self, Counts};
+use super::wire::Counts;
 use crate::chat::{Bill, Facts, Identity, ProviderError as Fault, Quirks, ReplyFault};
 use crate::json::{self, Members};
+use crate::protocol::fault;
+use crate::protocol::openai_wire;
 
 /// A reply that can be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +18,8 @@ pub struct Reply {
 /// connection alive.
 pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
     let text = String::from_utf8_lossy(body);
-    let reply = json::members(wire::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
-    if let Some(fault) = wire::fault_in(&reply, text.trim()) {
+    let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
+    if let Some(fault) = openai_wire::fault_in(&reply, text.trim()) {
         return Err(ReplyFault::Error(fault));
     }
     let choices = reply.array("choices").unwrap_or_default();
@@ -36,11 +38,8 @@ pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
 fn empty_fault(choices: &[&str], seen: &Seen, text: &str) -> Fault {
     let first = choices.first().and_then(|choice| json::members(choice).ok());
     let own = first.filter(|choice| choice.value("error").is_some());
-    own.and_then(|choice| wire::fault_in(&choice, text)).unwrap_or_else(|| {
-        let finish = seen.finish.clone().unwrap_or_default();
-        let message = format!("The provider ended the reply with `{finish}`.");
-        Fault { message, code: Some(finish), ..wire::read_error(text.as_bytes()) }
-    })
+    own.and_then(|choice| openai_wire::fault_in(&choice, text))
+        .unwrap_or_else(|| openai_wire::failed_finish(seen.finish.as_deref().unwrap_or_default(), text))
 }
 
 fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
@@ -85,8 +84,8 @@ pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
 
 fn splice(body: &[u8], mut seen: Seen, identity: &Identity, bill: &Bill) -> Vec<u8> {
     let text = String::from_utf8_lossy(body);
-    let reply = json::members(wire::first_object(&text)).expect("this body was read before");
-    let mut out = wire::opening(identity, "chat.completion");
+    let reply = json::members(fault::first_object(&text)).expect("this body was read before");
+    let mut out = openai_wire::opening(identity, "chat.completion");
     out.reserve(text.len() + 512);
     if !reply.get("system_fingerprint").is_some_and(|value| value.starts_with('"')) {
         out.extend_from_slice(b",\"system_fingerprint\":null");
@@ -95,10 +94,7 @@ fn splice(body: &[u8], mut seen: Seen, identity: &Identity, bill: &Bill) -> Vec<
     out.extend_from_slice(b",\"choices\":");
     let choices = reply.array("choices").unwrap_or_default();
     seen.write_choices(&choices, Form::Whole, &mut out);
-    out.extend_from_slice(b",\"usage\":");
-    wire::write_usage(bill, &mut out);
-    wire::write_metadata(bill, &mut out);
-    out.push(b'}');
+    openai_wire::write_closing(bill, &mut out);
     out
 }
 

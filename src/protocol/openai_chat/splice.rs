@@ -5,11 +5,11 @@
 use super::choice::{Form, Seen, write_member};
 use super::closing;
 use super::intake::{Chunk, Intake};
-use super::wire;
 use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::Members;
 use crate::protocol::lane::Lane;
+use crate::protocol::openai_wire;
 use crate::sse;
 
 /// Rewrites one stream.
@@ -29,7 +29,7 @@ struct Chunks {
 
 impl Splice {
     pub fn new(identity: Identity, quirks: Quirks) -> Splice {
-        let opening = wire::opening(&identity, closing::OBJECT);
+        let opening = openai_wire::opening(&identity, closing::OBJECT);
         Splice { intake: Intake::new(quirks), chunks: Chunks { opening, seen: Seen::default() } }
     }
 
@@ -58,12 +58,26 @@ impl Splice {
     /// Appends the chunk that carries usage and cost, and the end of the stream.
     pub fn write_end(&self, bill: &Bill, out: &mut Vec<u8>) {
         let facts = self.facts();
-        closing::write_end(&self.chunks.opening, facts.finish_reason, facts.finish.as_deref(), bill, out);
+        openai_wire::write_end(
+            &self.chunks.opening,
+            closing::write_choice,
+            facts.finish_reason,
+            facts.finish.as_deref(),
+            bill,
+            out,
+        );
     }
 
     /// Appends the chunk that carries an error, then usage if any was incurred, then the end.
     pub fn write_error(&self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>) {
-        closing::write_error(&self.chunks.opening, self.facts().finish.as_deref(), failure, bill, out);
+        openai_wire::write_failed_end(
+            &self.chunks.opening,
+            closing::write_choice,
+            self.facts().finish.as_deref(),
+            failure,
+            bill,
+            out,
+        );
     }
 }
 
@@ -89,7 +103,7 @@ impl Lane for Splice {
     }
 
     fn keep_alive(&self) -> &'static [u8] {
-        closing::KEEP_ALIVE
+        openai_wire::KEEP_ALIVE
     }
 }
 

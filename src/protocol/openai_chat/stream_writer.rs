@@ -4,11 +4,11 @@
 use super::closing;
 use super::details::DetailWriter;
 use super::whole::{write_citation, write_image};
-use super::wire;
 use crate::chat::{Bill, Event, Identity};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::Writer;
+use crate::protocol::openai_wire;
 use crate::sse;
 
 /// Writes one stream.
@@ -33,7 +33,7 @@ struct Call {
 impl StreamWriter {
     pub fn new(identity: Identity) -> StreamWriter {
         StreamWriter {
-            opening: wire::opening(&identity, closing::OBJECT),
+            opening: openai_wire::opening(&identity, closing::OBJECT),
             details: DetailWriter::default(),
             calls: Vec::new(),
             images: 0,
@@ -144,14 +144,21 @@ impl Writer for StreamWriter {
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
         let reason = self.finish.as_ref().map(|(reason, _)| *reason);
-        closing::write_end(&self.opening, reason, self.native(), bill, out);
+        openai_wire::write_end(&self.opening, closing::write_choice, reason, self.native(), bill, out);
     }
 
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>) {
-        closing::write_error(&self.opening, self.native(), failure, bill, out);
+        openai_wire::write_failed_end(
+            &self.opening,
+            closing::write_choice,
+            self.native(),
+            failure,
+            bill,
+            out,
+        );
     }
 
     fn keep_alive(&self) -> &'static [u8] {
-        closing::KEEP_ALIVE
+        openai_wire::KEEP_ALIVE
     }
 }

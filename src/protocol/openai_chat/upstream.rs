@@ -6,6 +6,7 @@ use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::lane::Target;
+use crate::protocol::openai_wire::stream_options;
 
 /// Members that speak to the gateway. No provider gets them.
 const OWN: &[&str] = &[
@@ -63,19 +64,6 @@ fn additions(request: &Members<'_>, target: &Target<'_>, ask: bool) -> Vec<Strin
         more.push(format!("\"reasoning_effort\":{effort}"));
     }
     more
-}
-
-/// The client's `stream_options`, with usage asked for.
-fn stream_options(value: &str) -> String {
-    let include = "\"include_usage\":true".to_owned();
-    match json::members(value) {
-        Ok(options) => {
-            let edit =
-                |member: &Member<'_>| if member.key == "include_usage" { Edit::Drop } else { Edit::Keep };
-            options.edit(edit, &[include])
-        }
-        Err(_) => format!("{{{include}}}"),
-    }
 }
 
 /// OpenRouter's `reasoning` as the `reasoning_effort` that providers know, unless the client

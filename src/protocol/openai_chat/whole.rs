@@ -5,17 +5,18 @@ use super::choice::Form;
 use super::details::DetailWriter;
 use super::events::Choices;
 use super::reply::read_reply;
-use super::wire;
 use crate::chat::conversation::{ReasoningKind, Seal};
 use crate::chat::{Bill, Citation, Event, Facts, Identity, Quirks, ReplyFault};
 use crate::json;
+use crate::protocol::fault;
 use crate::protocol::lane::{Renamed, WholeReply};
+use crate::protocol::openai_wire;
 
 /// Reads a body that came with status 200.
 pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
     let facts = read_reply(body, quirks)?.facts;
     let text = String::from_utf8_lossy(body);
-    let reply = json::members(wire::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
+    let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     let choices = reply.array("choices").unwrap_or_default();
     let mut events = Vec::new();
     Choices::new(names.to_vec()).read(&reply, &choices, Form::Whole, &mut Facts::default(), &mut events);
@@ -26,7 +27,7 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
 pub fn write_whole(events: &[Event], facts: &Facts, identity: &Identity, bill: &Bill) -> Vec<u8> {
     let mut message = Message::default();
     events.iter().for_each(|event| message.take(event));
-    let mut out = wire::opening(identity, "chat.completion");
+    let mut out = openai_wire::opening(identity, "chat.completion");
     let fingerprint = facts.system_fingerprint.as_deref().map_or("null".to_owned(), json::quote);
     out.extend_from_slice(format!(",\"system_fingerprint\":{fingerprint}").as_bytes());
     if let Some(tier) = &facts.service_tier {
@@ -34,10 +35,8 @@ pub fn write_whole(events: &[Event], facts: &Facts, identity: &Identity, bill: &
     }
     out.extend_from_slice(b",\"choices\":[");
     message.write(&mut out);
-    out.extend_from_slice(b"],\"usage\":");
-    wire::write_usage(bill, &mut out);
-    wire::write_metadata(bill, &mut out);
-    out.push(b'}');
+    out.push(b']');
+    openai_wire::write_closing(bill, &mut out);
     out
 }
 

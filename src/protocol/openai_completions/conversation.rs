@@ -1,14 +1,14 @@
 //! A prompt as a conversation, for providers that only chat: one turn of the user. What a
 //! conversation cannot say of a completion is refused, not dropped.
 
-use super::face::{
-    must_be, read_boolean, read_choices, read_elements, read_max_tokens, read_members, read_object,
-    read_string, read_text,
-};
+use super::face::{read_choices, read_max_tokens, read_members};
 use crate::chat::Conversation;
 use crate::chat::conversation::{Effort, Part, Reasoning, Role, Sampling, Turn};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{
+    must_be, read_boolean, read_elements, read_number, read_object, read_string, read_strings, read_text,
+};
 
 /// Members that have a word in a conversation, or that speak to the gateway alone.
 const SPOKEN: &[&str] = &[
@@ -113,15 +113,9 @@ fn read_prompt(body: &Members<'_>) -> Result<String, Failure> {
 }
 
 fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {
-    let number = |key: &str| match body.value(key) {
-        Some(value) if value.starts_with(|first: char| first.is_ascii_digit() || first == '-') => {
-            Ok(Some(value.to_owned()))
-        }
-        Some(_) => Err(must_be(key, "a number")),
-        None => Ok(None),
-    };
+    let number = |key: &str| read_number(body, key);
     let stop = match body.value("stop") {
-        Some(value) if value.starts_with('[') => super::face::read_strings(body, "stop")?,
+        Some(value) if value.starts_with('[') => read_strings(body, "stop")?,
         Some(_) => read_string(body, "stop")?.into_iter().collect(),
         None => Vec::new(),
     };

@@ -4,6 +4,10 @@
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{
+    self, must_be, read_boolean, read_elements, read_limit, read_object, read_session_id, read_string,
+    read_strings, read_text,
+};
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -54,7 +58,6 @@ const PARAMETERS: &[(&str, &str)] = &[
 
 /// OpenAI's own bound.
 const MAX_CHOICES: u64 = 128;
-const MAX_SESSION_ID: usize = 256;
 const PROMPT: &str = "a string, an array of strings, or an array of token ids or of such arrays";
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
@@ -74,11 +77,8 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         needs: Needs::default(),
         size: RequestSize { text_bytes: text.len() as u64, ..RequestSize::default() },
         user: read_string(&body, "user")?,
-        session_id: read_string(&body, "session_id")?,
+        session_id: read_session_id(&body)?,
     };
-    if request.session_id.as_ref().is_some_and(|id| id.chars().count() > MAX_SESSION_ID) {
-        return Err(Failure::invalid(format!("`session_id` is longer than {MAX_SESSION_ID} characters.")));
-    }
     for name in ["stream_options", "usage", "reasoning"] {
         read_object(&body, name)?;
     }
@@ -86,33 +86,12 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     let each = read_choices(&body, "n")?.max(read_choices(&body, "best_of")?);
     request.size.choices = each.saturating_mul(prompts);
     request.size.max_tokens = request.max_tokens;
-    for (key, parameter) in PARAMETERS {
-        if body.value(key).is_some() && !request.needs.parameters.iter().any(|known| known == parameter) {
-            request.needs.parameters.push((*parameter).to_owned());
-        }
-    }
+    request.needs.parameters = fields::parameters(&body, PARAMETERS);
     Ok(request)
 }
 
-pub(super) fn read_text(body: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })
-}
-
 pub(super) fn read_members(text: &str) -> Result<Members<'_>, Failure> {
-    let body = json::members(text).map_err(|error| {
-        Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
-    })?;
-    match body.duplicate(READ) {
-        Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
-        None => Ok(body),
-    }
-}
-
-pub(super) fn must_be(path: &str, what: &str) -> Failure {
-    Failure::invalid(format!("`{path}` must be {what}."))
+    fields::read_members(text, READ)
 }
 
 /// Refuses what would change the reply if the gateway did it, and that it does not do.
@@ -157,59 +136,12 @@ fn count_prompts(body: &Members<'_>) -> Result<u32, Failure> {
     }
 }
 
-pub(super) fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
-    match body.value(key) {
-        Some(value) => match json::string(value) {
-            Some(text) => Ok(Some(text.into_owned())),
-            None => Err(must_be(key, "a string")),
-        },
-        None => Ok(None),
-    }
-}
-
-pub(super) fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
-    let Some(value) = body.value(key) else { return Ok(Vec::new()) };
-    let elements = read_elements(value, key, "an array of strings")?;
-    let read = |(position, element)| match json::string(element) {
-        Some(text) if !text.is_empty() => Ok(text.into_owned()),
-        Some(_) | None => Err(must_be(&format!("{key}[{position}]"), "a string that is not empty")),
-    };
-    elements.into_iter().enumerate().map(read).collect()
-}
-
-/// The elements of an array, which may be too many to take apart.
-pub(super) fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
-    if !value.starts_with('[') {
-        return Err(must_be(path, what));
-    }
-    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
-}
-
-pub(super) fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
-    match body.value(key) {
-        Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
-        None => Ok(None),
-    }
-}
-
-pub(super) fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
-    match body.value(key) {
-        Some(value) if value.starts_with('{') => Ok(Some(value)),
-        Some(_) => Err(must_be(key, "an object")),
-        None => Ok(None),
-    }
-}
-
 /// The smaller of the two limits that may be sent.
 pub(super) fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {
     let read = |key: &str| match body.value(key) {
         // With `echo` no more than the prompt may be wanted.
         Some("0") if body.get("echo") == Some("true") => Ok(Some(0)),
-        Some(value) => match json::whole(value).filter(|limit| *limit > 0) {
-            Some(limit) => Ok(Some(limit)),
-            None => Err(must_be(key, "a whole number, at least 1")),
-        },
-        None => Ok(None),
+        Some(_) | None => read_limit(body, key),
     };
     let limits = [read("max_tokens")?, read("max_completion_tokens")?];
     Ok(limits.into_iter().flatten().min())

@@ -1,24 +1,27 @@
 //! A whole completion from a provider to a client of the same protocol. It is read once for what
 //! the gateway has to know, and written with the gateway's members in place of the provider's.
 
-use super::splice::{Absent, Seen, choice_fault, write_others};
+use super::splice::{Absent, Seen, write_others};
 use super::wire::{self, Counts};
 use crate::chat::{Bill, Event, Facts, Finish, Identity, Quirks, ReplyFault};
 use crate::json::{self, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::WholeReply;
+use crate::protocol::openai_wire;
 
 /// Reads a body that came with status 200. The events are those of the first choice.
 pub fn read_whole(body: &[u8], quirks: &Quirks) -> Result<WholeReply, ReplyFault> {
     let text = String::from_utf8_lossy(body);
-    let reply = json::members(wire::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
-    if let Some(fault) = wire::fault_in(&reply, text.trim()) {
+    let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
+    if let Some(fault) = openai_wire::fault_in(&reply, text.trim()) {
         return Err(ReplyFault::Error(fault));
     }
     let choices = reply.array("choices").unwrap_or_default();
     let mut seen = Seen::default();
     seen.write_choices(&choices, Absent::Empty, &mut Vec::new());
     if !seen.output
-        && let Some(fault) = choices.iter().find_map(|choice| choice_fault(choice, &text))
+        && let Some(fault) =
+            choices.iter().find_map(|choice| openai_wire::choice_fault(choice, &text, wire::finish_reason))
     {
         return Err(ReplyFault::Error(fault));
     }
@@ -72,16 +75,13 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
 /// Writes the reply for the client. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
     let text = String::from_utf8_lossy(body);
-    let reply = json::members(wire::first_object(&text)).expect("this body was read before");
-    let mut out = wire::opening(identity);
+    let reply = json::members(fault::first_object(&text)).expect("this body was read before");
+    let mut out = openai_wire::opening(identity, wire::OBJECT);
     out.reserve(text.len() + 512);
     write_others(&reply, &mut out);
     out.extend_from_slice(b",\"choices\":");
     let choices = reply.array("choices").unwrap_or_default();
     Seen::default().write_choices(&choices, Absent::Empty, &mut out);
-    out.extend_from_slice(b",\"usage\":");
-    wire::write_usage(bill, &mut out);
-    wire::write_metadata(bill, &mut out);
-    out.push(b'}');
+    openai_wire::write_closing(bill, &mut out);
     out
 }

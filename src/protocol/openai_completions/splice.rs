@@ -5,7 +5,9 @@ use super::wire::{self, Counts};
 use crate::chat::{Bill, Facts, Identity, ProviderError, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::Lane;
+use crate::protocol::openai_wire::{self, Data};
 use crate::sse::{self, Frame, Reader};
 
 /// Rewrites one stream.
@@ -44,7 +46,7 @@ const TOO_LONG: &str = "The provider sent a frame that is too long.";
 impl Splice {
     pub fn new(identity: Identity, quirks: Quirks) -> Splice {
         let chunks = Chunks {
-            opening: wire::opening(&identity),
+            opening: openai_wire::opening(&identity, wire::OBJECT),
             quirks,
             counts: Counts::default(),
             seen: Seen::default(),
@@ -71,7 +73,7 @@ impl Lane for Splice {
         }
         let stray = String::from_utf8_lossy(self.reader.stray());
         let stray = stray.trim();
-        if let Ok(members) = json::members(wire::first_object(stray)) {
+        if let Ok(members) = json::members(fault::first_object(stray)) {
             self.chunks.read_fault(&members, stray);
         }
     }
@@ -82,71 +84,30 @@ impl Lane for Splice {
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
         let facts = &self.chunks.facts;
-        write_end(&self.chunks.opening, facts.finish_reason, facts.finish.as_deref(), bill, out);
+        openai_wire::write_end(
+            &self.chunks.opening,
+            wire::write_choice,
+            facts.finish_reason,
+            facts.finish.as_deref(),
+            bill,
+            out,
+        );
     }
 
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>) {
-        write_error(&self.chunks.opening, self.chunks.facts.finish.as_deref(), failure, bill, out);
+        openai_wire::write_failed_end(
+            &self.chunks.opening,
+            wire::write_choice,
+            self.chunks.facts.finish.as_deref(),
+            failure,
+            bill,
+            out,
+        );
     }
 
     fn keep_alive(&self) -> &'static [u8] {
-        KEEP_ALIVE
+        openai_wire::KEEP_ALIVE
     }
-}
-
-pub(super) const KEEP_ALIVE: &[u8] = b": OPENROUTER PROCESSING\n\n";
-
-/// Appends the chunk that carries usage and cost, and the end of the stream. The reason to finish
-/// is repeated beside the usage, as OpenRouter does.
-pub(super) fn write_end(
-    opening: &[u8],
-    finish: Option<&str>,
-    native: Option<&str>,
-    bill: &Bill,
-    out: &mut Vec<u8>,
-) {
-    write_last(opening, finish, native, bill, out);
-    sse::write_frame(b"[DONE]", out);
-}
-
-/// Appends the chunk that carries an error, then usage if any was incurred, then the end.
-pub(super) fn write_error(
-    opening: &[u8],
-    native: Option<&str>,
-    failure: &Failure,
-    bill: Option<&Bill>,
-    out: &mut Vec<u8>,
-) {
-    let native = native.unwrap_or("error");
-    let mut chunk = opening.to_vec();
-    chunk.extend_from_slice(format!(",\"error\":{}", wire::error_object(failure)).as_bytes());
-    chunk.extend_from_slice(closing_choice(Some("error"), Some(native)).as_bytes());
-    chunk.push(b'}');
-    sse::write_frame(&chunk, out);
-    if let Some(bill) = bill {
-        write_last(opening, Some("error"), Some(native), bill, out);
-    }
-    sse::write_frame(b"[DONE]", out);
-}
-
-fn write_last(opening: &[u8], finish: Option<&str>, native: Option<&str>, bill: &Bill, out: &mut Vec<u8>) {
-    let mut chunk = opening.to_vec();
-    chunk.extend_from_slice(closing_choice(finish, native).as_bytes());
-    chunk.extend_from_slice(b",\"usage\":");
-    wire::write_usage(bill, &mut chunk);
-    wire::write_metadata(bill, &mut chunk);
-    chunk.push(b'}');
-    sse::write_frame(&chunk, out);
-}
-
-/// `,"choices":[…]` with one choice that says nothing but why the reply ended.
-pub(super) fn closing_choice(finish: Option<&str>, native: Option<&str>) -> String {
-    let quoted = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), json::quote);
-    format!(
-        r#","choices":[{{"text":"","index":0,"logprobs":null,"finish_reason":{},"native_finish_reason":{}}}]"#,
-        quoted(finish),
-        quoted(native),
-    )
 }
 
 impl Chunks {
@@ -154,24 +115,11 @@ impl Chunks {
         if self.facts.fault.is_some() || self.facts.done {
             return;
         }
-        let text = String::from_utf8_lossy(frame.data);
-        let text = text.trim();
-        if text == "[DONE]" {
-            self.facts.done = true;
-            return;
-        }
-        // A line break within JSON stands between tokens, where a blank does as well.
-        let joined = text.contains('\n').then(|| text.replace('\n', " "));
-        let text = joined.as_deref().unwrap_or(text);
-        match json::members(wire::first_object(text)) {
-            Ok(members) => self.read_chunk(&members, frame.event, text, out),
-            Err(_) if frame.event == b"error" => self.fail(text, text),
-            Err(_) if text.starts_with(['{', '[']) => {
-                self.fail("The provider sent a frame that is not valid JSON.", text);
-            }
-            // Words between the frames (`ping`) are nobody's answer.
-            Err(_) => {}
-        }
+        openai_wire::read_frame(&frame, |text, data| match data {
+            Data::Done => self.facts.done = true,
+            Data::Object(members) => self.read_chunk(&members, frame.event, text, out),
+            Data::Broken(message) => self.fail(message, text),
+        });
     }
 
     fn read_chunk(&mut self, chunk: &Members<'_>, event: &[u8], text: &str, out: &mut Vec<u8>) {
@@ -184,7 +132,9 @@ impl Chunks {
         }
         self.read_facts(chunk);
         let choices = chunk.array("choices").unwrap_or_default();
-        if let Some(fault) = choices.iter().find_map(|choice| choice_fault(choice, text)) {
+        if let Some(fault) =
+            choices.iter().find_map(|choice| openai_wire::choice_fault(choice, text, wire::finish_reason))
+        {
             self.facts.fault = Some(fault);
             return;
         }
@@ -220,7 +170,7 @@ impl Chunks {
 
     /// Takes note of the error that the object reports, if it reports one.
     fn read_fault(&mut self, members: &Members<'_>, text: &str) -> bool {
-        let fault = wire::fault_in(members, text);
+        let fault = openai_wire::fault_in(members, text);
         let found = fault.is_some();
         if self.facts.fault.is_none() {
             self.facts.fault = fault;
@@ -229,22 +179,9 @@ impl Chunks {
     }
 
     fn fail(&mut self, message: &str, raw: &str) {
-        let fault = ProviderError { message: message.to_owned(), ..wire::read_error(raw.as_bytes()) };
+        let fault = ProviderError { message: message.to_owned(), ..openai_wire::read_error(raw.as_bytes()) };
         self.facts.fault.get_or_insert(fault);
     }
-}
-
-/// The error of one choice: its own `error`, or a reason to finish that is one.
-pub(super) fn choice_fault(choice: &str, text: &str) -> Option<ProviderError> {
-    let choice = json::members(choice).ok()?;
-    if choice.value("error").is_some() {
-        return wire::fault_in(&choice, text);
-    }
-    let finish = choice.string("finish_reason")?;
-    let failed = wire::finish_reason(&finish) == "error";
-    let message = format!("The provider ended the reply with `{finish}`.");
-    let code = Some(finish.into_owned());
-    failed.then(|| ProviderError { message, code, ..wire::read_error(text.as_bytes()) })
 }
 
 /// Writes the members that neither the opening nor the gateway replaces.

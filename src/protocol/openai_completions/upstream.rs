@@ -4,6 +4,7 @@
 use crate::chat::StreamUsage;
 use crate::json::{self, Edit, Member};
 use crate::protocol::lane::Target;
+use crate::protocol::openai_wire::stream_options;
 
 /// Members that speak to the gateway. No provider gets them.
 const OWN: &[&str] = &[
@@ -57,17 +58,4 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
         more.push(format!("\"stream_options\":{}", stream_options("null")));
     }
     request.edit(edit, &more).into_bytes()
-}
-
-/// The client's `stream_options`, with usage asked for.
-fn stream_options(value: &str) -> String {
-    let include = "\"include_usage\":true".to_owned();
-    match json::members(value) {
-        Ok(options) => {
-            let edit =
-                |member: &Member<'_>| if member.key == "include_usage" { Edit::Drop } else { Edit::Keep };
-            options.edit(edit, &[include])
-        }
-        Err(_) => format!("{{{include}}}"),
-    }
 }

@@ -1,12 +1,12 @@
 //! Events of a chat as a completion: text, and beside it the reasoning under OpenRouter's name.
 //! Tool calls and pictures have no place in a completion; its face lets no one ask for them.
 
-use super::splice::{KEEP_ALIVE, write_end, write_error};
 use super::wire;
 use crate::chat::{Bill, Event, Facts, Identity};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::Writer;
+use crate::protocol::openai_wire;
 use crate::sse;
 
 /// Writes one stream.
@@ -42,7 +42,7 @@ fn said(event: &Event) -> Said<'_> {
 
 impl StreamWriter {
     pub fn new(identity: Identity) -> StreamWriter {
-        StreamWriter { opening: wire::opening(&identity), finish: None }
+        StreamWriter { opening: openai_wire::opening(&identity, wire::OBJECT), finish: None }
     }
 
     fn write_choice(&self, choice: &str, out: &mut Vec<u8>) {
@@ -68,16 +68,16 @@ impl Writer for StreamWriter {
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
         let finish = self.finish.as_ref();
         let (reason, native) = (finish.map(|it| it.0), finish.map(|it| it.1.as_str()));
-        write_end(&self.opening, reason, native, bill, out);
+        openai_wire::write_end(&self.opening, wire::write_choice, reason, native, bill, out);
     }
 
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>) {
         let native = self.finish.as_ref().map(|it| it.1.as_str());
-        write_error(&self.opening, native, failure, bill, out);
+        openai_wire::write_failed_end(&self.opening, wire::write_choice, native, failure, bill, out);
     }
 
     fn keep_alive(&self) -> &'static [u8] {
-        KEEP_ALIVE
+        openai_wire::KEEP_ALIVE
     }
 }
 
@@ -111,15 +111,11 @@ pub fn write_whole(events: &[Event], facts: &Facts, identity: &Identity, bill: &
         None => [None, Some("")],
     };
     let reasoning = (!reasoning.is_empty()).then_some(reasoning.as_str());
-    let mut out = wire::opening(identity);
+    let mut out = openai_wire::opening(identity, wire::OBJECT);
     if let Some(fingerprint) = &facts.system_fingerprint {
         out.extend_from_slice(format!(",\"system_fingerprint\":{}", json::quote(fingerprint)).as_bytes());
     }
-    out.extend_from_slice(
-        format!(",\"choices\":[{}],\"usage\":", choice(&text, reasoning, finish)).as_bytes(),
-    );
-    wire::write_usage(bill, &mut out);
-    wire::write_metadata(bill, &mut out);
-    out.push(b'}');
+    out.extend_from_slice(format!(",\"choices\":[{}]", choice(&text, reasoning, finish)).as_bytes());
+    openai_wire::write_closing(bill, &mut out);
     out
 }

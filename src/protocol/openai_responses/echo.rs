@@ -2,9 +2,9 @@
 //! there, with the value that the API has for a request that leaves it out.
 
 use super::tools::Drawers;
-use super::wire;
 use crate::chat::{Facts, Identity};
 use crate::json::{self, Edit, Members};
+use crate::protocol::usage;
 
 /// What a response repeats of its request, and how the tools of namespaces are called.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ impl Echo {
         let mut text = format!(
             r#"{{"id":{},"object":"response","created_at":{},"completed_at":null,"status":"{}","error":{}"#,
             json::quote(&identity.generation),
-            wire::safe(identity.created),
+            usage::safe(identity.created),
             state.status,
             state.error.as_deref().unwrap_or("null"),
         );

@@ -1,11 +1,9 @@
 //! A whole request in the words that all protocols share: `instructions` and the items of `input`
 //! become turns. Items of one side in a row are one turn, as far as the model spoke them.
 
-use super::request::{
-    read_body, read_boolean, read_limit, read_object, read_string, read_text, refuse_unsupported,
-};
+use super::request::{read_body, read_limit, refuse_unsupported};
 use super::seal::{self, Sealed};
-use super::tools::{self, Drawers, elements, members, must_be};
+use super::tools::{self, Drawers, elements, members};
 use crate::chat::Conversation;
 use crate::chat::conversation::{
     Effort, Format, Issuer, Part, Reasoning, ReasoningKind, Role, Seal, Source, ToolCall, ToolChoice,
@@ -13,6 +11,7 @@ use crate::chat::conversation::{
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{must_be, read_boolean, read_object, read_string, read_text};
 
 /// Reads the whole request. Members without a word are named in `unspoken`; what cannot be said at
 /// all, and would be missed, is refused.

@@ -8,6 +8,7 @@ use super::wire;
 use crate::chat::conversation::{Issuer, ReasoningKind, Seal};
 use crate::chat::{Citation, Event};
 use crate::json::quote;
+use crate::protocol::usage;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Items {
@@ -446,8 +447,8 @@ fn annotation(citation: &Citation) -> String {
         r#"{{"type":"url_citation","url":{},"title":{},"start_index":{},"end_index":{}"#,
         quote(&citation.url),
         quote(citation.title.as_deref().unwrap_or_default()),
-        wire::safe(citation.start.unwrap_or(0)),
-        wire::safe(citation.end.unwrap_or(0)),
+        usage::safe(citation.start.unwrap_or(0)),
+        usage::safe(citation.end.unwrap_or(0)),
     );
     if let Some(content) = &citation.content {
         note.push_str(&format!(",\"content\":{}", quote(content)));

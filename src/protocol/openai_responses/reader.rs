@@ -5,7 +5,9 @@ use super::told::{Channel, Told};
 use super::wire;
 use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault};
 use crate::json::{self, Members};
+use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, WholeReply};
+use crate::protocol::usage;
 use crate::sse::{self, Frame};
 
 /// The greatest frame that is taken: generated pictures come in one.
@@ -85,7 +87,7 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
 fn status_fault(response: &Members<'_>, text: &str) -> ProviderError {
     let status = response.string("status").unwrap_or_default();
     let message = format!("The provider ended the reply with the status `{status}`.");
-    ProviderError { message, code: Some(status.into_owned()), raw: wire::cut(text).to_owned(), status: None }
+    ProviderError { message, code: Some(status.into_owned()), raw: fault::cut(text).to_owned(), status: None }
 }
 
 impl Telling {
@@ -180,7 +182,7 @@ impl Telling {
         let name = whole.unwrap_or("delta");
         let Some(words) = event.string(name) else { return };
         let position = self.told.find(event).unwrap_or_else(|| self.told.open_unseen(channel, event, events));
-        let index = ["content_index", "summary_index"].into_iter().find_map(|key| wire::count(event, key));
+        let index = ["content_index", "summary_index"].into_iter().find_map(|key| usage::count(event, key));
         let part = self.told.part(position, channel, index, events);
         self.told.tell(position, part, &words, whole.is_some(), events);
     }
@@ -189,7 +191,7 @@ impl Telling {
         let response = event.object("response");
         let own = response.as_ref().filter(|response| response.value("error").is_some()).unwrap_or(event);
         let fault = wire::fault_in(own, text).or_else(|| response.as_ref().map(|it| status_fault(it, text)));
-        let raw = wire::cut(text).to_owned();
+        let raw = fault::cut(text).to_owned();
         let mut fault =
             fault.unwrap_or_else(|| ProviderError { raw: raw.clone(), ..ProviderError::default() });
         fault.raw = raw;

@@ -1,10 +1,13 @@
 //! A client's request: what routing and pricing have to know of it, read from the body without
 //! taking it apart. The gateway keeps nothing, so what refers to something kept is refused.
 
-use super::tools::{elements, members, must_be};
+use super::tools::{elements, members};
 use crate::chat::{ChatRequest, RequestSize};
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::Members;
+use crate::protocol::fields::{
+    self, must_be, read_boolean, read_object, read_session_id, read_string, read_strings_of, read_text,
+};
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -54,7 +57,6 @@ const PARAMETERS: &[(&str, &str)] = &[
 ];
 
 const ROLES: &[&str] = &["system", "developer", "user", "assistant"];
-const MAX_SESSION_ID: usize = 256;
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
@@ -65,18 +67,15 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     let max_tokens = read_limit(&body)?;
     let mut request = ChatRequest {
         model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
-        models: read_strings(&body, "models")?,
+        models: read_strings_of(&body, "models", "an array")?,
         stream: read_boolean(&body, "stream")?.unwrap_or(false),
         max_tokens,
         provider: read_object(&body, "provider")?.map(str::to_owned),
         user: read_string(&body, "user")?,
-        session_id: read_string(&body, "session_id")?,
+        session_id: read_session_id(&body)?,
         size: RequestSize { max_tokens, choices: 1, ..RequestSize::default() },
         ..ChatRequest::default()
     };
-    if request.session_id.as_ref().is_some_and(|id| id.chars().count() > MAX_SESSION_ID) {
-        return Err(Failure::invalid(format!("`session_id` is longer than {MAX_SESSION_ID} characters.")));
-    }
     for name in ["stream_options", "reasoning", "trace", "debug", "text"] {
         read_object(&body, name)?;
     }
@@ -87,21 +86,8 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     Ok(request)
 }
 
-pub(super) fn read_text(body: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })
-}
-
 pub(super) fn read_body(text: &str) -> Result<Members<'_>, Failure> {
-    let body = json::members(text).map_err(|error| {
-        Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
-    })?;
-    match body.duplicate(READ) {
-        Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
-        None => Ok(body),
-    }
+    fields::read_members(text, READ)
 }
 
 /// Refuses what needs something that the gateway does not keep or do.
@@ -144,46 +130,8 @@ fn not_supported(path: &str, remedy: &str) -> Failure {
     Failure::invalid(format!("`{path}` is not supported: {remedy}.")).with("param", path)
 }
 
-pub(super) fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
-    match body.value(key) {
-        Some(value) => match json::string(value) {
-            Some(text) => Ok(Some(text.into_owned())),
-            None => Err(must_be(key, "a string")),
-        },
-        None => Ok(None),
-    }
-}
-
-fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
-    let Some(value) = body.value(key) else { return Ok(Vec::new()) };
-    let read = |(position, element)| match json::string(element) {
-        Some(text) if !text.is_empty() => Ok(text.into_owned()),
-        Some(_) | None => Err(must_be(&format!("{key}[{position}]"), "a string that is not empty")),
-    };
-    elements(value, key)?.into_iter().enumerate().map(read).collect()
-}
-
-pub(super) fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
-    match body.value(key) {
-        Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
-        None => Ok(None),
-    }
-}
-
-pub(super) fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
-    match body.value(key) {
-        Some(value) if value.starts_with('{') => Ok(Some(value)),
-        Some(_) => Err(must_be(key, "an object")),
-        None => Ok(None),
-    }
-}
-
 pub(super) fn read_limit(body: &Members<'_>) -> Result<Option<u64>, Failure> {
-    let Some(value) = body.value("max_output_tokens") else { return Ok(None) };
-    match json::whole(value).filter(|limit| *limit > 0) {
-        Some(limit) => Ok(Some(limit)),
-        None => Err(must_be("max_output_tokens", "a whole number, at least 1")),
-    }
+    fields::read_limit(body, "max_output_tokens")
 }
 
 fn read_needs(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {

@@ -12,6 +12,8 @@ use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members, quote};
 use crate::protocol::lane::{Lane, Target};
+use crate::protocol::openai_wire;
+use crate::protocol::usage;
 use crate::sse::{self, Frame};
 
 /// Members that speak to the gateway. No provider gets them.
@@ -172,7 +174,7 @@ impl Lane for Splice {
     }
 
     fn keep_alive(&self) -> &'static [u8] {
-        wire::KEEP_ALIVE
+        openai_wire::KEEP_ALIVE
     }
 }
 
@@ -227,7 +229,7 @@ impl Events {
         }
         let has_place = !kind.starts_with("response.") || event.has("response") || event.has("output_index");
         let known = || id.as_ref().and_then(|id| self.items.iter().rposition(|(known, _)| known == id));
-        let place = wire::count(event, "output_index").map(|index| index as usize).or_else(known);
+        let place = usage::count(event, "output_index").map(|index| index as usize).or_else(known);
         let place = place.unwrap_or_else(|| self.items.len().saturating_sub(1));
         if let ("response.output_item.done", Some(item)) = (kind, event.value("item")) {
             self.done.insert(place, item.to_owned());
@@ -312,7 +314,7 @@ fn splice_response(raw: &str, identity: &Identity, bill: Option<&Bill>, failure:
         ("usage", bill.map_or_else(|| "null".to_owned(), wire::usage)),
     ];
     if !response.has("created_at") {
-        own.push(("created_at", wire::safe(identity.created).to_string()));
+        own.push(("created_at", usage::safe(identity.created).to_string()));
     }
     own.extend(bill.and_then(|bill| bill.metadata.clone()).map(|metadata| ("openrouter_metadata", metadata)));
     if let Some(failure) = failure {

@@ -3,11 +3,11 @@
 //! or item makes up for, and nothing is said twice.
 
 use super::seal::{self, Sealed};
-use super::wire;
 use crate::chat::conversation::{Issuer, ReasoningKind};
 use crate::chat::{Citation, Event};
 use crate::json::{self, Members};
 use crate::protocol::lane::{Renamed, Teller};
+use crate::protocol::usage;
 
 /// The items of a reply, and how much of each has become events.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Told {
 
     /// The item that an event is about.
     pub fn find(&self, event: &Members<'_>) -> Option<usize> {
-        if let Some(index) = wire::count(event, "output_index") {
+        if let Some(index) = usage::count(event, "output_index") {
             return self.items.iter().position(|item| item.index == Some(index));
         }
         match event.string("item_id") {
@@ -78,7 +78,7 @@ impl Told {
 
     /// Finds or opens the item that `event` brings.
     pub fn open(&mut self, event: &Members<'_>, item: &Members<'_>, events: &mut Vec<Event>) -> usize {
-        let index = wire::count(event, "output_index");
+        let index = usage::count(event, "output_index");
         let known = match (index, item.string("id")) {
             (Some(index), _) => self.items.iter().position(|known| known.index == Some(index)),
             (None, Some(id)) => self.items.iter().rposition(|known| known.id == id),
@@ -116,7 +116,7 @@ impl Told {
             Channel::Input => Kind::Other,
         };
         let id = event.string("item_id").unwrap_or_default().into_owned();
-        self.keep(wire::count(event, "output_index"), id, kind)
+        self.keep(usage::count(event, "output_index"), id, kind)
     }
 
     fn open_call(&mut self, item: &Members<'_>, custom: bool, events: &mut Vec<Event>) -> Kind {
@@ -187,7 +187,7 @@ impl Told {
     pub fn read_note(&mut self, event: &Members<'_>, events: &mut Vec<Event>) {
         let Some(note) = event.value("annotation") else { return };
         let position = self.find(event).unwrap_or_else(|| self.open_unseen(Channel::Text, event, events));
-        let part = self.part(position, Channel::Text, wire::count(event, "content_index"), events);
+        let part = self.part(position, Channel::Text, usage::count(event, "content_index"), events);
         self.items[position].parts[part].notes += 1;
         if let Some(citation) = read_citation(note) {
             self.teller.tell(Event::Citation(citation), events);
@@ -349,7 +349,7 @@ fn read_citation(note: &str) -> Option<Citation> {
         url: note.string("url")?.into_owned(),
         title: note.string("title").map(|title| title.into_owned()),
         content: note.string("content").map(|content| content.into_owned()),
-        start: wire::count(&note, "start_index"),
-        end: wire::count(&note, "end_index"),
+        start: usage::count(&note, "start_index"),
+        end: usage::count(&note, "end_index"),
     })
 }

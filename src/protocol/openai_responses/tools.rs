@@ -5,6 +5,7 @@
 use crate::chat::conversation::{CacheMark, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{self, must_be};
 
 /// The longest name of a tool that every provider takes.
 const LONGEST: usize = 64;
@@ -234,18 +235,11 @@ pub(super) fn chosen(object: &Members<'_>, drawers: &Drawers) -> Option<String> 
     })
 }
 
-pub(super) fn must_be(path: &str, what: &str) -> Failure {
-    Failure::invalid(format!("`{path}` must be {what}."))
-}
-
 pub(super) fn members<'a>(raw: &'a str, path: &str) -> Result<Members<'a>, Failure> {
     json::members(raw).map_err(|_| must_be(path, "an object"))
 }
 
 /// The elements of an array, which may be too many to take apart.
 pub(super) fn elements<'a>(value: &'a str, path: &str) -> Result<Vec<&'a str>, Failure> {
-    if !value.starts_with('[') {
-        return Err(must_be(path, "an array"));
-    }
-    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
+    fields::read_elements(value, path, "an array")
 }

@@ -4,17 +4,13 @@
 use crate::chat::{Bill, ProviderError, Quirks, Usage};
 use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
-use crate::money::{Money, MoneyError};
+use crate::money::Money;
+use crate::protocol::fault::{self, http_status, message_in, status_in, words};
+use crate::protocol::openai_wire::error_metadata;
+use crate::protocol::usage::{count, dollars, part, safe, upstream_cost};
 use crate::sse;
 
 use serde_json::{Map, Value};
-
-const RAW_LIMIT: usize = 4 * 1024;
-/// The greatest whole number that every JSON reader takes exactly: 2^53 - 1.
-const SAFE_INTEGER: u64 = 9_007_199_254_740_991;
-
-/// The comment between frames. OpenAI's SDKs, OpenRouter's and Codex all read past comments.
-pub(super) const KEEP_ALIVE: &[u8] = b": OPENROUTER PROCESSING\n\n";
 
 /// Appends one event. OpenAI writes an `event:` line and ends without `[DONE]`; OpenRouter writes
 /// no `event:` lines and ends with `[DONE]`. Every client takes the union of both: the OpenAI SDKs
@@ -69,36 +65,6 @@ pub(super) fn read_cost(raw: &str, quirks: &Quirks) -> Option<Money> {
     (!cost.is_negative()).then_some(cost)
 }
 
-/// Takes a part away from the rest, at most all of it: providers have reported greater ones.
-fn part(left: &mut u64, part: Option<u64>) -> u64 {
-    let part = part.unwrap_or(0).min(*left);
-    *left -= part;
-    part
-}
-
-/// A count under `key`, however absurd: beyond the range it is the nearest end of it.
-pub(super) fn count(members: &Members<'_>, key: &str) -> Option<u64> {
-    let text = members.value(key)?;
-    if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-        return None;
-    }
-    // A cast from a float saturates, and makes 0 of what is below it.
-    json::whole(text).or_else(|| text.parse::<f64>().ok().map(|number| number as u64))
-}
-
-/// Reads an amount of dollars. A provider's own float noise below a picodollar is rounded up.
-fn dollars(text: &str) -> Option<Money> {
-    match Money::parse_usd(text) {
-        Ok(money) => Some(money),
-        Err(MoneyError::TooFine) => {
-            let (whole, part) = text.split_once('.')?;
-            let cut = Money::parse_usd(&format!("{whole}.{}", part.get(..12)?)).ok()?;
-            cut.checked_add(Money::from_pico(1))
-        }
-        Err(MoneyError::NotANumber | MoneyError::TooLarge | MoneyError::Negative) => None,
-    }
-}
-
 /// The `usage` object in OpenRouter's shape for this skin: input and output where chat says prompt
 /// and completion.
 pub(super) fn usage(bill: &Bill) -> String {
@@ -124,30 +90,15 @@ pub(super) fn usage(bill: &Bill) -> String {
     )
 }
 
-pub(super) fn safe(count: u64) -> u64 {
-    count.min(SAFE_INTEGER)
-}
-
-/// What the provider is owed: its two parts, or the whole where they are not known.
-fn upstream_cost(bill: &Bill) -> Money {
-    match bill.prompt_cost.checked_add(bill.completion_cost) {
-        Some(sum) if sum > Money::ZERO || bill.is_byok => sum,
-        Some(_) | None => bill.cost,
-    }
-}
-
 /// The body of an answer that is an error. OpenRouter's schema of this skin declares the same
 /// envelope as of chat, with a whole number as code; @openrouter/sdk refuses any other. `type` is
 /// what the OpenAI SDKs show. The generation is named by a header, not by the envelope.
 pub fn write_error(failure: &Failure, _generation: Option<&str>) -> Vec<u8> {
-    let mut metadata = Map::new();
-    metadata.insert("error_type".to_owned(), failure.cause.error_type().into());
-    metadata.extend(failure.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
     let mut error = Map::new();
     error.insert("code".to_owned(), failure.cause.status().into());
     error.insert("message".to_owned(), failure.message.clone().into());
     error.insert("type".to_owned(), code(failure.cause).into());
-    error.insert("metadata".to_owned(), metadata.into());
+    error.insert("metadata".to_owned(), error_metadata(failure).into());
     let mut envelope = Map::new();
     envelope.insert("error".to_owned(), error.into());
     Value::Object(envelope).to_string().into_bytes()
@@ -177,43 +128,26 @@ pub(super) fn error_field(failure: &Failure) -> String {
     format!(r#"{{"code":{},"message":{}}}"#, json::quote(code(failure.cause)), json::quote(&failure.message))
 }
 
-/// Reads the body of a provider's answer that is an error, in whatever shape; what cannot be
-/// read at all gives a fault without a word of its own.
+/// Reads the body of a provider's answer that is an error, in whatever shape.
 pub fn read_error(body: &[u8]) -> ProviderError {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    let first = json::elements(text).ok().and_then(|elements| elements.first().copied()).unwrap_or(text);
-    let fault = json::members(first).ok().and_then(|members| fault_in(&members, text));
-    fault.unwrap_or_else(|| ProviderError { raw: cut(text).to_owned(), ..ProviderError::default() })
+    fault::read(body, fault_in)
 }
 
 /// The error that an object reports: under `error`, or flat, as the `error` event has it in the
 /// schema and FastAPI's `detail` has it on the wire.
 pub(super) fn fault_in(members: &Members<'_>, text: &str) -> Option<ProviderError> {
-    let raw = cut(text).to_owned();
-    if let Some(error) = members.value("error") {
-        return Some(match json::members(error) {
-            Ok(error) => ProviderError { raw, ..fault_of(&error) },
-            // xAI: `{"code":"…","error":"text"}`.
-            Err(_) => ProviderError { message: words(error), raw, ..fault_of(members) },
-        });
-    }
-    let flat = members.string("type").as_deref() == Some("error")
-        || members.value("message").is_some()
-        || members.value("detail").is_some();
-    flat.then(|| ProviderError { raw, ..fault_of(members) })
+    let has = |name| members.value(name).is_some();
+    let is_flat = members.string("type").as_deref() == Some("error") || has("message") || has("detail");
+    fault::find(members, text, is_flat, fault_of)
 }
 
 pub(super) fn fault_of(error: &Members<'_>) -> ProviderError {
     let code = error.value("code").map(words);
     let kind = error.string("type").map(|kind| kind.into_owned()).filter(|kind| kind != "error");
-    let status = ["status", "status_code", "http_status", "code"]
-        .into_iter()
-        .find_map(|name| error.value(name).and_then(http_status));
-    let message = ["message", "detail"].into_iter().find_map(|name| error.value(name)).map(words);
+    let status = status_in(error, &["status", "status_code", "http_status", "code"]);
     let code = code.filter(|code| http_status(code).is_none()).or(kind);
     let status = status.or_else(|| code.as_deref().and_then(status_of));
-    ProviderError { status, code, message: message.unwrap_or_default(), raw: String::new() }
+    ProviderError { status, code, message: message_in(error), raw: String::new() }
 }
 
 /// The HTTP status that OpenAI answers with for a code, where the error names none: within a
@@ -228,17 +162,4 @@ fn status_of(code: &str) -> Option<u16> {
         "invalid_api_key" => 401,
         _ => return None,
     })
-}
-
-/// A string's text, or the JSON of what is no string.
-fn words(value: &str) -> String {
-    json::string(value).map_or_else(|| cut(value).to_owned(), |text| cut(&text).to_owned())
-}
-
-fn http_status(value: &str) -> Option<u16> {
-    value.trim_matches('"').parse().ok().filter(|status| (400..600).contains(status))
-}
-
-pub(super) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(RAW_LIMIT)]
 }

@@ -6,6 +6,7 @@ use super::wire;
 use crate::chat::{Bill, Event, Facts, Finish, Identity};
 use crate::error::Failure;
 use crate::protocol::lane::Writer;
+use crate::protocol::openai_wire;
 
 /// Writes one streamed response.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ impl Writer for StreamWriter {
     }
 
     fn keep_alive(&self) -> &'static [u8] {
-        wire::KEEP_ALIVE
+        openai_wire::KEEP_ALIVE
     }
 }
 

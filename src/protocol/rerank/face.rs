@@ -1,9 +1,11 @@
 //! A client's request to rerank documents: what routing, pricing and the reply have to know of it.
 
-use super::wire::{must_be, read_elements, read_string};
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::fields::{
+    self, must_be, read_boolean, read_elements, read_limit, read_object, read_string,
+};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,16 +65,8 @@ const DOCUMENTS: &str = "an array of strings or of objects with `text` or `image
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the query or a document.
 pub fn read_request(body: &[u8]) -> Result<RerankRequest, Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })?;
-    let members = json::members(text).map_err(|error| {
-        Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
-    })?;
-    if let Some(key) = members.duplicate(READ) {
-        return Err(Failure::invalid(format!("`{key}` is given more than once.")));
-    }
+    let text = fields::read_text(body)?;
+    let members = fields::read_members(text, READ)?;
     refuse_unsupported(&members)?;
     let model = read_string(&members, "model")?.filter(|model| !model.is_empty());
     let query = read_string(&members, "query")?
@@ -80,9 +74,9 @@ pub fn read_request(body: &[u8]) -> Result<RerankRequest, Failure> {
     let mut request = RerankRequest {
         model: model.ok_or_else(|| Failure::invalid("`model` is missing: it must be a string."))?,
         count: 0,
-        top_n: read_top(&members)?,
-        return_documents: read_return_documents(&members)?,
-        provider: read_provider(&members)?,
+        top_n: read_limit(&members, "top_n")?,
+        return_documents: read_boolean(&members, "return_documents")?.unwrap_or(true),
+        provider: read_object(&members, "provider")?.map(str::to_owned),
         user: read_string(&members, "user")?,
         needs: Needs::default(),
         size: RequestSize { choices: 1, ..RequestSize::default() },
@@ -108,31 +102,6 @@ fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
     match body.value("top_k") {
         Some(_) => Err(Failure::invalid("`top_k` is not supported on rerank; use `top_n`.")),
         None => Ok(()),
-    }
-}
-
-fn read_top(body: &Members<'_>) -> Result<Option<u64>, Failure> {
-    match body.value("top_n") {
-        Some(value) => match json::whole(value).filter(|top| *top > 0) {
-            Some(top) => Ok(Some(top)),
-            None => Err(must_be("top_n", "a whole number, at least 1")),
-        },
-        None => Ok(None),
-    }
-}
-
-fn read_return_documents(body: &Members<'_>) -> Result<bool, Failure> {
-    match body.value("return_documents") {
-        Some(value) => json::boolean(value).ok_or_else(|| must_be("return_documents", "a boolean")),
-        None => Ok(true),
-    }
-}
-
-fn read_provider(body: &Members<'_>) -> Result<Option<String>, Failure> {
-    match body.value("provider") {
-        Some(value) if value.starts_with('{') => Ok(Some(value.to_owned())),
-        Some(_) => Err(must_be("provider", "an object")),
-        None => Ok(None),
     }
 }
 

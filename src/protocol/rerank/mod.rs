@@ -6,7 +6,8 @@ mod reply;
 mod upstream;
 mod wire;
 
+pub use crate::protocol::openai_wire::write_error;
 pub use face::{RerankRequest, read_request};
 pub use reply::{RerankReply, RerankResult, read_reply, write_reply};
 pub use upstream::{Dialect, write_request};
-pub use wire::{read_error, write_error};
+pub use wire::read_error;

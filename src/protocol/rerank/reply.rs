@@ -3,9 +3,11 @@
 
 use super::face::RerankRequest;
 use super::upstream::accepted;
-use super::wire::{self, count, safe};
+use super::wire;
 use crate::chat::{Bill, Facts, Identity, ReplyFault, Usage};
 use crate::json::{self, Members};
+use crate::protocol::fault;
+use crate::protocol::usage::{count, safe};
 
 /// A reply that can be delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct RerankResult {
 /// Reads a body that came with status 200, in Cohere's, Jina's or Voyage's form.
 pub fn read_reply(body: &[u8], request: &RerankRequest) -> Result<RerankReply, ReplyFault> {
     let text = String::from_utf8_lossy(body);
-    let reply = json::members(wire::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
+    let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     if let Some(fault) = wire::fault_in(&reply, text.trim()) {
         return Err(ReplyFault::Error(fault));
     }
@@ -38,7 +40,7 @@ pub fn read_reply(body: &[u8], request: &RerankRequest) -> Result<RerankReply, R
     if items.is_empty() {
         return Err(ReplyFault::Empty);
     }
-    let broken = |what: &str| ReplyFault::Error(wire::fault(format!("The provider sent {what}.")));
+    let broken = |what: &str| ReplyFault::Error(fault::worded(format!("The provider sent {what}.")));
     let mut results: Vec<RerankResult> = Vec::new();
     let mut seen = vec![false; request.count as usize];
     for item in items {

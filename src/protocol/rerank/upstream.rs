@@ -1,9 +1,9 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns or that the provider spells in another way.
 
-use super::wire::{must_be, read_elements};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
+use crate::protocol::fields::{must_be, read_elements};
 use crate::protocol::lane::{Target, Written};
 
 /// Whose form of rerank a provider speaks.

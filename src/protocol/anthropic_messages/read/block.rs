@@ -6,8 +6,8 @@ use super::{note_unspoken, only_anthropic, read_mark};
 use crate::chat::conversation::{Part, ReasoningKind, Seal, Source, ToolCall, ToolResult};
 use crate::error::Failure;
 use crate::json::{self, Members};
-use crate::protocol::anthropic_messages::face::{must_be, read_elements};
 use crate::protocol::anthropic_messages::seal;
+use crate::protocol::fields::{must_be, read_elements};
 
 /// Reads blocks. Empty text is no part, and neither is what says nothing outside of Anthropic.
 pub(super) fn read_blocks(value: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {

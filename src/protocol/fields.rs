@@ -1,0 +1,137 @@
+//! Reading the members of a client's request, each of the type that it must be, and the words for
+//! the client where it is not. What the members mean is for the faces to know.
+
+use crate::error::Failure;
+use crate::json::{self, JsonError, Members};
+
+const MAX_SESSION_ID: usize = 256;
+
+pub fn read_text(body: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(body).map_err(|error| {
+        let position = error.valid_up_to();
+        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
+    })
+}
+
+/// The members of a request, of which none of `once` is there twice.
+pub fn read_members<'a>(text: &'a str, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
+    let body = json::members(text).map_err(not_json)?;
+    match body.duplicate(once) {
+        Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
+        None => Ok(body),
+    }
+}
+
+pub fn not_json(error: JsonError) -> Failure {
+    Failure::invalid(format!("The request body is not a valid JSON object: {error}."))
+}
+
+pub fn must_be(path: &str, what: &str) -> Failure {
+    Failure::invalid(format!("`{path}` must be {what}."))
+}
+
+/// `remedy` is the rest of the sentence, its full stop included.
+pub fn not_supported(path: &str, remedy: &str) -> Failure {
+    Failure::invalid(format!("`{path}` is not supported by this gateway{remedy}"))
+}
+
+pub fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
+    match body.value(key) {
+        Some(value) => match json::string(value) {
+            Some(text) => Ok(Some(text.into_owned())),
+            None => Err(must_be(key, "a string")),
+        },
+        None => Ok(None),
+    }
+}
+
+/// OpenRouter's bound on the name of a session.
+pub fn read_session_id(body: &Members<'_>) -> Result<Option<String>, Failure> {
+    let id = read_string(body, "session_id")?;
+    match id.as_ref().is_some_and(|id| id.chars().count() > MAX_SESSION_ID) {
+        true => Err(Failure::invalid(format!("`session_id` is longer than {MAX_SESSION_ID} characters."))),
+        false => Ok(id),
+    }
+}
+
+pub fn read_strings(body: &Members<'_>, key: &str) -> Result<Vec<String>, Failure> {
+    read_strings_of(body, key, "an array of strings")
+}
+
+/// As [`read_strings`]; `what` are the words for a member that is no array.
+pub fn read_strings_of(body: &Members<'_>, key: &str, what: &str) -> Result<Vec<String>, Failure> {
+    let Some(value) = body.value(key) else { return Ok(Vec::new()) };
+    let read = |(position, element)| match json::string(element) {
+        Some(text) if !text.is_empty() => Ok(text.into_owned()),
+        Some(_) | None => Err(must_be(&format!("{key}[{position}]"), "a string that is not empty")),
+    };
+    read_elements(value, key, what)?.into_iter().enumerate().map(read).collect()
+}
+
+/// The elements of an array, which may be too many to take apart.
+pub fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
+    if !value.starts_with('[') {
+        return Err(must_be(path, what));
+    }
+    json::elements(value).map_err(|error| Failure::invalid(format!("`{path}` has {}.", error.message)))
+}
+
+pub fn read_boolean(body: &Members<'_>, key: &str) -> Result<Option<bool>, Failure> {
+    match body.value(key) {
+        Some(value) => json::boolean(value).map(Some).ok_or_else(|| must_be(key, "a boolean")),
+        None => Ok(None),
+    }
+}
+
+/// The JSON text of an object.
+pub fn read_object<'a>(body: &Members<'a>, key: &str) -> Result<Option<&'a str>, Failure> {
+    match body.value(key) {
+        Some(value) if value.starts_with('{') => Ok(Some(value)),
+        Some(_) => Err(must_be(key, "an object")),
+        None => Ok(None),
+    }
+}
+
+/// A count of which there is at least one.
+pub fn read_limit(body: &Members<'_>, key: &str) -> Result<Option<u64>, Failure> {
+    match body.value(key) {
+        Some(value) => match json::whole(value).filter(|limit| *limit > 0) {
+            Some(limit) => Ok(Some(limit)),
+            None => Err(must_be(key, "a whole number, at least 1")),
+        },
+        None => Ok(None),
+    }
+}
+
+/// The JSON text of a number, with the client's digits.
+pub fn read_number(body: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
+    match body.value(key) {
+        Some(value) if value.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+            Ok(Some(value.to_owned()))
+        }
+        Some(_) => Err(must_be(key, "a number")),
+        None => Ok(None),
+    }
+}
+
+/// The messages of a conversation, of which there is at least one.
+pub fn read_messages<'a>(body: &Members<'a>) -> Result<Vec<&'a str>, Failure> {
+    const WHAT: &str = "an array of messages that is not empty";
+    let Some(value) = body.value("messages") else {
+        return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
+    };
+    let messages = read_elements(value, "messages", WHAT)?;
+    if messages.is_empty() { Err(must_be("messages", WHAT)) } else { Ok(messages) }
+}
+
+/// The optional parameters that a request has, each once. `known` are the client's names of them,
+/// each with the name in `supported_parameters`.
+pub fn parameters(body: &Members<'_>, known: &[(&str, &str)]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (key, parameter) in known {
+        if body.value(key).is_some() && !found.iter().any(|other| other == parameter) {
+            found.push((*parameter).to_owned());
+        }
+    }
+    found
+}
