@@ -78,9 +78,9 @@ async function runTarget(binary, name, { seconds, seed, runs }) {
   const limited = ["-c", `ulimit -s ${STACK_KIB} && exec "$@"`, "sh", binary, ...flags];
   const { code, output } = await runQuietly("sh", limited, { ...process.env, MILLRACE_FUZZ_TARGET: name });
   rmSync(learnt, { recursive: true, force: true });
-  const runs = output.match(/number_of_executed_units: (\d+)/)?.[1];
+  const executed = output.match(/number_of_executed_units: (\d+)/)?.[1];
   if (code !== 0) say(output.slice(-LONGEST_REPORT));
-  say(`  ${name}: ${code === 0 ? `${runs} inputs, nothing found` : `FAILED, see ${artifacts}`}`);
+  say(`  ${name}: ${code === 0 ? `${executed} inputs, nothing found` : `FAILED, see ${artifacts}`}`);
   return code === 0;
 }
 
