@@ -82,22 +82,25 @@ pub struct Translate {
     events: Vec<Event>,
     /// The calls whose arguments are still coming.
     open: Vec<usize>,
+    /// The reply has told its reason to finish. What a provider says after that is not said on.
+    finished: bool,
     /// The facts of a reply that claimed its end within a call.
     broken: Option<Facts>,
 }
 
 impl Translate {
     pub fn new(reader: Box<dyn Reader>, writer: Box<dyn Writer>) -> Translate {
-        Translate { reader, writer, events: Vec::new(), open: Vec::new(), broken: None }
+        Translate { reader, writer, events: Vec::new(), open: Vec::new(), finished: false, broken: None }
     }
 
     fn write_events(&mut self, out: &mut Vec<u8>) {
         let mut broken = self.broken.is_some();
         for event in self.events.drain(..) {
             broken |= ends_within_a_call(&event, &mut self.open);
-            if !broken {
+            if !broken && !self.finished {
                 self.writer.write(&event, out);
             }
+            self.finished |= matches!(event, Event::Finish { .. });
         }
         self.broken = broken.then(|| broken_off(self.reader.facts()));
     }

@@ -99,3 +99,19 @@ fn a_reason_to_finish_is_no_end_until_the_protocol_ends() {
     let (_, facts) = play(whole.bytes());
     assert_eq!((facts.finish.as_deref(), facts.done), (Some("tool_use"), true));
 }
+
+#[test]
+fn a_reply_finishes_once() {
+    let twice = [
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"once"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    let (out, _) = play(stream(&twice.join("\n")).into_bytes().into_iter());
+    assert_eq!(out.matches("once").count(), 1, "{out}");
+    // The last chunk repeats the finish beside the usage.
+    let finishes = out.matches("\"finish_reason\":\"").count();
+    assert_eq!(finishes, 2, "{out}");
+}
