@@ -7,7 +7,7 @@ use super::lane::{Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, 
 use super::openai_responses::Echo;
 use super::{
     anthropic_messages, bedrock, cohere, embeddings, gemini, ollama, openai_chat, openai_completions,
-    openai_responses, rerank,
+    openai_responses, openai_wire, rerank,
 };
 use crate::catalog::{Protocol, Provider};
 use crate::chat::{
@@ -119,10 +119,10 @@ impl Face {
     /// A frame that says nothing, for a stream that waits.
     pub fn keep_alive(self) -> &'static [u8] {
         match self {
-            Face::Chat | Face::Completions | Face::Responses => b": OPENROUTER PROCESSING\n\n",
+            Face::Chat | Face::Completions | Face::Responses => openai_wire::KEEP_ALIVE,
             Face::Embeddings | Face::Rerank => b"",
-            Face::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
-            Face::Gemini(_) => b"\r\n",
+            Face::Messages => anthropic_messages::PING,
+            Face::Gemini(_) => gemini::KEEP_ALIVE,
         }
     }
 

@@ -22,7 +22,7 @@ pub use face::read_request;
 pub use read::read_conversation;
 pub use reader::{StreamReader, read_whole};
 pub use splice::{Splice, splice_request, splice_whole};
-pub use stream::StreamWriter;
+pub use stream::{PING, StreamWriter};
 pub use upstream::write_conversation;
 pub use whole::write_whole;
 pub use wire::{error_type, finish_of, read_error, stop_reason, usage_from, write_error};

@@ -62,7 +62,7 @@ struct Call {
 }
 
 /// A frame that keeps a connection alive.
-pub(super) const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+pub const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
 impl Seen {
     pub(super) fn stop_reason(self, finish: Finish, native: &str) -> &'static str {

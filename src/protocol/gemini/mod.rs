@@ -28,7 +28,7 @@ pub use face::{count_tokens_estimate, read_request, write_count};
 pub use reader::{StreamReader, read_whole};
 pub use splice::{Splice, splice_request, splice_whole};
 pub use wire::{finish, method, usage_from, write_usage};
-pub use writer::{Framing, StreamWriter, write_whole};
+pub use writer::{Framing, KEEP_ALIVE, StreamWriter, write_whole};
 
 /// How ids of calls begin that Gemini left without one.
 const MINTED: &str = "call_gm_";

@@ -19,7 +19,7 @@ pub enum Framing {
 }
 
 /// A line break says nothing in either framing. A comment would be a fault to Google's SDKs.
-pub(super) const KEEP_ALIVE: &[u8] = b"\r\n";
+pub const KEEP_ALIVE: &[u8] = b"\r\n";
 
 /// Puts responses into a stream.
 #[derive(Clone, Debug)]
