@@ -45,16 +45,21 @@ thread_local! {
 pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> Promise {
     future_to_promise(AssertUnwindSafe(async move {
         let arrived = clock::now();
-        let endpoint = endpoint::find(&request.method(), path_and_query(&request.url()).0);
+        let url = request.url();
+        let (path, query) = path_and_query(&url);
+        let endpoint = endpoint::find(&request.method(), path);
         let name = endpoint.as_ref().map_or("none", Endpoint::name);
         let face = endpoint.as_ref().map_or(Face::Chat, face_of);
-        let own_line = endpoint.as_ref().is_ok_and(|endpoint| inference_of(endpoint, "").is_some());
-        let answered = match endpoint {
-            Ok(endpoint) => answer(request, &env, context, endpoint).await,
-            Err(failure) => Err(failure),
+        let asked = endpoint.as_ref().ok().and_then(|endpoint| inference_of(endpoint, query));
+        let is_inference = asked.is_some();
+        let config = config(&env);
+        let answered = match (asked, endpoint) {
+            (Some(asked), _) => inference::answer(request, &env, &config, context, asked).await,
+            (None, Ok(endpoint)) => manage(&request, &env, &config, endpoint, query).await,
+            (None, Err(failure)) => Err(failure),
         };
         // An exchange writes its own line, when it has ended.
-        if !own_line || answered.is_err() {
+        if !is_inference || answered.is_err() {
             bindings::console_log(&request_line(name, &answered, arrived));
         }
         Ok(answered.unwrap_or_else(|failure| reply::failure(face, &failure)).into())
@@ -72,22 +77,18 @@ fn request_line(endpoint: &str, answered: &Result<Response, Failure>, arrived: T
         .to_string()
 }
 
-async fn answer(
-    request: Request,
+/// Answers what asks no model.
+async fn manage(
+    request: &Request,
     env: &JsValue,
-    context: worker_sys::Context,
+    config: &Config,
     endpoint: Endpoint,
+    query: &str,
 ) -> Result<Response, Failure> {
-    let url = request.url();
-    let (_, query) = path_and_query(&url);
-    let config = config(env);
-    if let Some(asked) = inference_of(&endpoint, query) {
-        return inference::answer(request, env, &config, context, asked).await;
-    }
     match endpoint {
         #[cfg(feature = "failpoints")]
         Endpoint::Failpoint(name) => fail(&name),
-        endpoint => Call { request: &request, env, config: &config, query }.answer(endpoint).await,
+        endpoint => Call { request, env, config, query }.answer(endpoint).await,
     }
 }
 
