@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::catalog::{self, Provider};
+use crate::catalog::{Catalog, Protocol, Provider};
 use crate::id::KeyHash;
 use crate::protocol::gemini::vertex::{self, ServiceAccount};
 
@@ -99,6 +99,8 @@ pub struct Connection {
 pub struct Config {
     pub admin_key: Option<KeyHash>,
     pub limits: Limits,
+    /// Whose providers the connections are.
+    pub catalog: Catalog,
     pub connections: Vec<Connection>,
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
@@ -106,17 +108,15 @@ pub struct Config {
 
 impl Config {
     /// Reads every variable through `variable`, which gives `None` for those not set.
-    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Config {
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>, catalog: Catalog) -> Config {
         let set =
             |name: &str| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let mut problems = Vec::new();
         let limits = read_limits(&set, &mut problems);
-        let connections = catalog::providers()
-            .iter()
-            .filter_map(|provider| connect(provider, &set, &mut problems))
-            .collect();
+        let connections =
+            catalog.providers().filter_map(|provider| connect(provider, &set, &mut problems)).collect();
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
-        Config { admin_key, limits, connections, problems }
+        Config { admin_key, limits, catalog, connections, problems }
     }
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {
@@ -168,7 +168,7 @@ fn connect(
     };
     let region = region(provider, set);
     let own_url = named(provider.base_url_variable);
-    let embedded = provider.protocol == catalog::Protocol::Millrace;
+    let embedded = provider.protocol == Protocol::Millrace;
     let live = embedded || if provider.local { own_url.is_some() } else { !keys.is_empty() };
     let vertex_url = || keys.first().and_then(|key| vertex_url(provider, key, &region, problems));
     let base_url = own_url.or_else(vertex_url).unwrap_or_else(|| provider.base_url.to_owned());

@@ -17,6 +17,7 @@ pub mod catalog;
 pub mod protocol;
 
 pub mod account;
+pub mod health;
 pub mod pricing;
 pub mod routing;
 

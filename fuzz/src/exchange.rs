@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
-use millrace::catalog;
+use millrace::catalog::{self, Catalog};
 use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::health::Unknown;
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
@@ -149,8 +150,9 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
     let preference = Preference::read(request.provider.as_deref()).expect("none");
     let candidates = request.candidates();
     let (needs, size) = (&request.needs, &request.size);
-    let query = Query { models: &candidates, preference: &preference, needs, size };
-    let config = Config::read(&|name| name.ends_with("_API_KEY").then(|| "sk-one,sk-two".to_owned()));
+    let (catalog, health, models) = (Catalog::BUILT_IN, &Unknown, &candidates);
+    let query = Query { catalog, health, now, models, preference: &preference, needs, size };
+    let config = Config::read(&|name| name.ends_with("_API_KEY").then(|| "sk-one,sk-two".to_owned()), catalog);
     let plan = plan(&query, &|provider| config.is_live(provider), 1).ok()?;
     let routes = routes(&plan, &config, 1);
     let arrival = Arrival {

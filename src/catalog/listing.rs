@@ -1,37 +1,37 @@
 //! The catalog in OpenRouter's shapes: `/models`, `/models/count`, `/model/…`, `/providers` and
 //! `/models/…/endpoints`. What is not known is null, never left out where a client demands it.
 
-use super::{Modality, Model, Offer, Prices, Provider, Reasoning, Tier, models, providers};
+use super::{Catalog, Modality, Model, Offer, Prices, Provider, Reasoning, Tier};
 use crate::money::Price;
 use serde_json::{Map, Value, json};
 
 /// Writes the body of `GET /models`: every model that a live provider offers and that makes
 /// `output`.
-pub fn write_models(live: impl Fn(&Provider) -> bool, output: Modality) -> String {
-    list(live, output).to_string()
+pub fn write_models(catalog: Catalog, live: impl Fn(&Provider) -> bool, output: Modality) -> String {
+    list(catalog, live, output).to_string()
 }
 
 /// Writes the body of `GET /models?client_version=…`, by which Codex asks for its own catalog. It
 /// demands `models`, and keeps what it knows by itself where that is empty: an entry would have
 /// to bring along the instructions that Codex gives to a model.
-pub fn write_models_for_codex(live: impl Fn(&Provider) -> bool) -> String {
-    let mut list = list(live, Modality::Text);
+pub fn write_models_for_codex(catalog: Catalog, live: impl Fn(&Provider) -> bool) -> String {
+    let mut list = list(catalog, live, Modality::Text);
     list["models"] = json!([]);
     list.to_string()
 }
 
-fn list(live: impl Fn(&Provider) -> bool, output: Modality) -> Value {
+fn list(catalog: Catalog, live: impl Fn(&Provider) -> bool, output: Modality) -> Value {
     let makes = |model: &&Model| model.output_modalities.contains(&output);
-    let data: Vec<Value> = models().iter().filter(makes).filter_map(|model| entry(model, &live)).collect();
+    let data: Vec<Value> = catalog.models().filter(makes).filter_map(|model| entry(model, &live)).collect();
     // `object` makes it OpenAI's list too.
     json!({ "object": "list", "total_count": data.len(), "links": { "next": null }, "data": data })
 }
 
 /// Writes the body of `GET /models/count`, of what `GET /models` lists unasked.
-pub fn write_count(live: impl Fn(&Provider) -> bool) -> String {
+pub fn write_count(catalog: Catalog, live: impl Fn(&Provider) -> bool) -> String {
     let offered = |model: &&Model| model.offers.iter().any(|offer| live(offer.provider));
     let makes_text = |model: &&Model| model.output_modalities.contains(&Modality::Text);
-    let count = models().iter().filter(makes_text).filter(offered).count();
+    let count = catalog.models().filter(makes_text).filter(offered).count();
     json!({ "data": { "count": count } }).to_string()
 }
 
@@ -41,8 +41,8 @@ pub fn write_model(model: &Model, live: impl Fn(&Provider) -> bool) -> Option<St
 }
 
 /// Writes the body of `GET /providers`: all that the gateway knows, live or not.
-pub fn write_providers() -> String {
-    let data: Vec<Value> = providers().iter().map(provider_entry).collect();
+pub fn write_providers(catalog: Catalog) -> String {
+    let data: Vec<Value> = catalog.providers().map(provider_entry).collect();
     json!({ "data": data }).to_string()
 }
 

@@ -2,7 +2,10 @@
 //! prices. The tables are made from `catalog/*.json` when the crate is built; they never change
 //! while it runs. What each member means for the wire is in [`listing`].
 
+mod handle;
 pub mod listing;
+
+pub use handle::Catalog;
 
 use crate::chat::Quirks;
 use crate::money::Price;

@@ -3,10 +3,12 @@
 
 use super::candidate::{Candidate, Filter, offer_filter, provider_filter};
 use super::preference::{Partition, Preference, Sort};
-use crate::catalog::{self, Model, Provider};
+use crate::catalog::{Catalog, Model, Provider};
 use crate::chat::{Needs, RequestSize};
 use crate::error::{Cause, Failure};
+use crate::health::Health;
 use crate::pricing::estimate_tokens;
+use crate::time::Time;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -15,8 +17,11 @@ use std::collections::BTreeSet;
 pub struct Plan(Vec<Candidate>);
 
 /// What a plan is made for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Query<'a> {
+    pub catalog: Catalog,
+    pub health: &'a dyn Health,
+    pub now: Time,
     /// The slugs that may answer, in order of preference.
     pub models: &'a [String],
     pub preference: &'a Preference,
@@ -50,7 +55,7 @@ pub fn plan(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Resul
     let mut removed = Vec::new();
     let mut groups = Vec::new();
     for (row, slug) in query.models.iter().enumerate() {
-        let named = resolve(slug).ok_or_else(|| unknown(slug))?;
+        let named = resolve(query.catalog, slug).ok_or_else(|| unknown(slug))?;
         let sort = query.preference.sort.or(named.sort());
         let mut group = collect(slug, &named, query, live, &mut removed);
         arrange(&mut group, query.preference, sort, scramble(seed ^ row as u64));
@@ -95,14 +100,14 @@ impl Named {
 }
 
 /// Reads a slug. A suffix that only sorts is taken off; of several the last counts.
-fn resolve(slug: &str) -> Option<Named> {
-    if let Some((provider, name)) = catalog::local(slug) {
+fn resolve(catalog: Catalog, slug: &str) -> Option<Named> {
+    if let Some((provider, name)) = catalog.local(slug) {
         return Some(Named::Local(provider, name.to_owned()));
     }
     let mut rest = slug;
     let mut sort = None;
     loop {
-        if let Some(model) = catalog::find(rest) {
+        if let Some(model) = catalog.find(rest) {
             return Some(Named::Catalog(model, sort));
         }
         let (before, suffix) = rest.rsplit_once(':')?;

@@ -13,6 +13,7 @@ use crate::account::key::KeyKind;
 use crate::config::Config;
 use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, account_down, routes};
+use crate::health::Unknown;
 use crate::id::GenerationId;
 use crate::protocol::bridge::Face;
 use crate::routing::{Preference, Query, plan};
@@ -46,7 +47,15 @@ pub async fn answer(
     let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
     let preference = Preference::read(chat.provider.as_deref())?;
     let candidates = chat.candidates();
-    let query = Query { models: &candidates, preference: &preference, needs: &chat.needs, size: &chat.size };
+    let query = Query {
+        catalog: config.catalog,
+        health: &Unknown,
+        now: arrived,
+        models: &candidates,
+        preference: &preference,
+        needs: &chat.needs,
+        size: &chat.size,
+    };
     let seed = u64::from_le_bytes(random());
     let plan = plan(&query, &|provider| config.is_live(provider), seed)?;
     let routes = routes(&plan, config, seed);

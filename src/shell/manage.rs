@@ -10,7 +10,7 @@ use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
 use crate::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
 use crate::account::{AccountRow, GenerationRecord, Refusal, view};
-use crate::catalog::{self, Modality, listing};
+use crate::catalog::{Modality, Provider, listing};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
@@ -41,28 +41,30 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// Answers any endpoint but chat.
     pub async fn answer(&self, endpoint: Endpoint) -> Result<Response, Failure> {
-        let live = |provider: &catalog::Provider| self.config.is_live(provider);
+        let catalog = self.config.catalog;
+        let live = |provider: &Provider| self.config.is_live(provider);
         match endpoint {
             Endpoint::Welcome => Ok(reply::json(200, &welcome())),
             Endpoint::Health => Ok(self.health().await),
             Endpoint::Preflight => Ok(reply::preflight()),
             Endpoint::Models if query_value(self.query, "client_version").is_some() => {
-                Ok(reply::json(200, &listing::write_models_for_codex(live)))
+                Ok(reply::json(200, &listing::write_models_for_codex(catalog, live)))
             }
-            Endpoint::Models => Ok(reply::json(200, &listing::write_models(live, Modality::Text))),
+            Endpoint::Models => Ok(reply::json(200, &listing::write_models(catalog, live, Modality::Text))),
             Endpoint::EmbeddingsModels => {
-                Ok(reply::json(200, &listing::write_models(live, Modality::Embeddings)))
+                Ok(reply::json(200, &listing::write_models(catalog, live, Modality::Embeddings)))
             }
-            Endpoint::ModelsCount => Ok(reply::json(200, &listing::write_count(live))),
+            Endpoint::ModelsCount => Ok(reply::json(200, &listing::write_count(catalog, live))),
             Endpoint::Model(slug) => {
-                let model = catalog::find(&slug).and_then(|model| listing::write_model(model, live));
+                let model =
+                    self.config.catalog.find(&slug).and_then(|model| listing::write_model(model, live));
                 model.map(|body| reply::json(200, &body)).ok_or_else(|| unknown_model(&slug))
             }
             Endpoint::ModelEndpoints(slug) => {
-                let model = catalog::find(&slug).ok_or_else(|| unknown_model(&slug))?;
+                let model = self.config.catalog.find(&slug).ok_or_else(|| unknown_model(&slug))?;
                 Ok(reply::json(200, &listing::write_endpoints(model, live)))
             }
-            Endpoint::Providers => Ok(reply::json(200, &listing::write_providers())),
+            Endpoint::Providers => Ok(reply::json(200, &listing::write_providers(catalog))),
             Endpoint::Key => self.current_key().await,
             Endpoint::Credits => self.credits().await,
             Endpoint::ListKeys => {
@@ -333,7 +335,7 @@ impl Call<'_> {
             Ok(client) => matches!(client.call(&Command::Describe).await, Ok(Answer::Missing)),
             Err(_) => false,
         };
-        let models = catalog::models().len();
+        let models = self.config.catalog.models().count();
         let live: Vec<&str> =
             self.config.connections.iter().map(|connection| connection.provider.slug).collect();
         let healthy = kv && object && models > 0 && self.config.problems.is_empty();
@@ -342,7 +344,7 @@ impl Call<'_> {
             "version": env!("CARGO_PKG_VERSION"),
             "kv": kv,
             "durable_object": object,
-            "catalog": { "models": models, "providers": catalog::providers().len() },
+            "catalog": { "models": models, "providers": self.config.catalog.providers().count() },
             "live_providers": live,
             "problems": self.config.problems,
         });

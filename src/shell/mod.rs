@@ -25,6 +25,7 @@ use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
 use worker::worker_sys;
 
+use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Failure;
@@ -127,7 +128,7 @@ fn config(env: &JsValue) -> Rc<Config> {
     CONFIG.with_borrow_mut(|known| {
         let read = || {
             let variable = |name: &str| bindings::binding(env, name)?.as_string();
-            Rc::new(Config::read(&variable))
+            Rc::new(Config::read(&variable, Catalog::BUILT_IN))
         };
         Rc::clone(known.get_or_insert_with(read))
     })

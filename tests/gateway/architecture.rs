@@ -13,7 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["chat"],
     &["catalog"],
     &["protocol"],
-    &["pricing"],
+    &["pricing", "health"],
     &["routing", "account"],
     &["config", "endpoint"],
     &["exchange"],

@@ -1,6 +1,6 @@
 //! The catalog as built, and as it is listed to clients.
 
-use millrace::catalog::{self, Modality, Protocol, Provider, listing};
+use millrace::catalog::{self, Catalog, Modality, Protocol, Provider, listing};
 use millrace::chat::conversation::Issuer;
 use millrace::chat::{PastReasoning, Quirks};
 use millrace::money;
@@ -83,15 +83,15 @@ fn a_local_server_has_any_model() {
 
 #[test]
 fn codex_is_listed_the_same_and_an_empty_catalog_of_its_own() {
-    let mut list = parse(&listing::write_models_for_codex(|_| true));
+    let mut list = parse(&listing::write_models_for_codex(Catalog::BUILT_IN, |_| true));
     assert_eq!(list["models"], json!([]));
     list.as_object_mut().unwrap().remove("models");
-    assert_eq!(list, parse(&listing::write_models(|_| true, Modality::Text)));
+    assert_eq!(list, parse(&listing::write_models(Catalog::BUILT_IN, |_| true, Modality::Text)));
 }
 
 #[test]
 fn the_embedded_model_is_listed_whole() {
-    let list = parse(&listing::write_models(only("millrace"), Modality::Text));
+    let list = parse(&listing::write_models(Catalog::BUILT_IN, only("millrace"), Modality::Text));
     let expected = json!({
         "object": "list",
         "total_count": 1,
@@ -138,7 +138,7 @@ fn every_entry_has_what_strict_clients_demand() {
     let nulls = ["/default_parameters", "/per_request_limits", "/supported_voices"];
     let lists =
         ["/supported_parameters", "/architecture/input_modalities", "/architecture/output_modalities"];
-    let list = parse(&listing::write_models(|_| true, Modality::Text));
+    let list = parse(&listing::write_models(Catalog::BUILT_IN, |_| true, Modality::Text));
     let text = catalog::models().iter().filter(|model| model.output_modalities.contains(&Modality::Text));
     assert_eq!(list["total_count"], text.count());
     for entry in list["data"].as_array().unwrap() {
@@ -168,14 +168,14 @@ fn quirks_are_those_of_the_rows() {
 #[test]
 fn models_are_listed_by_what_they_make() {
     let ids = |output: Modality| -> Vec<String> {
-        let list = parse(&listing::write_models(|_| true, output));
+        let list = parse(&listing::write_models(Catalog::BUILT_IN, |_| true, output));
         list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
     };
     let embeddings = ids(Modality::Embeddings);
     assert!(embeddings.iter().any(|id| id == "openai/text-embedding-3-small"), "{embeddings:?}");
     assert!(ids(Modality::Rerank).iter().any(|id| id == "cohere/rerank-v3.5"));
     assert!(ids(Modality::Text).iter().all(|id| !embeddings.contains(id)));
-    let count = parse(&listing::write_count(|_| true));
+    let count = parse(&listing::write_count(Catalog::BUILT_IN, |_| true));
     assert_eq!(count["data"]["count"], ids(Modality::Text).len());
     // OpenRouter's list of parameters has no names for those of embeddings.
     let model = catalog::find("openai/text-embedding-3-small").unwrap();
@@ -201,8 +201,11 @@ fn what_nobody_live_offers_is_not_listed() {
     let model = catalog::find("openai/gpt-oss-120b").unwrap();
     assert_eq!(listing::write_model(model, only("openai")), None);
     assert_eq!(parse(&listing::write_endpoints(model, only("openai")))["data"]["endpoints"], json!([]));
-    assert_eq!(parse(&listing::write_count(only("millrace"))), json!({ "data": { "count": 1 } }));
-    assert_eq!(parse(&listing::write_count(|_| false)), json!({ "data": { "count": 0 } }));
+    assert_eq!(
+        parse(&listing::write_count(Catalog::BUILT_IN, only("millrace"))),
+        json!({ "data": { "count": 1 } })
+    );
+    assert_eq!(parse(&listing::write_count(Catalog::BUILT_IN, |_| false)), json!({ "data": { "count": 0 } }));
 }
 
 #[test]
@@ -232,7 +235,7 @@ fn a_tier_is_listed_as_an_override() {
 
 #[test]
 fn all_providers_are_listed() {
-    let list = parse(&listing::write_providers());
+    let list = parse(&listing::write_providers(Catalog::BUILT_IN));
     let slugs: Vec<&str> =
         list["data"].as_array().unwrap().iter().map(|one| one["slug"].as_str().unwrap()).collect();
     assert!(slugs.is_sorted() && slugs.contains(&"openai") && slugs.contains(&"millrace"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace::catalog;
+use millrace::catalog::{self, Catalog};
 use millrace::config::{Config, Limits};
 use millrace::id::KeyHash;
 
@@ -123,5 +123,5 @@ fn a_secret_is_not_shown_by_debug() {
 fn read(variables: &[(&str, &str)]) -> Config {
     let find =
         |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-    Config::read(&find)
+    Config::read(&find, Catalog::BUILT_IN)
 }

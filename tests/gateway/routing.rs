@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use millrace::catalog::{self, Modality, Model, Protocol, Provider};
+use millrace::catalog::{self, Catalog, Modality, Model, Protocol, Provider};
 use millrace::chat::{Needs, Output, RequestSize};
 use millrace::error::{Cause, Failure};
+use millrace::health::Unknown;
 use millrace::protocol::bridge::Face;
 use millrace::protocol::gemini::Framing;
 use millrace::routing::{Plan, Preference, Query, plan};
+use millrace::time::Time;
 use proptest::prelude::*;
 
 /// Sold by eight providers.
@@ -388,7 +390,8 @@ impl Request {
             Some(live) => live.iter().any(|slug| slug == provider.slug),
             None => true,
         };
-        plan(&Query { models, preference, needs, size }, &is_live, seed)
+        let (catalog, health, now) = (Catalog::BUILT_IN, &Unknown, Time::from_ms(0));
+        plan(&Query { catalog, health, now, models, preference, needs, size }, &is_live, seed)
     }
 
     /// Who is removed by which filter. Only a failure says so; so whoever is left in the plan is

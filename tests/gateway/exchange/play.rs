@@ -1,8 +1,10 @@
 //! Plays an exchange: feeds what happens, and renders the steps that follow in a word or two.
 
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
+use millrace::catalog::Catalog;
 use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::health::Unknown;
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
@@ -50,6 +52,9 @@ impl Play {
         let preference = Preference::read(request.provider.as_deref()).expect("well formed");
         let candidates = request.candidates();
         let query = Query {
+            catalog: Catalog::BUILT_IN,
+            health: &Unknown,
+            now,
             models: &candidates,
             preference: &preference,
             needs: &request.needs,
@@ -329,7 +334,7 @@ fn config(groq_keys: &str) -> Config {
         "DEEPINFRA_API_KEY" | "OPENAI_API_KEY" | "ANTHROPIC_API_KEY" => Some("sk-other".to_owned()),
         _ => None,
     };
-    Config::read(&variable)
+    Config::read(&variable, Catalog::BUILT_IN)
 }
 
 fn snapshot() -> KeySnapshot {

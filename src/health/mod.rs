@@ -1,0 +1,52 @@
+//! How endpoints fare: what was measured of each, and whether it may be tried now. An endpoint is a
+//! model at a provider, named by the model's slug and the offer's tag.
+
+use crate::time::Time;
+
+/// What is known of one endpoint at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Standing {
+    pub condition: Condition,
+    /// Milliseconds to the first token over the last five minutes; `None` without samples.
+    pub latency_ms: Option<Percentiles>,
+    /// Tokens of output per second over the last five minutes; `None` without samples.
+    pub throughput: Option<Percentiles>,
+    /// Of a million calls of tools, how many were invalid; `None` without enough samples.
+    pub tool_errors_ppm: Option<u32>,
+}
+
+/// Whether an endpoint may be tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing speaks against it, or nothing is known.
+    #[default]
+    Stable,
+    /// It failed too often in the last 30 seconds, or its one probe is due: after the stable ones.
+    Shaky,
+    /// It cools down or its breaker is open: last of all, until then.
+    Out { until: Time },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    pub p50: u32,
+    pub p75: u32,
+    pub p90: u32,
+    pub p99: u32,
+}
+
+/// Where a plan looks up how endpoints stand.
+pub trait Health {
+    /// How the endpoint of the model `model` with the tag `tag` stands at `now`.
+    fn standing(&self, model: &str, tag: &str, now: Time) -> Standing;
+}
+
+/// Knows nothing of any endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unknown;
+
+impl Health for Unknown {
+    fn standing(&self, _model: &str, _tag: &str, _now: Time) -> Standing {
+        Standing::default()
+    }
+}
