@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { build } from "./lib/build.mjs";
+import { excesses, measureCore, readBaseline } from "./lib/core_bench.mjs";
 import { fuzz } from "./lib/fuzz.mjs";
 import { root, runAndRead, runMain, say } from "./lib/process.mjs";
 import { ensurePackages, ensureRust, rustForChecks } from "./lib/setup.mjs";
@@ -24,6 +25,7 @@ await runMain(async () => {
     await lints(rust),
     await formatting(rust),
     await builds(rust),
+    await coreCosts(rust),
     await fuzzing(rust),
     await workerSuites(),
     await deployDryRun(),
@@ -66,6 +68,17 @@ async function builds(rust) {
     say(error.message);
     return checked("Build", { code: 1 });
   }
+}
+
+/** Fails where the core takes a twentieth more instructions or allocations than it did. */
+async function coreCosts(rust) {
+  say("- counting the core's instructions");
+  const measured = await measureCore(rust);
+  const baseline = readBaseline();
+  if (measured.compiler !== baseline.compiler) return skipped("Core instructions", `counted with ${baseline.compiler}, this is ${measured.compiler}`);
+  const found = excesses(measured, baseline);
+  for (const sentence of found) say(sentence);
+  return { name: "Core instructions", passed: measured.cases.length - found.length, failed: found.length, skipped: 0 };
 }
 
 async function fuzzing(rust) {

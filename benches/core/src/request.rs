@@ -1,0 +1,173 @@
+//! What a request costs before its provider is asked, and a whole reply after it.
+
+use std::hint::black_box;
+
+use millrace::account::{KeyKind, KeySnapshot};
+use millrace::catalog::{self, Catalog, Protocol};
+use millrace::chat::{Bill, ChatRequest, Identity, Usage};
+use millrace::config::{Config, Limits};
+use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::health::Unknown;
+use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::money::Money;
+use millrace::protocol::bridge::{Face, cross};
+use millrace::protocol::lane::Target;
+use millrace::routing::{Plan, Preference, Query, plan};
+use millrace::time::Time;
+
+use crate::Case;
+
+pub const CASES: &[Case] = &[
+    Case { name: "find every model by its slug", unit: "model", prepare: find },
+    Case { name: "hash a key", unit: "key", prepare: hash },
+    Case { name: "read a small chat request", unit: "request", prepare: || read(small()) },
+    Case { name: "read a chat request of 100 KB", unit: "request", prepare: || read(large()) },
+    Case { name: "plan a model with the most offers", unit: "plan", prepare: plan_most },
+    Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Protocol::OpenAiChat) },
+    Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Protocol::AnthropicMessages) },
+    Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Protocol::Gemini) },
+    Case { name: "a small chat from arrival to settlement", unit: "request", prepare: exchange },
+];
+
+pub const NOW: Time = Time::from_ms(1_795_270_407_000);
+
+type Ready = (Box<dyn FnOnce()>, u32);
+
+fn small() -> Vec<u8> {
+    br#"{"model":"millrace/echo","messages":[{"role":"system","content":"You are brief."},{"role":"user","content":"Say hello."}],"temperature":0.7,"max_tokens":64}"#.to_vec()
+}
+
+fn large() -> Vec<u8> {
+    let text = "The quick brown fox jumps over the lazy dog, says \\\"oh\\\" and goes on.\\n".repeat(65);
+    let turn = format!(r#"{{"role":"user","content":"{text}"}},{{"role":"assistant","content":"{text}"}}"#);
+    let turns = vec![turn; 11].join(",");
+    format!(r#"{{"model":"millrace/echo","messages":[{turns},{{"role":"user","content":"Go on."}}]}}"#).into_bytes()
+}
+
+fn find() -> Ready {
+    let slugs: Vec<&str> = catalog::models().iter().map(|model| model.slug).collect();
+    let units = slugs.len() as u32;
+    let work = move || {
+        for slug in slugs {
+            black_box(Catalog::BUILT_IN.find(black_box(slug)));
+        }
+    };
+    (Box::new(work), units)
+}
+
+fn hash() -> Ready {
+    let key = "sk-mr-v1-jcKoZJHpUkHL-w7BUXqsZxqveqOq901f2Vz5hD5ICIPAzaJKJZZaPEqP";
+    (Box::new(move || drop(black_box(KeyHash::of(black_box(key))))), 1)
+}
+
+fn read(body: Vec<u8>) -> Ready {
+    (Box::new(move || drop(black_box(request(&body)))), 1)
+}
+
+fn request(body: &[u8]) -> ChatRequest {
+    Face::Chat.read_request(body, "", false).expect("a sound request")
+}
+
+fn plan_most() -> Ready {
+    let most = catalog::models().iter().max_by_key(|model| model.offers.len()).expect("there are models");
+    let body = format!(r#"{{"model":"{}","messages":[{{"role":"user","content":"a"}}]}}"#, most.slug);
+    let request = request(body.as_bytes());
+    (Box::new(move || drop(black_box(plan_of(&request)))), 1)
+}
+
+fn plan_of(request: &ChatRequest) -> Plan {
+    let preference = Preference::default();
+    let models = request.candidates();
+    let (needs, size) = (&request.needs, &request.size);
+    let (catalog, health, models) = (Catalog::BUILT_IN, &Unknown, &models);
+    let query = Query { catalog, health, now: NOW, models, preference: &preference, needs, size };
+    plan(&query, &|_| true, 7).expect("there are offers")
+}
+
+fn crossing(wire: Protocol) -> Ready {
+    let body = large();
+    let request = request(&body);
+    let provider = catalog::providers().iter().find(|one| one.protocol == wire).expect("a provider");
+    let work = move || {
+        let target = Target { model: "some-model", quirks: &provider.quirks, max_output: Some(8192) };
+        let crossing = cross(Face::Chat, wire, black_box(&body), &request, provider, &target);
+        drop(black_box(crossing.expect("it can be said")));
+    };
+    (Box::new(work), 1)
+}
+
+const REPLY: &[u8] = br#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there!"},"finish_reason":"stop"}],"usage":{"prompt_tokens":19,"completion_tokens":3,"total_tokens":22}}"#;
+
+fn exchange() -> Ready {
+    let body = small();
+    let config = Config::read(&|_| None, Catalog::BUILT_IN);
+    let work = move || {
+        let request = request(&body);
+        let routes = routes(&plan_of(&request), &config, 7);
+        let arrival = Arrival {
+            now: NOW,
+            generation: GenerationId::new(NOW, &[7; 20]),
+            key: key(),
+            face: Face::Chat,
+            body,
+            request,
+            limits: Limits::default(),
+            show_attempts: false,
+            caller: Caller::default(),
+        };
+        drive(Exchange::new(arrival, routes));
+    };
+    (Box::new(work), 1)
+}
+
+fn drive(mut exchange: Exchange) {
+    loop {
+        let input = match exchange.step() {
+            Step::Done => return,
+            Step::Hold { .. } => Input::Held,
+            Step::Send(outgoing) => {
+                drop(black_box(outgoing));
+                exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None });
+                exchange.feed(NOW, Input::Chunk(REPLY));
+                Input::End
+            }
+            step => {
+                drop(black_box(step));
+                continue;
+            }
+        };
+        exchange.feed(NOW, input);
+    }
+}
+
+fn key() -> KeySnapshot {
+    KeySnapshot {
+        account: AccountId::parse("0123456789Ab").expect("an id"),
+        hash: KeyHash::of("sk-mr-v1-test"),
+        kind: KeyKind::Inference,
+        version: 1,
+        disabled: false,
+        deleted: false,
+        expires_at: None,
+    }
+}
+
+pub fn identity() -> Identity {
+    Identity {
+        generation: "gen-1795270407-AAAAAAAAAAAAAAAAAAAA".to_owned(),
+        created: NOW.seconds(),
+        model: "some/model".to_owned(),
+        provider: "Somebody".to_owned(),
+    }
+}
+
+pub fn bill() -> Bill {
+    Bill {
+        usage: Usage::default(),
+        cost: Money::ZERO,
+        prompt_cost: Money::ZERO,
+        completion_cost: Money::ZERO,
+        is_byok: false,
+        metadata: None,
+    }
+}
