@@ -13,9 +13,7 @@ use std::{env, fs, process};
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    for name in
-        ["build.rs", "catalog/build.rs", "catalog/write.rs", "catalog/providers.json", "catalog/models.json"]
-    {
+    for name in ["build.rs", "catalog"] {
         println!("cargo::rerun-if-changed={name}");
     }
     println!("cargo::rerun-if-changed=src/money.rs");

@@ -1,13 +1,15 @@
 //! The catalog's file format: reads it, checks it, writes it as Rust. Used by `build.rs` only.
 //! What each member means stands in `catalog/README.md`. The tests compile it too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Deserialize;
 
 use super::money::Price;
 
+mod alias;
+mod check;
 mod write;
 
 /// Most input tokens that one image becomes, where the offer does not say.
@@ -87,9 +89,24 @@ struct Provider {
     cache_marks: bool,
     trains: Option<bool>,
     retains: Option<bool>,
+    retention_days: Option<u32>,
+    zdr: Option<bool>,
     #[serde(default)]
     parameters: Vec<String>,
     headquarters: Option<String>,
+    #[serde(default)]
+    datacenters: Vec<String>,
+    #[serde(default)]
+    regions: Vec<String>,
+    /// What sources call it; used by the tool that updates the catalog.
+    #[serde(default, rename = "known_as")]
+    _known_as: Vec<String>,
+    /// The protocols in which sources know its models, where they are sold in ours under the same names.
+    #[serde(default, rename = "source_protocols")]
+    _source_protocols: Vec<Protocol>,
+    /// Where its row comes from, for people.
+    #[serde(default, rename = "source")]
+    _source: String,
     privacy_policy_url: Option<String>,
     terms_of_service_url: Option<String>,
     status_page_url: Option<String>,
@@ -183,8 +200,20 @@ struct Model {
     slug: String,
     canonical_slug: Option<String>,
     name: String,
+    #[serde(default)]
     description: String,
+    #[serde(default)]
     created: u64,
+    expires: Option<String>,
+    successor: Option<String>,
+    distillable: Option<bool>,
+    #[serde(default)]
+    default_parameters: BTreeMap<String, serde_json::Number>,
+    /// Other names that stand for it.
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default, rename = "source")]
+    _source: String,
     context_length: u64,
     input: Vec<Modality>,
     output: Vec<Modality>,
@@ -221,6 +250,16 @@ struct Reasoning {
 #[serde(deny_unknown_fields)]
 struct Offer {
     provider: String,
+    /// What tells it from the provider's other offers of the model: `turbo`.
+    variant: Option<String>,
+    region: Option<String>,
+    service_tier: Option<String>,
+    trains: Option<bool>,
+    retains: Option<bool>,
+    retention_days: Option<u32>,
+    zdr: Option<bool>,
+    #[serde(default, rename = "source")]
+    _source: String,
     model: String,
     protocol: Option<Protocol>,
     context_length: u64,
@@ -241,6 +280,13 @@ struct Offer {
     tiers: Vec<Tier>,
     #[serde(default)]
     without: Vec<String>,
+}
+
+struct DataPolicy {
+    trains: Option<bool>,
+    retains: Option<bool>,
+    retention_days: Option<u32>,
+    zdr: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -264,10 +310,11 @@ pub fn tables(providers: &str, models: &str) -> Result<String, Vec<String>> {
     providers.sort_by(|a, b| a.slug.cmp(&b.slug));
     models.sort_by(|a, b| a.slug.cmp(&b.slug));
 
-    let mistakes = check(&providers, &models);
+    let mistakes = check::check(&providers, &models);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    let aliases = alias::aliases(&models)?;
     let rows: BTreeMap<&str, usize> =
         providers.iter().enumerate().map(|(row, provider)| (provider.slug.as_str(), row)).collect();
     let mut out = String::new();
@@ -276,171 +323,85 @@ pub fn tables(providers: &str, models: &str) -> Result<String, Vec<String>> {
     let _ = writeln!(out, "];\npub static MODELS: [Model; {}] = [", models.len());
     models.iter().for_each(|model| write::model(model, &providers, &rows, &mut out));
     out.push_str("];\n");
+    write::aliases(&aliases, &mut out);
     Ok(out)
 }
 
-// Checking. Every mistake is collected, so that one build shows them all.
-
-fn check(providers: &[Provider], models: &[Model]) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    for pair in providers.windows(2).filter(|pair| pair[0].slug == pair[1].slug) {
-        mistakes.push(format!("provider {}: twice", pair[0].slug));
+impl Provider {
+    fn data_policy(&self) -> DataPolicy {
+        let Provider { trains, retains, retention_days, zdr, .. } = *self;
+        DataPolicy { trains, retains, retention_days, zdr: zdr.or(retains.map(|retains| !retains)) }
     }
-    for pair in models.windows(2).filter(|pair| pair[0].slug == pair[1].slug) {
-        mistakes.push(format!("model {}: twice", pair[0].slug));
-    }
-    for provider in providers {
-        let mut say = |what: String| mistakes.push(format!("provider {}: {what}", provider.slug));
-        check_provider(provider, &mut say);
-    }
-    for model in models {
-        let mut say = |what: String| mistakes.push(format!("model {}: {what}", model.slug));
-        check_model(model, providers, &mut say);
-    }
-    mistakes
 }
 
-fn check_provider(provider: &Provider, say: &mut dyn FnMut(String)) {
-    if !is_name(&provider.slug) {
-        say("slug must be lower-case letters, digits and dashes".into());
-    }
-    if provider.name.trim().is_empty() {
-        say("name is empty".into());
-    }
-    let keyed = !matches!(provider.protocol, Protocol::Millrace);
-    if keyed && !is_variable(&provider.key_variable) {
-        say("key_variable must be a variable's name".into());
-    }
-    match prefix(&provider.key_variable) {
-        Some(_) if !provider.base_url_variable.is_empty() => {
-            say("base_url_variable follows from key_variable already".into());
+impl Model {
+    /// Its description, or what its other members say in a sentence.
+    fn described(&self) -> String {
+        if !self.description.is_empty() {
+            return self.description.clone();
         }
-        None if keyed && !is_variable(&provider.base_url_variable) => {
-            say("key_variable must be <PREFIX>_API_KEY, or base_url_variable be given".into());
+        if self.output.contains(&Modality::Embeddings) {
+            return "Makes embeddings of text.".to_owned();
         }
-        Some(_) | None => {}
-    }
-    if !provider.base_url.is_empty() && !provider.base_url.starts_with("https://") {
-        say("base_url must begin with https://".into());
-    }
-    if provider.also.contains(&provider.protocol) {
-        say("also holds the protocol itself".into());
-    }
-    if provider.local && !provider.base_url.is_empty() {
-        say("a local provider has no base_url: its variable gives it".into());
-    }
-    if provider.base_url.ends_with('/') {
-        say("base_url must not end with a slash".into());
-    }
-    check_known(&provider.parameters, &PARAMETERS, "parameter", say);
-}
-
-fn check_model(model: &Model, providers: &[Provider], say: &mut dyn FnMut(String)) {
-    let (author, name) = model.slug.split_once('/').unwrap_or(("", ""));
-    if !is_name(author) || name.is_empty() || !name.bytes().all(is_slug_byte) {
-        say("slug must be author/name in lower case".into());
-    }
-    if providers.iter().any(|provider| provider.local && provider.slug == author) {
-        say(format!("{author}/… belongs to the local provider of that name"));
-    }
-    if model.name.trim().is_empty() || model.description.trim().is_empty() {
-        say("name and description must not be empty".into());
-    }
-    if model.created == 0 || model.context_length == 0 {
-        say("created and context_length must not be zero".into());
-    }
-    if !model.input.contains(&Modality::Text) || model.output.is_empty() {
-        say("input must hold text, output must not be empty".into());
-    }
-    let made = [Modality::Text, Modality::Embeddings, Modality::Rerank];
-    if made.iter().filter(|modality| model.output.contains(modality)).count() != 1 {
-        say("output must hold one of text, embeddings and rerank".into());
-    }
-    if model.offers.is_empty() {
-        say("has no offers".into());
-    }
-    check_known(std::slice::from_ref(&model.tokenizer), &TOKENIZERS, "tokenizer", say);
-    check_known(&model.parameters, &PARAMETERS, "parameter", say);
-    let mut seen = BTreeSet::new();
-    for offer in &model.offers {
-        let mut say = |what: String| say(format!("offer of {}: {what}", offer.provider));
-        if !seen.insert(&offer.provider) {
-            say("a second offer of one provider".into());
+        if self.output.contains(&Modality::Rerank) {
+            return "Ranks documents by what they have to do with a query.".to_owned();
         }
-        check_offer(offer, model, providers, &mut say);
+        let inputs = [(Modality::Image, "images"), (Modality::File, "files"), (Modality::Audio, "sound")];
+        let taken = inputs.iter().filter(|(one, _)| self.input.contains(one)).map(|(_, name)| *name);
+        let mut done =
+            vec![format!("takes {}", enumeration(&[&["text"], &taken.collect::<Vec<_>>()[..]].concat()))];
+        done.extend(self.reasoning.as_ref().map(|_| "reasons".to_owned()));
+        done.extend(self.parameters.iter().find(|name| *name == "tools").map(|_| "calls tools".to_owned()));
+        let sentence = enumeration(&done.iter().map(String::as_str).collect::<Vec<_>>());
+        format!("T{}.", &sentence[1..])
     }
 }
 
-fn check_offer(offer: &Offer, model: &Model, providers: &[Provider], say: &mut dyn FnMut(String)) {
-    match providers.iter().find(|provider| provider.slug == offer.provider) {
-        None => say("no such provider".into()),
-        Some(provider) if provider.local => say("a local provider offers any model already".into()),
-        Some(provider) => {
-            let spoken =
-                |protocol: &Protocol| *protocol == provider.protocol || provider.also.contains(protocol);
-            if !offer.protocol.as_ref().is_none_or(spoken) {
-                say("the provider does not speak that protocol".into());
-            }
-            if !model.output.iter().all(|modality| provider.protocol.can_make(modality)) {
-                say("the provider's protocol makes no such output".into());
-            }
-        }
+/// `a`, `a and b`, `a, b and c`.
+fn enumeration(parts: &[&str]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
-    if offer.model.is_empty() || offer.context_length == 0 || offer.max_output == Some(0) {
-        say("model, context_length and max_output must not be empty or zero".into());
-    }
-    if offer.context_length > model.context_length {
-        say("context_length is greater than the model's".into());
-    }
-    let quantization: Vec<String> = offer.quantization.iter().cloned().collect();
-    check_known(&quantization, &QUANTIZATIONS, "quantization", say);
-    check_known(&offer.without, &PARAMETERS, "parameter", say);
-    for (name, text) in offer.amounts() {
-        if let Err(error) = Price::parse_usd(text) {
-            say(format!("{name} {text:?}: {error}"));
-        }
-    }
-    for tier in offer.tiers.iter().filter(|tier| tier.prompt.is_some()) {
-        let prices = [
-            ("cache_read", &offer.cache_read, &tier.cache_read),
-            ("cache_write", &offer.cache_write, &tier.cache_write),
-            ("cache_write_1h", &offer.cache_write_1h, &tier.cache_write_1h),
-            ("audio_input", &offer.audio_input, &tier.audio_input),
-        ];
-        for (name, _, _) in prices.iter().filter(|(_, own, of_tier)| own.is_some() && of_tier.is_none()) {
-            say(format!("a tier with its own prompt price needs its own {name}"));
-        }
-    }
-    if !offer.tiers.is_sorted_by(|a, b| a.above_prompt_tokens < b.above_prompt_tokens) {
-        say("tiers must rise".into());
-    }
-}
-
-fn check_known(names: &[String], known: &[&str], what: &str, say: &mut dyn FnMut(String)) {
-    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
-        say(format!("unknown {what} {name:?}"));
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-fn is_slug_byte(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:".contains(&byte)
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-fn prefix(key_variable: &str) -> Option<&str> {
-    key_variable.strip_suffix("_API_KEY").filter(|prefix| !prefix.is_empty())
 }
 
 impl Offer {
+    fn tag(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{}/{variant}", self.provider),
+            None => self.provider.clone(),
+        }
+    }
+
+    /// Whether it costs nothing at all. A price that cannot be read is none of nothing.
+    fn is_free(&self) -> bool {
+        self.amounts().iter().all(|(_, text)| Price::parse_usd(text) == Ok(Price::ZERO))
+    }
+
+    /// Its own region, or the only one that its provider has.
+    fn region<'a>(&'a self, provider: &'a Provider) -> Option<&'a str> {
+        match (&self.region, provider.regions.as_slice()) {
+            (Some(region), _) => Some(region),
+            (None, [region]) => Some(region),
+            (None, _) => None,
+        }
+    }
+
+    fn data_policy(&self, provider: &Provider) -> DataPolicy {
+        let of_provider = provider.data_policy();
+        let retains = self.retains.or(of_provider.retains);
+        let zdr = self.zdr.or(self.retains.map(|retains| !retains)).or(of_provider.zdr);
+        DataPolicy {
+            trains: self.trains.or(of_provider.trains),
+            retains,
+            retention_days: self
+                .retention_days
+                .or(of_provider.retention_days.filter(|_| retains != Some(false))),
+            zdr,
+        }
+    }
+
     /// Every price of the offer with its name, those of its tiers too.
     fn amounts(&self) -> Vec<(&'static str, &str)> {
         let mut all = vec![("prompt", self.prompt.as_str()), ("completion", self.completion.as_str())];
@@ -468,4 +429,8 @@ impl Offer {
         all.extend(present.filter_map(|(name, text)| text.as_deref().map(|text| (name, text))));
         all
     }
+}
+
+fn prefix(key_variable: &str) -> Option<&str> {
+    key_variable.strip_suffix("_API_KEY").filter(|prefix| !prefix.is_empty())
 }

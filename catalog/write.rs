@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{IMAGE_TOKENS, Modality, Model, Offer, Price, Provider, Reasoning, Tier, prefix};
+use super::{DataPolicy, IMAGE_TOKENS, Modality, Model, Offer, Price, Provider, Reasoning, Tier, prefix};
 
 pub(super) fn provider(provider: &Provider, out: &mut String) {
     let base_url_variable = match prefix(&provider.key_variable) {
@@ -13,7 +13,7 @@ pub(super) fn provider(provider: &Provider, out: &mut String) {
     let Provider { slug, name, protocol, also, key_variable, base_url, local, .. } = provider;
     let Provider { max_tokens, stream_usage, usage_excludes_reasoning, reports_cost, .. } = provider;
     let Provider { sealer, past_reasoning, more_sampling, cache_marks, .. } = provider;
-    let Provider { trains, retains, headquarters, .. } = provider;
+    let Provider { headquarters, datacenters, regions, .. } = provider;
     let Provider { privacy_policy_url, terms_of_service_url, status_page_url, .. } = provider;
     let _ = writeln!(
         out,
@@ -24,28 +24,39 @@ pub(super) fn provider(provider: &Provider, out: &mut String) {
          usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost}, sealer: Issuer::{sealer:?}, \
          past_reasoning: PastReasoning::{past_reasoning:?}, more_sampling: {more_sampling}, \
          cache_marks: {cache_marks} }}, \
-         data_policy: DataPolicy {{ trains: {trains:?}, retains: {retains:?} }}, \
-         headquarters: {headquarters:?}, privacy_policy_url: {privacy_policy_url:?}, \
+         data_policy: {}, \
+         headquarters: {headquarters:?}, datacenters: &{datacenters:?}, regions: &{regions:?}, privacy_policy_url: {privacy_policy_url:?}, \
          terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",
         protocol.variant(),
         also.iter()
             .map(|protocol| format!("Protocol::{}", protocol.variant()))
             .collect::<Vec<_>>()
             .join(", "),
+        data_policy(&provider.data_policy()),
     );
 }
 
+fn data_policy(policy: &DataPolicy) -> String {
+    let DataPolicy { trains, retains, retention_days, zdr } = policy;
+    format!(
+        "DataPolicy {{ trains: {trains:?}, retains: {retains:?}, retention_days: {retention_days:?}, zdr: {zdr:?} }}"
+    )
+}
+
 pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut String) {
-    let Model { slug, name, description, created, context_length, tokenizer, .. } = model;
-    let Model { hugging_face_id, knowledge_cutoff, .. } = model;
+    let Model { slug, name, created, context_length, tokenizer, .. } = model;
+    let Model { hugging_face_id, knowledge_cutoff, expires, successor, distillable, .. } = model;
+    let description = model.described();
     let canonical_slug = model.canonical_slug.as_ref().unwrap_or(slug);
     let _ = write!(
         out,
         "Model {{ slug: {slug:?}, canonical_slug: {canonical_slug:?}, name: {name:?}, \
-         description: {description:?}, created: {created}, context_length: {context_length}, \
+         description: {description:?}, created: {created}, expires: {expires:?}, successor: {successor:?}, \
+         distillable: {distillable:?}, default_parameters: &{:?}, context_length: {context_length}, \
          input_modalities: {}, output_modalities: {}, tokenizer: {tokenizer:?}, \
          hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, reasoning: {}, \
          offers: &[",
+        model.default_parameters.iter().map(|(name, number)| (name, number.to_string())).collect::<Vec<_>>(),
         modalities(&model.input),
         modalities(&model.output),
         reasoning(model.reasoning.as_ref()),
@@ -55,21 +66,29 @@ pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str,
         let allowed =
             |name: &&String| providers[row].parameters.contains(name) && !offer.without.contains(name);
         let parameters: BTreeSet<&String> = model.parameters.iter().filter(allowed).collect();
-        write_offer(offer, row, &parameters, out);
+        write_offer(offer, (row, &providers[row]), &parameters, out);
     }
     out.push_str("] },\n");
 }
 
-fn write_offer(offer: &Offer, row: usize, parameters: &BTreeSet<&String>, out: &mut String) {
-    let Offer { model, context_length, max_output, quantization, .. } = offer;
+fn write_offer(
+    offer: &Offer,
+    (row, provider): (usize, &Provider),
+    parameters: &BTreeSet<&String>,
+    out: &mut String,
+) {
+    let Offer { model, context_length, max_output, quantization, service_tier, .. } = offer;
+    let (tag, region) = (offer.tag(), offer.region(provider));
     let protocol = match &offer.protocol {
         Some(protocol) => format!("Some(Protocol::{})", protocol.variant()),
         None => "None".to_owned(),
     };
     let _ = write!(
         out,
-        "Offer {{ provider: &PROVIDERS[{row}], upstream_model: {model:?}, protocol: {protocol}, \
+        "Offer {{ provider: &PROVIDERS[{row}], tag: {tag:?}, region: {region:?}, service_tier: {service_tier:?}, \
+         data_policy: {}, upstream_model: {model:?}, protocol: {protocol}, \
          context_length: {context_length}, max_output: {max_output:?}, quantization: {quantization:?}, prices: {}, parameters: &{:?} }}, ",
+        data_policy(&offer.data_policy(provider)),
         prices(offer),
         parameters.iter().collect::<Vec<_>>(),
     );
@@ -131,4 +150,13 @@ fn reasoning(reasoning: Option<&Reasoning>) -> String {
         "Some(Reasoning {{ mandatory: {mandatory}, default_enabled: {default_enabled:?}, \
          default_effort: {default_effort:?}, efforts: &{efforts:?} }})"
     )
+}
+
+/// The names that stand for models, each with the model's slug, by name.
+pub(super) fn aliases(aliases: &BTreeMap<String, String>, out: &mut String) {
+    let _ = writeln!(out, "pub static ALIASES: [(&str, &str); {}] = [", aliases.len());
+    for (alias, slug) in aliases {
+        let _ = writeln!(out, "({alias:?}, {slug:?}),");
+    }
+    out.push_str("];\n");
 }

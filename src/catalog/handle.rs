@@ -16,6 +16,11 @@ impl Catalog {
         super::find(slug)
     }
 
+    /// The slug of the model that another name stands for.
+    pub fn alias(self, slug: &str) -> Option<&'static str> {
+        super::alias(slug)
+    }
+
     /// Every model, by slug.
     pub fn models(self) -> impl Iterator<Item = &'static Model> {
         super::models().iter()

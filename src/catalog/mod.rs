@@ -62,6 +62,10 @@ pub struct Provider {
     pub data_policy: DataPolicy,
     /// ISO 3166-1, two letters.
     pub headquarters: Option<&'static str>,
+    /// The countries in which it computes, as ISO 3166-1 has them; empty if unknown.
+    pub datacenters: &'static [&'static str],
+    /// The regions in which it computes, of those in [`Offer::region`]; empty if unknown.
+    pub regions: &'static [&'static str],
     pub privacy_policy_url: Option<&'static str>,
     pub terms_of_service_url: Option<&'static str>,
     pub status_page_url: Option<&'static str>,
@@ -75,6 +79,10 @@ pub struct DataPolicy {
     pub trains: Option<bool>,
     /// Whether it keeps them after the reply, for whatever reason.
     pub retains: Option<bool>,
+    /// The longest that it keeps them where its terms give a number.
+    pub retention_days: Option<u32>,
+    /// Whether what is sent falls under zero data retention. Never `Some(true)` where it retains.
+    pub zdr: Option<bool>,
 }
 
 /// What an offer costs. Token prices are for one token.
@@ -115,6 +123,15 @@ pub struct Tier {
 #[derive(Debug)]
 pub struct Offer {
     pub provider: &'static Provider,
+    /// Its name in `provider.order` and its like: the provider's slug, or `deepinfra/turbo` for
+    /// one of several that a provider has of a model. Unique within a model.
+    pub tag: &'static str,
+    /// Where it computes: `us`, `eu`, `ap` or `cn`; `None` for several or unknown.
+    pub region: Option<&'static str>,
+    /// `flex` or `priority`; `None` for the ordinary service.
+    pub service_tier: Option<&'static str>,
+    /// The offer's own where it has one, else its provider's.
+    pub data_policy: DataPolicy,
     /// The provider's own name for the model.
     pub upstream_model: &'static str,
     /// The only protocol in which the provider serves it, where that is not any that it speaks.
@@ -136,8 +153,17 @@ pub struct Model {
     pub canonical_slug: &'static str,
     pub name: &'static str,
     pub description: &'static str,
-    /// Seconds since 1970.
+    /// Seconds since 1970; 0 if unknown.
     pub created: u64,
+    /// When it will go, or went: `2026-12-31`.
+    pub expires: Option<&'static str>,
+    /// The slug of the model to ask for in place of one that goes.
+    pub successor: Option<&'static str>,
+    /// Whether its author lets other models be trained on what it writes; `None` if unknown.
+    pub distillable: Option<bool>,
+    /// What its maker recommends where a request is silent: names of parameters with numbers as
+    /// JSON text. Shown to clients, never sent.
+    pub default_parameters: &'static [(&'static str, &'static str)],
     pub context_length: u64,
     pub input_modalities: &'static [Modality],
     pub output_modalities: &'static [Modality],
@@ -177,6 +203,18 @@ pub struct Reasoning {
 pub fn find(slug: &str) -> Option<&'static Model> {
     let row = table::MODELS.binary_search_by(|model| model.slug.cmp(slug)).ok()?;
     Some(&table::MODELS[row])
+}
+
+/// The slug of the model that another name stands for: a dated or former name, or
+/// `~author/family-latest`. `None` for the slugs of models themselves.
+pub fn alias(slug: &str) -> Option<&'static str> {
+    let row = table::ALIASES.binary_search_by(|(alias, _)| (*alias).cmp(slug)).ok()?;
+    Some(table::ALIASES[row].1)
+}
+
+/// Every alias with the slug that it stands for, by alias.
+pub fn aliases() -> &'static [(&'static str, &'static str)] {
+    &table::ALIASES
 }
 
 /// Every model, by slug.

@@ -187,9 +187,11 @@ fn models_are_listed_by_what_they_make() {
 #[test]
 fn the_price_listed_is_that_of_the_cheapest_live_offer() {
     let model = catalog::find("openai/gpt-oss-120b").unwrap();
-    for offer in model.offers {
+    for offer in model.offers.iter().filter(|offer| offer.tag == offer.provider.slug) {
         let entry = parse(&listing::write_model(model, only(offer.provider.slug)).unwrap());
-        assert_eq!(entry["data"]["pricing"]["prompt"], offer.prices.prompt.to_usd());
+        let of_provider = model.offers.iter().filter(|one| one.provider == offer.provider);
+        let cheapest = of_provider.min_by_key(|one| one.prices.blend()).unwrap();
+        assert_eq!(entry["data"]["pricing"]["prompt"], cheapest.prices.prompt.to_usd());
     }
     let all = parse(&listing::write_model(model, |_| true).unwrap());
     let cheapest = model.offers.iter().min_by_key(|offer| offer.prices.blend()).unwrap();
@@ -284,8 +286,45 @@ fn a_mistake_in_the_catalog_is_named() {
             json!("home/one"),
             "model home/one: home/… belongs to the local provider of that name",
         ),
-        ("model", "description", json!(""), "model acme/one: name and description must not be empty"),
-        ("model", "context_length", json!(0), "model acme/one: created and context_length must not be zero"),
+        ("model", "name", json!(""), "model acme/one: name is empty"),
+        ("model", "context_length", json!(0), "model acme/one: context_length must not be zero"),
+        ("model", "expires", json!("soon"), "model acme/one: expires must be a day: 2026-12-31"),
+        ("model", "successor", json!("acme/two"), "model acme/one: its successor is no model"),
+        ("model", "aliases", json!(["acme/one"]), "model acme/one: its alias acme/one is a model"),
+        ("provider", "regions", json!(["mars"]), "provider acme: unknown region \"mars\""),
+        (
+            "provider",
+            "datacenters",
+            json!(["Germany"]),
+            "provider acme: \"Germany\" is no country's two letters",
+        ),
+        (
+            "provider",
+            "zdr",
+            json!(true),
+            "provider acme: zdr is claimed where it is not known to retain nothing",
+        ),
+        ("provider", "retention_days", json!(30), "provider acme: retention_days without retains"),
+        ("offer", "region", json!("mars"), "offer of acme: unknown region \"mars\""),
+        (
+            "offer",
+            "variant",
+            json!("Turbo!"),
+            "offer of acme: variant must be lower-case letters, digits and dashes",
+        ),
+        ("offer", "service_tier", json!("flex"), "offer of acme: variant must be as the service_tier"),
+        (
+            "offer",
+            "zdr",
+            json!(true),
+            "offer of acme: zdr is claimed where it is not known to retain nothing",
+        ),
+        (
+            "model",
+            "slug",
+            json!("acme/one:free"),
+            "a price of nothing is for slugs with :free, and only for them",
+        ),
         (
             "model",
             "input",
