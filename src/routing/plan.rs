@@ -66,7 +66,9 @@ pub fn plan(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Resul
         candidates.sort_by_key(|candidate| candidate.prices.blend());
     }
     let mut seen = BTreeSet::new();
-    candidates.retain(|candidate| seen.insert((candidate.model.clone(), candidate.provider.slug)));
+    candidates.retain(|candidate| {
+        seen.insert((candidate.model.clone(), candidate.provider.slug, candidate.upstream_model.clone()))
+    });
     if candidates.is_empty() { Err(nobody(query, &removed)) } else { Ok(Plan(candidates)) }
 }
 

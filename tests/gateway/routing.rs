@@ -12,7 +12,7 @@ use millrace::routing::{Plan, Preference, Query, plan};
 use millrace::time::Time;
 use proptest::prelude::*;
 
-/// Sold by eight providers.
+/// Sold by many providers.
 const OSS: &str = "openai/gpt-oss-120b";
 const CLAUDE: &str = "anthropic/claude-sonnet-4.5";
 const EMBEDDINGS: &str = "openai/text-embedding-3-small";
@@ -102,22 +102,22 @@ fn candidates_come_in_the_order_asked_for() {
             r#"{"order": ["cerebras", "nobody"], "only": ["cerebras", "groq", "novita"]}"#,
             "cerebras novita groq",
         ),
-        (OSS, r#"{"sort": "price", "only": ["cerebras", "groq", "deepinfra"]}"#, "deepinfra groq cerebras"),
+        (OSS, r#"{"sort": "price", "only": ["cerebras", "groq", "novita"]}"#, "novita groq cerebras"),
         (OSS, r#"{"sort": {"by": "throughput"}, "only": ["cerebras", "groq"]}"#, "groq cerebras"),
         (OSS, r#"{"sort": "latency", "allow_fallbacks": false}"#, "deepinfra"),
         ("openai/gpt-oss-120b:floor", r#"{"only": ["cerebras", "groq"]}"#, "groq cerebras"),
         ("openai/gpt-oss-120b:nitro", r#"{"only": ["cerebras", "groq"]}"#, "groq cerebras"),
         ("openai/gpt-oss-120b:nitro:floor", r#"{"only": ["cerebras", "groq"]}"#, "groq cerebras"),
         ("openai/gpt-oss-120b openai/gpt-oss-20b", r#"{"only": ["groq"]}"#, "groq groq"),
-        ("openai/gpt-4o millrace/echo", "{}", "openai millrace"),
+        ("openai/o3-pro millrace/echo", "{}", "openai millrace"),
         (
-            "openai/gpt-4o millrace/echo",
+            "openai/o3-pro millrace/echo",
             r#"{"sort": {"by": "price", "partition": "none"}}"#,
             "millrace openai",
         ),
-        ("openai/gpt-4o millrace/echo", r#"{"live": ["millrace"]}"#, "millrace"),
+        ("openai/o3-pro millrace/echo", r#"{"live": ["millrace"]}"#, "millrace"),
         ("millrace/echo millrace/echo", "{}", "millrace"),
-        ("millrace/echo openai/gpt-4o millrace/echo:floor", "{}", "millrace openai"),
+        ("millrace/echo openai/o3-pro millrace/echo:floor", "{}", "millrace openai"),
         ("ollama/llama3.2:latest millrace/echo", "{}", "ollama millrace"),
     ] {
         for seed in 0..50 {
@@ -188,10 +188,10 @@ fn who_cannot_be_served_learns_why() {
         ("millrace/echo:free", "{}", UnknownModel, "millrace/echo:free is not a valid model ID"),
         ("millrace/echo nobody/nothing", "{}", UnknownModel, "nobody/nothing is not a valid model ID"),
         (
-            "openai/gpt-4o",
+            "openai/o3-pro",
             r#"{"live": []}"#,
             NoEndpoint,
-            "No endpoints found for openai/gpt-4o. OpenAI is not configured on this gateway.",
+            "No endpoints found for openai/o3-pro. OpenAI is not configured on this gateway.",
         ),
         (
             "ollama/llama3.2",
@@ -283,12 +283,15 @@ fn the_first_is_drawn_with_weight_one_over_price_squared() {
         *drawn.entry(plan.first().provider.slug).or_default() += 1;
     }
     let offers = catalog::find(OSS).unwrap().offers;
+    let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
     let weight = |offer: &catalog::Offer| (offer.prices.blend() as f64).powi(-2);
     let total: f64 = offers.iter().map(weight).sum();
     for offer in offers {
-        let expected = weight(offer) / total;
-        let share = *drawn.get(offer.provider.slug).unwrap_or(&0) as f64 / SEEDS as f64;
-        assert!((share - expected).abs() < 0.01, "{}: {share} for {expected}", offer.provider.slug);
+        *shares.entry(offer.provider.slug).or_default() += weight(offer) / total;
+    }
+    for (provider, expected) in shares {
+        let share = *drawn.get(provider).unwrap_or(&0) as f64 / SEEDS as f64;
+        assert!((share - expected).abs() < 0.01, "{provider}: {share} for {expected}");
     }
 }
 
@@ -309,7 +312,7 @@ proptest! {
     fn only_the_live_are_planned(seed: u64, live: u64, model in 0..catalog::models().len()) {
         let model = &catalog::models()[model];
         let alive: Vec<&str> = catalog::providers().iter().enumerate()
-            .filter(|(row, _)| live >> row & 1 == 1).map(|(_, provider)| provider.slug).collect();
+            .filter(|(row, _)| live >> (row % 64) & 1 == 1).map(|(_, provider)| provider.slug).collect();
         let request = Request { live: Some(alive.iter().map(ToString::to_string).collect()), ..Request::read(model.slug, made_by(model)) };
         let offered = model.offers.iter().filter(|offer| alive.contains(&offer.provider.slug)).count();
         match request.plan(seed) {
