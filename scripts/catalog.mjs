@@ -6,11 +6,9 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
-import { mistakesIn } from "./lib/catalog/check.mjs";
 import { readCatalog, writeModels } from "./lib/catalog/file.mjs";
-import { merge } from "./lib/catalog/merge.mjs";
 import { report } from "./lib/catalog/report.mjs";
-import { fits, readSource } from "./lib/catalog/sources.mjs";
+import { update } from "./lib/catalog/update.mjs";
 import { Failure, runMain, say } from "./lib/process.mjs";
 
 const OPTIONS = {
@@ -31,15 +29,6 @@ await runMain(async () => {
   if (!values.write) say("Nothing is written yet: add --write.");
   else writeModels(result.models);
 });
-
-function update(catalog, document, options) {
-  const byModel = new Map(catalog.models.flatMap((model) => model.offers.map((offer) => [`${offer.provider} ${offer.model}`, model])));
-  const source = readSource(document, { ...catalog, byModel, label: options.label });
-  const wanted = ({ slug }) => options.only.length === 0 || options.only.some((pattern) => fits(pattern, slug));
-  const merged = merge(catalog, { ...source, models: source.models.filter(wanted) }, options);
-  const refused = [...source.refused, ...merged.refused];
-  return { ...merged, refused, repaired: source.repaired, mistakes: mistakesIn({ ...catalog, models: merged.models }) };
-}
 
 async function readDocument(from) {
   try {

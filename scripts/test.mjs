@@ -22,6 +22,7 @@ await runMain(async () => {
   const results = [
     await nativeTests(rust),
     await coverage(rust),
+    await catalogTool(),
     await lints(rust),
     await formatting(rust),
     await builds(rust),
@@ -45,6 +46,15 @@ async function nativeTests(rust) {
 async function coverage(rust) {
   const test = ["recorded::coverage::the_coverage_of_the_recordings", "--exact", "--nocapture"];
   return checked("Coverage table", await cargo(rustForChecks(rust), "test", "--locked", "--test", "gateway", "--", ...test));
+}
+
+/** The tool that updates the catalog, over small sources. */
+async function catalogTool() {
+  return counted("Catalog tool", await runAndRead(process.execPath, ["--test", "--test-reporter=tap", join(root, "tests", "catalog", "update.test.mjs")]), {
+    passed: /^# pass (\d+)$/gm,
+    failed: /^# fail (\d+)$/gm,
+    skipped: /^# skipped (\d+)$/gm,
+  });
 }
 
 async function lints(rust) {

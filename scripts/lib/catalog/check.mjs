@@ -7,8 +7,12 @@ import { PRICES } from "./merge.mjs";
 /** Every mistake in words. */
 export function mistakesIn({ models, providers }) {
   const rows = new Set(providers.map((row) => row.slug));
-  const twice = duplicates(models.map((model) => model.slug)).map((slug) => `${slug}: twice`);
-  return [...twice, ...models.flatMap((model) => modelMistakes(model, rows).map((what) => `${model.slug}: ${what}`))];
+  return [...twiceIn(models), ...models.flatMap((model) => modelMistakes(model, rows).map((what) => `${model.slug}: ${what}`))];
+}
+
+/** A slug that two models have. */
+export function twiceIn(models) {
+  return duplicates(models.map((model) => model.slug)).map((slug) => `${slug}: twice`);
 }
 
 function modelMistakes(model, rows) {
@@ -40,5 +44,6 @@ function priceMistakes(prices) {
 }
 
 function duplicates(names) {
-  return names.filter((name, row) => names.indexOf(name) !== row);
+  const seen = new Set();
+  return names.filter((name) => seen.size === seen.add(name).size);
 }
