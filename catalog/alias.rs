@@ -1,4 +1,5 @@
-//! The names that stand for models: those that rows list, permanent names, and `~author/family-latest`.
+//! The names that stand for models: those that rows list, permanent names, names with other
+//! punctuation, and `~author/family-latest`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +32,23 @@ pub(super) fn aliases(models: &[Model]) -> Result<BTreeMap<String, String>, Vec<
             aliases.entry(alias).or_insert_with(|| model.slug.clone());
         }
     }
+    for (alias, model) in models.iter().flat_map(punctuated) {
+        if !slugs.contains(alias.as_str()) {
+            aliases.entry(alias).or_insert_with(|| model.slug.clone());
+        }
+    }
     aliases.extend(latest(models));
     if mistakes.is_empty() { Ok(aliases) } else { Err(mistakes) }
+}
+
+/// The slug as providers write its name, with dashes for dots: `anthropic/claude-sonnet-4-5`.
+fn punctuated(model: &Model) -> Vec<(String, &Model)> {
+    let Some((author, name)) = model.slug.split_once('/').filter(|(_, name)| !name.contains(':')) else {
+        return Vec::new();
+    };
+    let names = model.offers.iter().map(|offer| offer.model.rsplit('/').next().unwrap_or_default());
+    let same = |other: &&str| *other != name && other.replace('.', "-") == name.replace('.', "-");
+    names.filter(same).map(|other| (format!("{author}/{other}"), model)).collect()
 }
 
 /// For each family `~author/family-latest`: the model of the highest version, of those the newest.

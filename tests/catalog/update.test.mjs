@@ -126,6 +126,16 @@ test("of several offers of a provider one is kept for each variant", () => {
   assert.equal(refused.filter(({ why }) => why.endsWith("is taken")).length, 3);
 });
 
+test("a model takes files where a provider is known to, without those that are not", () => {
+  const files = { input_modalities: ["text", "file", "audio"] };
+  const bedrock = endpoint({}, { provider: "amazon-bedrock", protocol: "bedrock", provider_model_id: "acme.two" });
+  const mixed = run([model("acme/two", [endpoint(), bedrock], files)]);
+  assert.deepEqual(find(mixed.models, "acme/two").input, ["text", "file"]);
+  assert.deepEqual(mixed.refused, [{ what: "acme/two at acme", why: "takes no files, as the model does elsewhere" }]);
+  assert.deepEqual(find(run([model("acme/two", [endpoint()], files)]).models, "acme/two").input, ["text"]);
+  assert.deepEqual(find(run([model("acme/two", [endpoint({ audio: "0.00001" })], files)]).models, "acme/two").input, ["text", "audio"]);
+});
+
 test("names are changed and strays go home", () => {
   const { models } = run([
     model("acme/two-x", [endpoint({}, { provider: "other", provider_model_id: "two-x" })]),

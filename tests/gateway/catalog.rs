@@ -1,5 +1,7 @@
 //! The catalog as built, and as it is listed to clients.
 
+use std::collections::BTreeSet;
+
 use millrace::catalog::{self, Catalog, Modality, Protocol, Provider, listing};
 use millrace::chat::conversation::Issuer;
 use millrace::chat::{PastReasoning, Quirks};
@@ -34,6 +36,129 @@ fn every_offer_can_be_billed_and_routed() {
             assert!(offer.max_output.is_none_or(|most| most <= offer.context_length), "{name}");
             assert!(catalog::provider(offer.provider.slug).is_some(), "{name}");
         }
+    }
+}
+
+#[test]
+fn the_catalog_is_of_full_size_and_in_order() {
+    let (models, providers, aliases) = (catalog::models(), catalog::providers(), catalog::aliases());
+    let sellers: BTreeSet<&str> =
+        models.iter().flat_map(|model| model.offers).map(|offer| offer.provider.slug).collect();
+    assert!(models.len() >= 500 && sellers.len() >= 60, "{} and {}", models.len(), sellers.len());
+    assert!(models.is_sorted_by(|a, b| a.slug < b.slug));
+    assert!(providers.is_sorted_by(|a, b| a.slug < b.slug));
+    assert!(aliases.is_sorted_by(|a, b| a.0 < b.0));
+    // A slug is found by halving: ten comparisons for a thousand models.
+    assert!(models.len() < 1024);
+}
+
+#[test]
+fn an_alias_stands_for_a_model_and_before_none() {
+    for (alias, slug) in catalog::aliases() {
+        assert!(catalog::find(slug).is_some(), "{alias} is {slug}");
+        assert!(catalog::find(alias).is_none(), "{alias} is a model");
+        assert!(catalog::local(alias).is_none(), "{alias} belongs to a local server");
+        assert_eq!(catalog::alias(alias), Some(*slug));
+        assert!(catalog::alias(slug).is_none(), "{alias} is an alias of an alias");
+    }
+    for (alias, slug) in [
+        ("anthropic/claude-4.5-sonnet-20250929", Some("anthropic/claude-sonnet-4.5")),
+        ("anthropic/claude-sonnet-4-5", Some("anthropic/claude-sonnet-4.5")),
+        ("openai/gpt-5-2025-08-07", Some("openai/gpt-5")),
+        ("openai/gpt-5", None),
+        ("~openai", None),
+        ("", None),
+    ] {
+        assert_eq!(catalog::alias(alias), slug, "{alias}");
+    }
+    for family in ["~anthropic/claude-sonnet", "~openai/gpt", "~openai/gpt-mini", "~google/gemini-flash"] {
+        assert!(catalog::alias(&format!("{family}-latest")).is_some(), "{family}");
+    }
+}
+
+/// Each row: models with their dates, and the one that `~acme/one-latest` is.
+#[test]
+fn the_latest_of_a_family_is_the_highest_version() {
+    for (models, expected) in [
+        (vec![("acme/one-1.5", 9), ("acme/one-2", 1)], Some("acme/one-2")),
+        (vec![("acme/one-4.20", 9), ("acme/one-4.3", 1)], Some("acme/one-4.3")),
+        (vec![("acme/one-3", 1), ("acme/3-one", 2)], Some("acme/3-one")),
+        (vec![("acme/one-3", 1), ("acme/one-4-preview", 2), ("acme/one-5:free", 3)], Some("acme/one-3")),
+        (vec![("acme/one-k2.6", 1), ("acme/one-k2-0905", 2)], Some("acme/one-k2.6")),
+        (vec![("acme/one-70b", 1), ("acme/one-8x7b", 2), ("acme/one", 3)], None),
+    ] {
+        let row = |(slug, created): &(&str, u64)| {
+            let mut model = model_row();
+            (model["slug"], model["created"]) = (json!(slug), json!(created));
+            if slug.ends_with(":free") {
+                model["offers"][0] = json!({
+                    "provider": "acme", "model": "one", "context_length": 8192, "prompt": "0", "completion": "0",
+                });
+            }
+            model
+        };
+        let rows: Vec<Value> = models.iter().map(row).collect();
+        let tables = build::tables(&json!([provider_row()]).to_string(), &json!(rows).to_string()).unwrap();
+        let found = tables.lines().find_map(|line| line.strip_prefix("(\"~acme/one-latest\", \""));
+        assert_eq!(found.map(|rest| rest.trim_end_matches("\"),")), expected, "{models:?}");
+    }
+}
+
+#[test]
+fn offers_know_their_tag_region_and_data_policy() {
+    for model in catalog::models() {
+        let mut tags: Vec<&str> = model.offers.iter().map(|offer| offer.tag).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), model.offers.len(), "{} has two offers of one tag", model.slug);
+        for offer in model.offers {
+            let base = offer.tag.split('/').next();
+            assert_eq!(base, Some(offer.provider.slug), "{} of {}", offer.tag, model.slug);
+            let policy = offer.data_policy;
+            assert!(
+                policy.zdr != Some(true) || policy.retains == Some(false),
+                "{} at {}",
+                model.slug,
+                offer.tag
+            );
+            assert!(offer.region.is_none_or(|region| ["us", "eu", "ap", "cn"].contains(&region)));
+        }
+    }
+    let offer = |slug: &str, tag: &str| {
+        catalog::find(slug).unwrap().offers.iter().find(|offer| offer.tag == tag).unwrap()
+    };
+    assert_eq!(offer("meta-llama/llama-3.3-70b-instruct", "scaleway").region, Some("eu"));
+    assert_eq!(offer("moonshotai/kimi-k3", "fireworks/us").region, Some("us"));
+    assert_eq!(offer("anthropic/claude-sonnet-4.5", "amazon-bedrock").data_policy.zdr, Some(true));
+    assert_eq!(offer("anthropic/claude-sonnet-4.5", "anthropic").data_policy.retention_days, Some(30));
+    let fable = offer("anthropic/claude-fable-5", "amazon-bedrock").data_policy;
+    assert_eq!((fable.retains, fable.retention_days, fable.zdr), (Some(true), Some(30), Some(false)));
+    assert_eq!(offer("openai/gpt-oss-120b", "novita").data_policy.zdr, None, "unknown is no promise");
+}
+
+#[test]
+fn every_provider_has_an_address_or_a_variable_for_it() {
+    for provider in catalog::providers() {
+        let embedded = provider.protocol == Protocol::Millrace;
+        assert!(embedded || !provider.base_url_variable.is_empty(), "{}", provider.slug);
+        assert!(embedded || !provider.key_variable.is_empty(), "{}", provider.slug);
+        assert!(
+            provider.base_url.is_empty() || provider.base_url.starts_with("https://"),
+            "{}",
+            provider.slug
+        );
+    }
+    let addressed = catalog::providers().iter().filter(|one| !one.base_url.is_empty()).count();
+    assert!(addressed >= 60, "{addressed}");
+}
+
+#[test]
+fn a_model_without_a_description_is_described_by_its_facts() {
+    for (slug, expected) in [
+        ("anthropic/claude-opus-5.5", "Takes text, images and files, reasons and calls tools."),
+        ("voyageai/voyage-3", "Makes embeddings of text."),
+    ] {
+        assert_eq!(catalog::find(slug).unwrap().description, expected);
     }
 }
 

@@ -42,12 +42,14 @@ export function merge(catalog, source, options) {
 function mergeModel(ours, theirs, state) {
   const model = ours ? updateModel(ours, theirs, state) : newModel(theirs, state);
   const offers = new Map((ours?.offers ?? []).map((offer) => [tagOf(offer), offer]));
+  const files = model.input.includes("file") && [...offers.values(), ...theirs.offers].some((offer) => takesFiles(offer, state));
   for (const offer of theirs.offers) {
     const called = [...offers.values()].find((one) => one.provider === offer.provider && one.model === offer.model);
     const tag = tagOf(called ?? offer);
     const known = offers.get(tag);
     const whole = finishOffer(offer, model, state);
-    const why = unsellable(whole, model);
+    const textOnly = files && !known && !takesFiles(offer, state);
+    const why = textOnly ? "takes no files, as the model does elsewhere" : unsellable(whole, model);
     if (why) state.refused.push({ what: `${model.slug} at ${tag}`, why });
     else if (known) offers.set(tag, updateOffer(known, whole, model, state));
     else {
@@ -121,9 +123,9 @@ function finishModel(model, { providers }) {
   const offers = model.offers.map((offer) => (offer.tiers?.length === 0 ? compact({ ...offer, tiers: undefined }) : offer));
   if (model.source === undefined) return { ...model, offers };
   const rows = offers.map((offer) => providers.find((row) => row.slug === offer.provider));
-  const takesFiles = rows.every((row) => row.protocol !== "openai_chat" || TAKES_FILES.includes(row.slug));
+  const files = offers.some((offer) => takesFiles(offer, { providers }));
   const pricesSound = offers.every((offer) => offer.audio_input !== undefined) && rows.every((row) => row.protocol === "openai_chat");
-  const takes = { text: true, image: true, file: takesFiles, audio: pricesSound };
+  const takes = { text: true, image: true, file: files, audio: pricesSound };
   return {
     ...model,
     context_length: Math.max(model.context_length ?? 0, ...offers.map((offer) => offer.context_length)),
@@ -131,6 +133,11 @@ function finishModel(model, { providers }) {
     parameters: model.output.includes("text") ? [...new Set([...model.parameters, "max_tokens", "max_completion_tokens"])].sort() : [],
     offers,
   };
+}
+
+/** Whether a provider is known to take files. Of hosts of OpenAI's protocol few do. */
+function takesFiles({ provider }, { providers }) {
+  return TAKES_FILES.includes(provider) || providers.find((row) => row.slug === provider).protocol !== "openai_chat";
 }
 
 /** Why an offer cannot be sold as it is. No price is never a price of nothing. */

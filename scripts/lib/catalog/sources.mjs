@@ -103,7 +103,7 @@ function fromOpenRouter(theirs, context, notes) {
     hugging_face_id: theirs.hugging_face_id || undefined,
     knowledge_cutoff: theirs.knowledge_cutoff ?? undefined,
     distillable: distillable(slug, context.sources),
-    reasoning: reasoningOf(theirs.reasoning),
+    reasoning: reasoningOf(theirs.reasoning ?? ((theirs.supported_parameters ?? []).includes("reasoning") ? {} : null)),
     default_parameters: withoutNulls(theirs.default_parameters),
     parameters: theirs.supported_parameters ?? [],
     offers: chooseOffers(slug, offers.filter((offer) => offer !== null), notes),
