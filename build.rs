@@ -4,6 +4,9 @@
 #[path = "catalog/build.rs"]
 mod catalog;
 #[allow(dead_code)]
+#[path = "src/catalog/index.rs"]
+mod index;
+#[allow(dead_code)]
 #[path = "src/money.rs"]
 mod money;
 
@@ -16,7 +19,9 @@ fn main() {
     for name in ["build.rs", "catalog"] {
         println!("cargo::rerun-if-changed={name}");
     }
-    println!("cargo::rerun-if-changed=src/money.rs");
+    for name in ["src/money.rs", "src/catalog/index.rs"] {
+        println!("cargo::rerun-if-changed={name}");
+    }
     let read = |name: &str| fs::read_to_string(Path::new(&root).join("catalog").join(name)).expect(name);
     match catalog::tables(&read("providers.json"), &read("models.json")) {
         Ok(tables) => fs::write(Path::new(&out).join("catalog.rs"), tables).expect("OUT_DIR is writable"),

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
+use super::index;
 use super::money::Price;
 
 mod alias;
@@ -324,6 +325,8 @@ pub fn tables(providers: &str, models: &str) -> Result<String, Vec<String>> {
     models.iter().for_each(|model| write::model(model, &providers, &rows, &mut out));
     out.push_str("];\n");
     write::aliases(&aliases, &mut out);
+    write::index("MODEL_INDEX", models.iter().map(|model| model.slug.as_str()), &mut out);
+    write::index("ALIAS_INDEX", aliases.keys().map(String::as_str), &mut out);
     Ok(out)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::index::{Entry, hash};
 use super::{DataPolicy, IMAGE_TOKENS, Modality, Model, Offer, Price, Provider, Reasoning, Tier, prefix};
 
 pub(super) fn provider(provider: &Provider, out: &mut String) {
@@ -159,4 +160,13 @@ pub(super) fn aliases(aliases: &BTreeMap<String, String>, out: &mut String) {
         let _ = writeln!(out, "({alias:?}, {slug:?}),");
     }
     out.push_str("];\n");
+}
+
+/// The rows of a table by the hashes of their names.
+pub(super) fn index<'a>(name: &str, slugs: impl Iterator<Item = &'a str>, out: &mut String) {
+    let rows = slugs.enumerate().map(|(row, slug)| (hash(slug), row));
+    let mut entries: Vec<Entry> =
+        rows.map(|(hash, row)| (hash, u16::try_from(row).expect("tables are short"))).collect();
+    entries.sort_unstable();
+    let _ = writeln!(out, "pub static {name}: [(u32, u16); {}] = {entries:?};", entries.len());
 }

@@ -3,6 +3,7 @@
 //! while it runs. What each member means for the wire is in [`listing`].
 
 mod handle;
+pub mod index;
 pub mod listing;
 
 pub use handle::Catalog;
@@ -201,14 +202,14 @@ pub struct Reasoning {
 
 /// The model of that exact slug.
 pub fn find(slug: &str) -> Option<&'static Model> {
-    let row = table::MODELS.binary_search_by(|model| model.slug.cmp(slug)).ok()?;
+    let row = index::look_up(&table::MODEL_INDEX, slug, |row| table::MODELS[row].slug == slug)?;
     Some(&table::MODELS[row])
 }
 
 /// The slug of the model that another name stands for: a dated or former name, or
 /// `~author/family-latest`. `None` for the slugs of models themselves.
 pub fn alias(slug: &str) -> Option<&'static str> {
-    let row = table::ALIASES.binary_search_by(|(alias, _)| (*alias).cmp(slug)).ok()?;
+    let row = index::look_up(&table::ALIAS_INDEX, slug, |row| table::ALIASES[row].0 == slug)?;
     Some(table::ALIASES[row].1)
 }
 
