@@ -151,21 +151,22 @@ test("names are changed and strays go home", () => {
 test("models.dev's prices are for a million tokens, and its models are placed by their names", () => {
   const dev = (id, more = {}) => ({
     id, name: id, release_date: "2026-01-02", tool_call: true, reasoning: true, modalities: { input: ["text", "pdf"], output: ["text"] },
-    limit: { context: 8192, output: 1024 }, cost: { input: 0.1, output: 2.5, cache_read: 0.01, context_over_200k: { input: 0.2, output: 5 } }, ...more,
+    limit: { context: 8192, output: 1024 }, cost: { input: 0.1, output: 2.5, cache_read: 0.01, tiers: [{ input: 0.2, output: 5, tier: { type: "context", size: 4000 } }], context_over_200k: { input: 0.2, output: 5 } }, ...more,
   });
   const document = {
-    acme: { id: "acme", models: { one: dev("one"), two: dev("two"), gone: dev("gone", { status: "deprecated" }), none: dev("none", { cost: undefined }) } },
-    "Other AI": { id: "Other AI", models: { three: dev("AcmeOrg/Three"), lost: dev("Lost/Thing") } },
+    acme: { id: "acme", models: { one: dev("one"), two: dev("two"), gone: dev("gone", { status: "deprecated" }), none: dev("none", { cost: undefined }), odd: dev("odd", { cost: { input: 1, output: 1, tiers: [{ input: 2, tier: { type: "hour", size: 1 } }] } }) } },
+    "Other AI": { id: "Other AI", models: { three: dev("AcmeOrg/Three", { cost: { input: 1, output: 2, context_over_200k: { input: 2, output: 4 } } }), lost: dev("Lost/Thing") } },
     nobody: { id: "nobody", models: {} },
   };
   const { models, refused, changes } = update(catalog(), document, { joined: 1, label: "dev" });
   const { offers: [two], ...facts } = find(models, "acme/two");
   assert.deepEqual([two.prompt, two.completion, two.cache_read], ["0.0000001", "0.0000025", "0.00000001"]);
   assert.deepEqual([facts.created, facts.source], [Date.UTC(2026, 0, 2) / 1000, "dev"]);
-  assert.equal(two.tiers, undefined, "a tier beyond the context never applies");
+  assert.deepEqual(two.tiers, [{ above_prompt_tokens: 4000, prompt: "0.0000002", completion: "0.000005", cache_read: "0.00000002" }]);
+  assert.equal(find(models, "acme/three").offers[0].tiers, undefined, "above 200,000 tokens, which is beyond the context");
   assert.equal(find(models, "acme/three").offers[0].model, "AcmeOrg/Three");
   assert.ok(changes.some(({ kind, slug }) => kind === "kept by hand" && slug === "acme/one"), "known by its provider's name");
-  assert.deepEqual(refused.map(({ what }) => what), ["gone at acme", "none at acme", "Lost/Thing at other", "nobody"]);
+  assert.deepEqual(refused.map(({ what }) => what), ["gone at acme", "none at acme", "odd at acme", "Lost/Thing at other", "nobody"]);
 });
 
 test("a file in the catalog's own form is a source", () => {
@@ -220,7 +221,7 @@ function catalog() {
     models: [byHand()],
     providers: [row("acme", "Acme", "openai_chat"), row("other", "Other", "openai_chat", ["Other AI"]), row("amazon-bedrock", "Bedrock", "bedrock")],
     sources: {
-      authors: { acme: "Acme" }, owners: { acmeorg: "acme" }, makers: { acme: "acme" }, renamed: { "acme/two-x": "acme/two" }, dates: {},
+      authors: { acme: "Acme" }, owners: { acmeorg: "acme" }, makers: { acme: "acme" }, renamed: { "acme/two-x": "acme/two" }, dates: {}, tokenizers: [],
       left_out: [{ match: ["acme/old-*"], why: "retired" }], distillable: [{ match: ["acme/*"], value: true, why: "MIT" }],
     },
   };

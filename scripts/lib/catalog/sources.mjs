@@ -99,7 +99,7 @@ function fromOpenRouter(theirs, context, notes) {
     context_length: theirs.context_length ?? undefined,
     input: MODALITIES.filter((one) => input.includes(one)),
     output: [...output],
-    tokenizer: tokenizer ?? "Other",
+    tokenizer: tokenizer && tokenizer !== "Other" ? tokenizer : tokenizerOf(slug, context.sources),
     hugging_face_id: theirs.hugging_face_id || undefined,
     knowledge_cutoff: theirs.knowledge_cutoff ?? undefined,
     distillable: distillable(slug, context.sources),
@@ -228,7 +228,7 @@ function devModel(theirs, slug, context) {
     context_length: theirs.limit?.context || undefined,
     input: MODALITIES.filter((one) => input.includes(one)),
     output: theirs.modalities?.output ?? ["text"],
-    tokenizer: "Other",
+    tokenizer: tokenizerOf(slug, context.sources),
     knowledge_cutoff: theirs.knowledge,
     distillable: distillable(slug, context.sources),
     reasoning: theirs.reasoning ? { mandatory: false } : undefined,
@@ -242,15 +242,19 @@ function readDevPrices(cost, what, notes) {
   const { prices, error } = read(cost);
   if (error) return { error };
   const tiers = [];
-  for (const [name, above] of Object.entries(cost)) {
-    const thousands = /^context_over_(\d+)k$/.exec(name)?.[1];
-    if (!thousands) continue;
-    const tier = read(above);
+  for (const { tier: { type, size } = {}, ...rest } of devTiers(cost)) {
+    if (type !== "context" || !Number.isSafeInteger(size)) return { error: "a price that depends on something else than the prompt's length" };
+    const tier = read(rest);
     if (tier.error) return { error: tier.error };
-    tiers.push(wholeTier({ above_prompt_tokens: Number(thousands) * 1000, ...tier.prices }, prices));
+    tiers.push(wholeTier({ above_prompt_tokens: size, ...tier.prices }, prices));
   }
   tiers.sort((a, b) => a.above_prompt_tokens - b.above_prompt_tokens);
   return { prices, tiers };
+}
+
+/** `tiers` has the thresholds; `context_over_200k` is older, and without them means what it says. */
+function devTiers({ tiers, context_over_200k: over }) {
+  return tiers ?? (over ? [{ ...over, tier: { type: "context", size: 200_000 } }] : []);
 }
 
 function devParameters(theirs) {
@@ -310,6 +314,10 @@ function distillable(slug, { distillable: rules }) {
   return rules.find(({ match }) => match.some((pattern) => fits(pattern, slug)))?.value;
 }
 
+function tokenizerOf(slug, { tokenizers: rules }) {
+  return rules.find(({ match }) => match.some((pattern) => fits(pattern, slug)))?.value ?? "Other";
+}
+
 function reasoningOf(theirs) {
   if (!theirs) return undefined;
   const { mandatory = false, default_enabled, default_effort, supported_efforts } = theirs;
@@ -320,8 +328,13 @@ function reasoningOf(theirs) {
 function nameOf(name, id, slug, { authors }) {
   const [author, model] = slug.split("/");
   if (name && name !== id && name !== model) return name.includes(": ") || !authors[author] ? name : `${authors[author]}: ${name}`;
-  const title = (text) => text.split(/[-_]/).map((word) => (/^\d|^[a-z]\d/.test(word) ? word.toUpperCase() : word[0]?.toUpperCase() + word.slice(1))).join(" ");
-  return `${authors[author] ?? title(author)}: ${title(model)}`;
+  return `${authors[author] ?? titled(author)}: ${titled(model)}`;
+}
+
+/** `gpt-6-sol` as `GPT 6 Sol`. */
+function titled(text) {
+  const capitals = /^(gpt|glm|oss|vl|ocr|bge|ai|it|r\d.*|\d.*|[a-z]\d.*)$/;
+  return text.split(/[-_]/).map((word) => (capitals.test(word) ? word.toUpperCase() : word.slice(0, 1).toUpperCase() + word.slice(1))).join(" ");
 }
 
 function withoutNulls(members) {
