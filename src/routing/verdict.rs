@@ -65,13 +65,16 @@ pub fn classify(status: u16, retry_after_s: Option<u32>) -> Option<Fault> {
 
 /// How providers say that a prompt is too long: codes whole, phrases anywhere in lower case.
 const TOO_LONG_CODES: [&str; 3] = ["context_length_exceeded", "exceed_context_size_error", "TOO_MANY_TOKENS"];
-const TOO_LONG_PHRASES: [&str; 6] = [
+const TOO_LONG_PHRASES: [&str; 8] = [
     "prompt is too long",
     "maximum context length",
     "context window",
     "input is too long",
     "exceeds the maximum number of tokens",
     "too many tokens",
+    // Ollama, where it is told not to cut the prompt.
+    "longer than the context length",
+    "exceeded max context length",
 ];
 
 /// Whether a provider's code or words for a caller's fault mean that the prompt is too long.

@@ -39,6 +39,8 @@ fn providers_say_in_many_words_that_a_prompt_is_too_long() {
         (Some("exceed_context_size_error"), "", true),
         (None, "prompt is too long: 250000 tokens > 200000 maximum", true),
         (None, "This model's maximum context length is 8192 tokens.", true),
+        (None, "the prompt is longer than the context length currently available to the model", true),
+        (None, "prompt too long; exceeded max context length by 7 tokens", true),
         (None, "The input token count (5) exceeds the maximum number of tokens allowed (4).", true),
         (Some("invalid_value"), "temperature must be at most 2", false),
         (None, "", false),
