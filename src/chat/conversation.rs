@@ -26,6 +26,8 @@ pub struct Conversation {
     pub metadata: Option<String>,
     /// Members of the request that have no word here, by path: `logit_bias`, `messages[3].name`.
     pub unspoken: Vec<String>,
+    /// The losses of members that speak to the gateway, and that it does not heed.
+    pub unheeded: Vec<String>,
 }
 
 /// What one side says at a time. Tool results are [`Part`]s of a user's turn.
@@ -80,6 +82,26 @@ pub enum Part {
     Refusal {
         text: String,
     },
+}
+
+impl Part {
+    /// How many marks for the cache stand on it and in it. Blank text has none: it is never sent.
+    pub fn marks(&self) -> usize {
+        match self {
+            Part::Text { text, cache } => usize::from(cache.is_some() && !text.trim().is_empty()),
+            Part::Image { cache, .. } | Part::File { cache, .. } => usize::from(cache.is_some()),
+            Part::ToolResult(result) => result.marks(),
+            Part::Audio { .. } | Part::Reasoning { .. } | Part::SealedReasoning { .. } => 0,
+            Part::ToolCall(_) | Part::Refusal { .. } => 0,
+        }
+    }
+}
+
+impl ToolResult {
+    /// As [`Part::marks`].
+    pub fn marks(&self) -> usize {
+        usize::from(self.cache.is_some()) + self.parts.iter().map(Part::marks).sum::<usize>()
+    }
 }
 
 /// Marks the end of a prefix that a provider is to keep in its prompt cache.
@@ -189,7 +211,8 @@ pub enum Format {
     JsonObject,
     /// `schema` is JSON Schema as text.
     JsonSchema {
-        name: String,
+        /// `None` for protocols that name no schema.
+        name: Option<String>,
         description: Option<String>,
         schema: String,
         strict: Option<bool>,
@@ -234,6 +257,13 @@ pub struct Sampling {
     pub repetition_penalty: Option<String>,
     pub seed: Option<String>,
     pub stop: Vec<String>,
+}
+
+impl Reasoning {
+    /// Whether the client said anything of whether and how much the model is to think.
+    pub fn is_asked(&self) -> bool {
+        self.effort.is_some() || self.max_tokens.is_some() || self.enabled.is_some()
+    }
 }
 
 impl Effort {

@@ -5,7 +5,7 @@ use super::Usage;
 use crate::money::Money;
 
 /// What the gateway calls one reply, whoever made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The generation id.
     pub generation: String,
@@ -64,6 +64,22 @@ pub struct Facts {
     pub upstream_id: Option<String>,
     pub system_fingerprint: Option<String>,
     pub service_tier: Option<String>,
+    /// What of the reply has no word that all protocols share: where it stood, each with a reason.
+    /// Lost to clients of another protocol than the provider's.
+    pub losses: Vec<String>,
+}
+
+/// More losses than a reply ever has; each costs memory.
+const MOST_LOSSES: usize = 32;
+
+impl Facts {
+    /// Takes note of a loss, once.
+    pub fn lose(&mut self, what: &str) {
+        let loss = format!("reply.{what}");
+        if self.losses.len() < MOST_LOSSES && !self.losses.contains(&loss) {
+            self.losses.push(loss);
+        }
+    }
 }
 
 /// Why a body with status 200 is no reply.

@@ -78,6 +78,7 @@ impl Exchange {
         };
         self.outbox.push_back(Step::Cancel);
         self.note_attempt(now, fault.status(), Some(fault), said);
+        self.reply_losses = lane.losses();
         let failure = self.failure();
         let outcome = Outcome::BrokenOff(failure.cause);
         let charge = self.charge(&outcome, Some(lane.facts()));

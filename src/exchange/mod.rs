@@ -74,6 +74,8 @@ pub struct Exchange {
     sent: Time,
     /// What brings the current attempt's reply to the client.
     bridge: Option<Bridge>,
+    /// What the client's protocol could not say of the reply.
+    reply_losses: Vec<String>,
     attempts: Vec<Attempt>,
     stage: Stage,
     outbox: VecDeque<Step>,
@@ -96,6 +98,7 @@ impl Exchange {
             current: 0,
             sent: now,
             bridge: None,
+            reply_losses: Vec::new(),
             attempts: Vec::new(),
             stage: Stage::Holding,
             outbox: VecDeque::new(),
@@ -350,6 +353,7 @@ impl Exchange {
             return;
         };
         self.note_attempt(now, Some(200), None, None);
+        self.reply_losses = lane.losses();
         let charge = self.charge(&Outcome::Complete, Some(lane.facts()));
         let mut out = Vec::new();
         lane.write_end(&self.bill(&charge), &mut out);
@@ -373,6 +377,7 @@ impl Exchange {
         self.stage = Stage::Ended;
         self.note_attempt(now, Some(200), None, None);
         self.first_token = Some(now);
+        self.reply_losses = whole.losses().to_vec();
         let charge = self.charge(&Outcome::Complete, Some(whole.facts()));
         self.bridge = Some(bridge);
         let bill = self.bill(&charge);

@@ -200,9 +200,11 @@ impl Exchange {
         })
     }
 
-    /// What the provider's protocol could not say of the request, each with a reason.
-    pub(super) fn losses(&self) -> &[String] {
-        self.bridge.as_ref().map_or(&[], Bridge::losses)
+    /// What the provider's protocol could not say of the request, and the client's of the reply,
+    /// each with a reason.
+    pub(super) fn losses(&self) -> Vec<&str> {
+        let request = self.bridge.as_ref().map_or(&[][..], Bridge::losses);
+        request.iter().chain(&self.reply_losses).map(String::as_str).collect()
     }
 
     fn attempt_view(&self, attempt: &Attempt) -> Value {

@@ -3,7 +3,7 @@
 //! reply event by event. The only place, but for `mod.rs`, that knows more than one protocol.
 
 use super::gemini::Framing;
-use super::lane::{Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
+use super::lane::{Hidden, Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
 use super::openai_responses::Echo;
 use super::{
     anthropic_messages, bedrock, cohere, embeddings, gemini, ollama, openai_chat, openai_completions,
@@ -42,13 +42,14 @@ pub struct Bridge {
     wire: Protocol,
     names: Vec<Renamed>,
     losses: Vec<String>,
+    hidden: Hidden,
     about: About,
 }
 
 /// What a reply has to know of its request.
 #[derive(Debug)]
 enum About {
-    Chat { hide_reasoning: bool },
+    Chat,
     Responses(Box<Echo>),
     Messages { input_tokens: u64 },
     Embeddings(Box<embeddings::EmbeddingsRequest>),
@@ -96,24 +97,12 @@ impl Face {
 
     /// The stream of a reply that fails before it says anything.
     pub fn write_failed_stream(self, identity: Identity, failure: &Failure, out: &mut Vec<u8>) {
-        match self {
-            Face::Chat | Face::Embeddings | Face::Rerank => {
-                openai_chat::StreamWriter::new(identity).write_error(failure, None, out);
-            }
-            Face::Completions => {
-                openai_completions::StreamWriter::new(identity).write_error(failure, None, out);
-            }
-            Face::Responses => {
-                openai_responses::StreamWriter::new(identity, Echo::default())
-                    .write_error(failure, None, out);
-            }
-            Face::Messages => {
-                anthropic_messages::StreamWriter::new(identity, 0).write_error(failure, None, out);
-            }
-            Face::Gemini(framing) => {
-                gemini::StreamWriter::new(identity).framed(framing).write_error(failure, None, out);
-            }
-        }
+        let about = match self {
+            Face::Responses => About::Responses(Box::default()),
+            Face::Messages => About::Messages { input_tokens: 0 },
+            Face::Chat | Face::Completions | Face::Gemini(_) | Face::Embeddings | Face::Rerank => About::Chat,
+        };
+        self.writer(identity, &about).write_error(failure, None, out);
     }
 
     /// A frame that says nothing, for a stream that waits.
@@ -132,6 +121,22 @@ impl Face {
             Face::Gemini(Framing::Array) => "application/json",
             Face::Gemini(Framing::Sse) | Face::Chat | Face::Completions => "text/event-stream",
             Face::Responses | Face::Messages | Face::Embeddings | Face::Rerank => "text/event-stream",
+        }
+    }
+
+    fn writer(self, identity: Identity, about: &About) -> Box<dyn Writer> {
+        match (self, about) {
+            (Face::Responses, About::Responses(echo)) => {
+                Box::new(openai_responses::StreamWriter::new(identity, (**echo).clone()))
+            }
+            (Face::Messages, About::Messages { input_tokens }) => {
+                Box::new(anthropic_messages::StreamWriter::new(identity, *input_tokens))
+            }
+            (Face::Gemini(framing), _) => Box::new(gemini::StreamWriter::new(identity).framed(framing)),
+            (Face::Completions, _) => Box::new(openai_completions::StreamWriter::new(identity)),
+            (Face::Chat | Face::Responses | Face::Messages | Face::Embeddings | Face::Rerank, _) => {
+                Box::new(openai_chat::StreamWriter::new(identity))
+            }
         }
     }
 
@@ -190,43 +195,62 @@ pub fn cross(
         Face::Embeddings => embed(body, wire, provider, target)?,
         Face::Rerank => rank(body, wire, provider, target)?,
         Face::Chat | Face::Completions | Face::Responses | Face::Messages | Face::Gemini(_) => {
-            (write_chat(face, wire, body, request.stream, target)?, about_chat(face, body, request))
+            (write_chat(face, wire, body, request, target)?, about_chat(face, body, request))
         }
     };
-    let Written { body, losses, names } = written;
-    Ok(Crossing { body, bridge: Bridge { face, wire, names, losses, about } })
+    let Written { body, losses, names, hidden } = written;
+    Ok(Crossing { body, bridge: Bridge { face, wire, names, losses, hidden, about } })
 }
 
 fn write_chat(
     face: Face,
     wire: Protocol,
     body: &[u8],
-    stream: bool,
+    request: &ChatRequest,
     target: &Target<'_>,
 ) -> Result<Written, Failure> {
-    let same = |body: Vec<u8>| Ok(Written { body, ..Written::default() });
-    match (face, wire) {
-        (Face::Chat, Protocol::OpenAiChat) => return same(openai_chat::write_request(body, target)),
-        (Face::Responses, Protocol::OpenAiResponses) => {
-            return same(openai_responses::splice_request(body, target));
+    let spliced = match (face, wire) {
+        (Face::Chat, Protocol::OpenAiChat) => {
+            let hidden = if request.hide_reasoning { Hidden::Reasoning } else { Hidden::Nothing };
+            Some(Written { hidden, ..openai_chat::splice_request(body, target) })
         }
+        (Face::Responses, Protocol::OpenAiResponses) => Some(openai_responses::splice_request(body, target)),
         (Face::Messages, Protocol::AnthropicMessages) => {
-            return same(anthropic_messages::splice_request(body, target));
+            Some(anthropic_messages::splice_request(body, target))
         }
-        (Face::Gemini(_), Protocol::Gemini) => return same(gemini::splice_request(body, target)),
-        _ => {}
+        (Face::Gemini(_), Protocol::Gemini) => Some(gemini::splice_request(body, target)),
+        _ => None,
+    };
+    if let Some(written) = spliced {
+        return Ok(written);
     }
     let conversation = face.read_conversation(body)?;
+    let mut written = write_conversation(&conversation, wire, target, request.stream)?;
+    written.hidden = match (conversation.reasoning.as_ref().is_some_and(|it| it.exclude), face) {
+        (true, Face::Chat | Face::Completions) => Hidden::Reasoning,
+        (true, Face::Responses | Face::Messages | Face::Gemini(_)) => Hidden::Thoughts,
+        (true, Face::Embeddings | Face::Rerank) | (false, _) => Hidden::Nothing,
+    };
+    written.losses.extend(conversation.unheeded);
+    Ok(written)
+}
+
+fn write_conversation(
+    conversation: &Conversation,
+    wire: Protocol,
+    target: &Target<'_>,
+    stream: bool,
+) -> Result<Written, Failure> {
     match wire {
         Protocol::OpenAiChat | Protocol::Millrace => {
-            openai_chat::write_conversation(&conversation, target, stream)
+            openai_chat::write_conversation(conversation, target, stream)
         }
-        Protocol::OpenAiResponses => openai_responses::write_conversation(&conversation, target, stream),
-        Protocol::AnthropicMessages => anthropic_messages::write_conversation(&conversation, target, stream),
-        Protocol::Gemini => gemini::write_conversation(&conversation, target, stream),
-        Protocol::Cohere => cohere::write_conversation(&conversation, target, stream),
-        Protocol::Bedrock => bedrock::write_conversation(&conversation, target, stream),
-        Protocol::Ollama => ollama::write_conversation(&conversation, target, stream),
+        Protocol::OpenAiResponses => openai_responses::write_conversation(conversation, target, stream),
+        Protocol::AnthropicMessages => anthropic_messages::write_conversation(conversation, target, stream),
+        Protocol::Gemini => gemini::write_conversation(conversation, target, stream),
+        Protocol::Cohere => cohere::write_conversation(conversation, target, stream),
+        Protocol::Bedrock => bedrock::write_conversation(conversation, target, stream),
+        Protocol::Ollama => ollama::write_conversation(conversation, target, stream),
     }
 }
 
@@ -234,9 +258,7 @@ fn about_chat(face: Face, body: &[u8], request: &ChatRequest) -> About {
     match face {
         Face::Responses => About::Responses(Box::new(Echo::of(body))),
         Face::Messages => About::Messages { input_tokens: request.size.text_bytes / BYTES_PER_TOKEN },
-        Face::Chat | Face::Completions | Face::Gemini(_) | Face::Embeddings | Face::Rerank => {
-            About::Chat { hide_reasoning: request.hide_reasoning }
-        }
+        Face::Chat | Face::Completions | Face::Gemini(_) | Face::Embeddings | Face::Rerank => About::Chat,
     }
 }
 
@@ -249,7 +271,7 @@ fn embed(
     let written = match wire {
         Protocol::Gemini => embeddings::gemini::write_request(body, target)?,
         Protocol::Cohere => embeddings::cohere::write_request(body, target)?,
-        _ => embeddings::write_request(body, target, embeddings_dialect(provider)),
+        _ => embeddings::write_request(body, target, embeddings::Dialect::of(provider.slug)),
     };
     Ok((written, About::Embeddings(Box::new(embeddings::read_request(body)?))))
 }
@@ -260,27 +282,9 @@ fn rank(
     provider: &Provider,
     target: &Target<'_>,
 ) -> Result<(Written, About), Failure> {
-    let written = rerank::write_request(body, target, rerank_dialect(wire, provider))?;
+    let written = rerank::write_request(body, target, rerank::Dialect::of(wire, provider.slug))?;
     let request = Box::new(rerank::read_request(body)?);
     Ok((written, About::Rerank { request, body: body.to_vec() }))
-}
-
-fn embeddings_dialect(provider: &Provider) -> embeddings::Dialect {
-    match provider.slug {
-        "openai" | "azure" => embeddings::Dialect::OpenAi,
-        "mistral" => embeddings::Dialect::Mistral,
-        "voyage" => embeddings::Dialect::Voyage,
-        "perplexity" => embeddings::Dialect::Perplexity,
-        _ => embeddings::Dialect::Compatible,
-    }
-}
-
-fn rerank_dialect(wire: Protocol, provider: &Provider) -> rerank::Dialect {
-    match (wire, provider.slug) {
-        (Protocol::Cohere, _) => rerank::Dialect::Cohere,
-        (_, "voyage") => rerank::Dialect::Voyage,
-        _ => rerank::Dialect::Jina,
-    }
 }
 
 /// The path at a provider's address that takes a request of `face`, from the slash on.
@@ -312,7 +316,7 @@ impl Bridge {
         match (self.face, self.wire) {
             (Face::Chat, Protocol::OpenAiChat) => {
                 let splice = openai_chat::Splice::new(identity, quirks);
-                Box::new(if self.hides_reasoning() { splice.without_reasoning() } else { splice })
+                Box::new(if self.hidden == Hidden::Nothing { splice } else { splice.without_reasoning() })
             }
             (Face::Responses, Protocol::OpenAiResponses) => {
                 Box::new(openai_responses::Splice::new(identity, quirks))
@@ -323,12 +327,11 @@ impl Bridge {
             (Face::Gemini(framing), Protocol::Gemini) => {
                 Box::new(gemini::Splice::new(identity, quirks).framed(framing))
             }
-            _ => Box::new(Translate::new(self.reader(quirks), self.writer(identity))),
+            _ => Box::new(
+                Translate::new(self.reader(quirks), self.face.writer(identity, &self.about))
+                    .without(self.hidden),
+            ),
         }
-    }
-
-    fn hides_reasoning(&self) -> bool {
-        matches!(self.about, About::Chat { hide_reasoning: true })
     }
 
     fn reader(&self, quirks: Quirks) -> Box<dyn Reader> {
@@ -343,22 +346,6 @@ impl Bridge {
             Protocol::Cohere => Box::new(cohere::StreamReader::new(quirks, names)),
             Protocol::Bedrock => Box::new(bedrock::StreamReader::new(quirks, names)),
             Protocol::Ollama => Box::new(ollama::StreamReader::new(quirks, names)),
-        }
-    }
-
-    fn writer(&self, identity: Identity) -> Box<dyn Writer> {
-        match (self.face, &self.about) {
-            (Face::Responses, About::Responses(echo)) => {
-                Box::new(openai_responses::StreamWriter::new(identity, (**echo).clone()))
-            }
-            (Face::Messages, About::Messages { input_tokens }) => {
-                Box::new(anthropic_messages::StreamWriter::new(identity, *input_tokens))
-            }
-            (Face::Gemini(framing), _) => Box::new(gemini::StreamWriter::new(identity).framed(framing)),
-            (Face::Completions, _) => Box::new(openai_completions::StreamWriter::new(identity)),
-            (Face::Chat | Face::Responses | Face::Messages | Face::Embeddings | Face::Rerank, _) => {
-                Box::new(openai_chat::StreamWriter::new(identity))
-            }
         }
     }
 
@@ -386,7 +373,7 @@ impl Bridge {
         match &self.about {
             About::Embeddings(request) => return self.read_embeddings(body, request, quirks),
             About::Rerank { request, .. } => return rerank::read_reply(body, request).map(Whole::Rerank),
-            About::Chat { .. } | About::Responses(_) | About::Messages { .. } => {}
+            About::Chat | About::Responses(_) | About::Messages { .. } => {}
         }
         if (self.face, self.wire) == (Face::Chat, Protocol::OpenAiChat) {
             return openai_chat::read_reply(body, quirks).map(|reply| Whole::Same(reply.facts));
@@ -405,8 +392,16 @@ impl Bridge {
             (Face::Responses, Protocol::OpenAiResponses)
             | (Face::Messages, Protocol::AnthropicMessages)
             | (Face::Gemini(_), Protocol::Gemini) => Ok(Whole::Same(read.facts)),
-            _ => Ok(Whole::Translated(read)),
+            _ => Ok(Whole::Translated(self.sayable(read))),
         }
+    }
+
+    /// The reply without what the client does not want to see, and what it will not say.
+    fn sayable(&self, mut read: WholeReply) -> WholeReply {
+        let writer = self.face.writer(Identity::default(), &self.about);
+        read.events.retain(|event| !self.hidden.hides(event));
+        read.events.iter().filter_map(|it| writer.loss(it)).for_each(|loss| read.facts.lose(loss));
+        read
     }
 
     fn read_embeddings(
@@ -435,9 +430,11 @@ impl Bridge {
             }
             (Whole::Same(facts), _) => {
                 let reply = openai_chat::Reply { facts: facts.clone() };
-                match self.hides_reasoning() {
-                    true => reply.write_without_reasoning(body, identity, bill),
-                    false => reply.write(body, identity, bill),
+                match self.hidden {
+                    Hidden::Nothing => reply.write(body, identity, bill),
+                    Hidden::Thoughts | Hidden::Reasoning => {
+                        reply.write_without_reasoning(body, identity, bill)
+                    }
                 }
             }
             (Whole::Translated(reply), about) => self.write_events(reply, about, identity, bill),
@@ -466,6 +463,14 @@ impl Bridge {
 }
 
 impl Whole {
+    /// What the client's protocol cannot say of the reply, each with a reason.
+    pub fn losses(&self) -> &[String] {
+        match self {
+            Whole::Translated(reply) => &reply.facts.losses,
+            Whole::Same(_) | Whole::Embeddings(_) | Whole::Rerank(_) => &[],
+        }
+    }
+
     pub fn facts(&self) -> &Facts {
         match self {
             Whole::Same(facts) => facts,

@@ -1,6 +1,7 @@
 //! Reading the members of a client's request, each of the type that it must be, and the words for
 //! the client where it is not. What the members mean is for the faces to know.
 
+use crate::chat::conversation::{Effort, Reasoning};
 use crate::error::Failure;
 use crate::json::{self, JsonError, Members};
 
@@ -43,6 +44,77 @@ pub fn read_string(body: &Members<'_>, key: &str) -> Result<Option<String>, Fail
         },
         None => Ok(None),
     }
+}
+
+/// Members that speak to OpenRouter's gateway, and that this one does not heed: the losses of
+/// those that are given. `names` are those that the face knows.
+pub fn unheeded(body: &Members<'_>, names: &[&str]) -> Vec<String> {
+    let why = |name: &str| match name {
+        "max_tool_calls" => "the gateway runs no tools, so there are none to limit",
+        "user" => "Anthropic takes it as `metadata.user_id`",
+        "trace" => "the gateway hands on no traces",
+        _ => "not done by this gateway",
+    };
+    let given = names.iter().filter(|name| body.value(name).is_some_and(|value| !is_hollow(value)));
+    given.map(|name| format!("{name}: {}", why(name))).collect()
+}
+
+/// Whether a value says nothing.
+pub fn is_hollow(value: &str) -> bool {
+    let empty = || json::elements(value).is_ok_and(|elements| elements.is_empty());
+    matches!(value, "null" | "false" | "{}" | "\"\"") || empty()
+}
+
+/// Adds the members of an object at `path` that say something and are not `known`.
+pub fn note_others(object: &Members<'_>, path: &str, known: &[&str], unspoken: &mut Vec<String>) {
+    let others = object.iter().filter(|member| !known.contains(&member.key.as_ref()));
+    let others = others.filter(|member| !is_hollow(member.value));
+    let dot = if path.is_empty() { "" } else { "." };
+    unspoken.extend(others.map(|member| format!("{path}{dot}{}", member.key)));
+}
+
+/// Adds what `stream_options` asks for besides usage, which is always told.
+pub fn note_stream_options(body: &Members<'_>, unspoken: &mut Vec<String>) {
+    if let Some(options) = body.object("stream_options") {
+        note_others(&options, "stream_options", &["include_usage"], unspoken);
+    }
+}
+
+/// The names that a face has for how the model is to think; more of them are unspoken.
+const REASONING: &[&str] = &["effort", "max_tokens", "enabled", "exclude", "summary"];
+
+/// OpenRouter's `reasoning`, or its older `include_reasoning`; `None` where nothing is asked for.
+pub fn read_reasoning(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Option<Reasoning>, Failure> {
+    let include = read_boolean(body, "include_reasoning")?;
+    let mut reasoning = Reasoning { exclude: include == Some(false), ..Reasoning::default() };
+    if let Some(raw) = read_object(body, "reasoning")? {
+        let own = json::members(raw).map_err(|_| must_be("reasoning", "an object"))?;
+        reasoning = Reasoning {
+            effort: read_effort(&own, "effort", "reasoning.effort")?,
+            max_tokens: match own.value("max_tokens") {
+                Some(value) => match json::whole(value) {
+                    Some(limit) => Some(limit),
+                    None => return Err(must_be("reasoning.max_tokens", "a whole number")),
+                },
+                None => None,
+            },
+            enabled: own.get("enabled").and_then(json::boolean),
+            exclude: reasoning.exclude || own.get("exclude").and_then(json::boolean) == Some(true),
+            summary: own.string("summary").map(|summary| summary.into_owned()),
+        };
+        note_others(&own, "reasoning", REASONING, unspoken);
+    }
+    Ok(Some(reasoning).filter(|reasoning| *reasoning != Reasoning::default()))
+}
+
+/// An effort by OpenRouter's and OpenAI's names.
+pub fn read_effort(object: &Members<'_>, key: &str, path: &str) -> Result<Option<Effort>, Failure> {
+    // Groq's `default` is as good as no word.
+    let value = object.value(key).filter(|value| *value != "\"default\"");
+    let Some(value) = value else { return Ok(None) };
+    let effort = json::string(value).and_then(|name| Effort::parse(&name));
+    let names = || Effort::ALL.map(Effort::name).join(", ");
+    effort.map(Some).ok_or_else(|| must_be(path, &format!("one of {}", names())))
 }
 
 /// OpenRouter's bound on the name of a session.

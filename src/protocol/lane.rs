@@ -12,6 +12,10 @@ pub trait Lane {
     /// The provider closed the stream.
     fn end_of_input(&mut self, out: &mut Vec<u8>);
     fn facts(&self) -> &Facts;
+    /// What the client's protocol could not say of the reply so far, each with a reason.
+    fn losses(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Ends the reply in the client's grammar, with what it used and costs.
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>);
     /// Ends the reply with an error in the client's grammar; `bill` for what was delivered.
@@ -35,6 +39,11 @@ pub trait Writer {
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>);
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>);
     fn keep_alive(&self) -> &'static [u8];
+    /// What is lost where the protocol has no place for an event, or for a part of it: the
+    /// place, and why.
+    fn loss(&self, _event: &Event) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A provider's whole reply, read.
@@ -62,6 +71,8 @@ pub struct Written {
     pub losses: Vec<String>,
     /// For the reader of the reply; empty where every tool went as the client gave it.
     pub names: Vec<Renamed>,
+    /// What is to be kept from the client, if the provider shows it all the same.
+    pub hidden: Hidden,
 }
 
 /// A tool that the provider got under another name or in another form than the client gave it.
@@ -86,19 +97,62 @@ pub struct Translate {
     finished: bool,
     /// The facts of a reply that claimed its end within a call.
     broken: Option<Facts>,
+    hidden: Hidden,
+    /// What the writer had no place for, among what the reader lost.
+    lost: Facts,
+}
+
+/// What of a reply the client does not want to see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hidden {
+    #[default]
+    Nothing,
+    /// The words of what the model thought. Seals go on, for they have to come back.
+    Thoughts,
+    /// And the seals with them.
+    Reasoning,
+}
+
+impl Hidden {
+    pub fn hides(self, event: &Event) -> bool {
+        match event {
+            Event::Reasoning { .. } => self != Hidden::Nothing,
+            Event::Seal { .. } => self == Hidden::Reasoning,
+            Event::Text(_) | Event::ToolCall { .. } | Event::Arguments { .. } => false,
+            Event::ToolCallEnd { .. } | Event::Refusal(_) | Event::Image { .. } => false,
+            Event::Citation(_) | Event::Finish { .. } => false,
+        }
+    }
 }
 
 impl Translate {
     pub fn new(reader: Box<dyn Reader>, writer: Box<dyn Writer>) -> Translate {
-        Translate { reader, writer, events: Vec::new(), open: Vec::new(), finished: false, broken: None }
+        Translate {
+            reader,
+            writer,
+            events: Vec::new(),
+            open: Vec::new(),
+            finished: false,
+            broken: None,
+            hidden: Hidden::Nothing,
+            lost: Facts::default(),
+        }
+    }
+
+    pub fn without(mut self, hidden: Hidden) -> Translate {
+        self.hidden = hidden;
+        self
     }
 
     fn write_events(&mut self, out: &mut Vec<u8>) {
         let mut broken = self.broken.is_some();
         for event in self.events.drain(..) {
             broken |= ends_within_a_call(&event, &mut self.open);
-            if !broken && !self.finished {
+            if !broken && !self.finished && !self.hidden.hides(&event) {
                 self.writer.write(&event, out);
+                if let Some(loss) = self.writer.loss(&event) {
+                    self.lost.lose(loss);
+                }
             }
             self.finished |= matches!(event, Event::Finish { .. });
         }
@@ -119,6 +173,10 @@ impl Lane for Translate {
 
     fn facts(&self) -> &Facts {
         self.broken.as_ref().unwrap_or_else(|| self.reader.facts())
+    }
+
+    fn losses(&self) -> Vec<String> {
+        self.facts().losses.iter().chain(&self.lost.losses).cloned().collect()
     }
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use super::lane::{Renamed, rename, sent_name};
 use crate::chat::Conversation;
-use crate::chat::conversation::{Part, Source, Tool, ToolCall, ToolKind, ToolResult};
+use crate::chat::conversation::{
+    Effort, Format, Part, Reasoning, Source, Tool, ToolCall, ToolKind, ToolResult,
+};
 use crate::error::Failure;
 use crate::json;
 
@@ -21,6 +23,58 @@ pub fn unsayable(given: &[(&str, bool)], conversation: &Conversation, why: &str)
     let given = given.iter().filter(|(_, given)| *given).map(|(name, _)| *name);
     let unspoken = conversation.unspoken.iter().map(String::as_str);
     given.chain(unspoken).map(|name| format!("{name}: {why}")).collect()
+}
+
+/// The name of a schema that has none, where there has to be one.
+pub const UNNAMED: &str = "response";
+
+/// The loss of reasoning that another provider sealed.
+pub const FOREIGN: &str = "reasoning: what another provider sealed is not sent";
+
+/// The loss of a budget of reasoning where only efforts are known.
+pub const AS_EFFORT: &str = "reasoning.max_tokens: sent as the nearest effort";
+
+/// What becomes of a budget of reasoning where only efforts are known.
+pub fn budget_loss(reasoning: &Reasoning) -> Option<String> {
+    let loss = match (reasoning.max_tokens, reasoning.effort) {
+        (None, _) => return None,
+        (Some(_), None) => AS_EFFORT,
+        (Some(_), Some(_)) => "reasoning.max_tokens: the model goes by the effort",
+    };
+    Some(loss.to_owned())
+}
+
+/// The loss of an effort for which the model has another word, `sent`.
+pub fn other_effort(effort: Effort, sent: &str) -> Option<String> {
+    (effort.name() != sent).then(|| format!("reasoning.effort: sent as `{sent}`"))
+}
+
+/// What of a JSON schema a protocol cannot say that takes the schema alone and always holds the
+/// model to it.
+pub fn bare_schema(format: &Format, why: &str) -> Vec<String> {
+    let Format::JsonSchema { name, description, strict, .. } = format else { return Vec::new() };
+    let given = [("name", name.is_some()), ("description", description.is_some())];
+    let given = given.iter().filter(|(_, given)| *given);
+    let mut losses: Vec<String> =
+        given.map(|(member, _)| format!("response_format.{member}: {why}")).collect();
+    losses.extend(loose_schema(*strict));
+    losses
+}
+
+/// The loss of a schema that was not to bind, where every schema does.
+pub fn loose_schema(strict: Option<bool>) -> Option<String> {
+    let loose = strict == Some(false);
+    loose.then(|| "response_format.strict: the model is always held to the schema".to_owned())
+}
+
+/// Whether a picture is to be looked at in a way of its own, and not as the model would anyway.
+pub fn is_detailed(detail: Option<&str>) -> bool {
+    detail.is_some_and(|detail| detail != "auto")
+}
+
+/// A document that goes as text, its name before it.
+pub fn document_text(name: Option<&str>, text: &str) -> String {
+    name.map_or_else(|| text.to_owned(), |name| format!("{name}:\n{text}"))
 }
 
 /// The custom tools, which go as functions.
@@ -65,7 +119,9 @@ pub fn result_text(
     for part in &result.parts {
         match part {
             Part::Text { text: own, .. } | Part::Refusal { text: own } => text.push_str(own),
-            Part::File { source: Source::Text(own), .. } => text.push_str(own),
+            Part::File { name, source: Source::Text(own), .. } => {
+                text.push_str(&document_text(name.as_deref(), own));
+            }
             Part::Image { source, detail, .. } => {
                 losses.push(loss(turn, "an image in a tool result goes as the user's"));
                 write_image(source, detail.as_deref())?;

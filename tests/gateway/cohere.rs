@@ -254,7 +254,7 @@ fn writes_what_was_said() {
         tools: vec![tool("f"), tool("g")],
         tool_choice: Some(ToolChoice::Named("f".into())),
         format: Format::JsonSchema {
-            name: "n".into(),
+            name: Some("n".into()),
             description: None,
             schema: "{\"a\":1.0}".into(),
             strict: None,
@@ -283,9 +283,9 @@ fn writes_what_was_said() {
     });
     assert_eq!(body(&conversation, "command-a-reasoning-08-2025"), expected);
     let losses = write(&conversation, "command-a-reasoning-08-2025").expect("written").losses;
-    assert_eq!(losses.len(), 3, "{losses:?}");
+    assert_eq!(losses.len(), 4, "{losses:?}");
     let other = write(&conversation, "command-a-03-2025").expect("written");
-    assert!(!String::from_utf8_lossy(&other.body).contains("hm") && other.losses.len() == 4);
+    assert!(!String::from_utf8_lossy(&other.body).contains("hm") && other.losses.len() == 5);
 }
 
 #[test]

@@ -296,6 +296,30 @@ fn attempts_are_shown_on_request() {
 }
 
 #[test]
+fn what_either_side_could_not_say_is_told_with_the_reply() {
+    const CLAUDE: &str = r#""model":"anthropic/claude-haiku-4.5","seed":7,"trace":{"trace_id":"t"}"#;
+    const DROPPED: &str = concat!(
+        r#""dropped":["seed: not expressible in Anthropic Messages","trace: the gateway hands on no traces","#,
+        r#""reply.content: what Anthropic's own tools did"]"#,
+    );
+    let blocks =
+        [r#"{"type":"server_tool_use","id":"s","name":"n","input":{}}"#, r#"{"type":"text","text":"hi"}"#];
+    let mut play = Play::new(CLAUDE);
+    let whole = format!(r#"{{"type":"message","content":[{}],"stop_reason":"end_turn"}}"#, blocks.join(","));
+    play.held().skip().head(200).chunk(&whole).end().skip();
+    assert!(play.body().contains(DROPPED), "{}", play.body());
+
+    let mut play = Play::stream(CLAUDE);
+    play.held().skip().head(200);
+    for block in blocks {
+        play.chunk(&format!("data: {{\"type\":\"content_block_start\",\"content_block\":{block}}}\n\n"));
+    }
+    play.chunk("data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n");
+    play.chunk("data: {\"type\":\"message_stop\"}\n\n").end().skip();
+    assert!(play.body().contains(DROPPED), "{}", play.body());
+}
+
+#[test]
 fn whatever_comes_in_whatever_order_settles_at_most_once() {
     play::any_order_settles_at_most_once(TWO_PROVIDERS);
 }

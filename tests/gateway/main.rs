@@ -17,6 +17,7 @@ mod id;
 mod json;
 mod key;
 mod lane;
+mod losses;
 mod management;
 mod money;
 mod ollama;

@@ -3,7 +3,7 @@
 use millrace::chat::Identity;
 use millrace::chat::{Quirks, Usage};
 use millrace::protocol::millrace::answer;
-use millrace::protocol::openai_chat::{Splice, Target, write_request};
+use millrace::protocol::openai_chat::{Splice, Target, splice_request};
 use serde_json::{Value, json};
 
 #[test]
@@ -114,7 +114,7 @@ fn the_answer_goes_through_the_gateway_as_any_other() {
     let request = json!({"model": "millrace/echo", "stream": true, "max_completion_tokens": 2,
         "messages": [{"role": "user", "content": "a b c"}]});
     let target = Target { model: "echo", quirks: &Quirks::NONE, max_output: None };
-    let body = write_request(request.to_string().as_bytes(), &target);
+    let body = splice_request(request.to_string().as_bytes(), &target).body;
     let identity =
         Identity { generation: "g".into(), created: 1, model: "m".into(), provider: "Millrace".into() };
     let mut splice = Splice::new(identity, Quirks::NONE);

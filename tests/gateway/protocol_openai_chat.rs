@@ -11,8 +11,8 @@ use millrace::chat::{MaxTokensName, Quirks, StreamUsage, Usage};
 use millrace::error::{Cause, Failure};
 use millrace::money::Money;
 use millrace::protocol::openai_chat::{
-    Splice, Target, finish_reason, read_error, read_reply, read_request, usage_from, write_error,
-    write_request, write_usage,
+    Splice, Target, finish_reason, read_error, read_reply, read_request, splice_request, usage_from,
+    write_error, write_usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ proptest! {
         };
         let body = request("\"a/b\"");
         prop_assert!(read_request(body.as_bytes()).is_ok(), "{}", body);
-        let written = write_request(body.as_bytes(), &Target { model: "x", quirks: &ASK, max_output: None });
+        let written = splice_request(body.as_bytes(), &Target { model: "x", quirks: &ASK, max_output: None }).body;
         prop_assert_eq!(String::from_utf8(written).unwrap(), request("\"x\""));
     }
 
@@ -72,7 +72,7 @@ proptest! {
             prop_assert!(serde_json::from_slice::<Value>(&written).is_ok());
         }
         if read_request(body.as_bytes()).is_ok() {
-            let written = write_request(body.as_bytes(), &Target { model: "m", quirks: &OLD_NAME, max_output: None });
+            let written = splice_request(body.as_bytes(), &Target { model: "m", quirks: &OLD_NAME, max_output: None }).body;
             prop_assert!(serde_json::from_slice::<Value>(&written).is_ok());
         }
         let _ = read_error(body.as_bytes());

@@ -8,6 +8,7 @@ use super::whole;
 use crate::chat::conversation::{CacheMark, Conversation, Part, Role, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
 use crate::json;
+use crate::protocol::writing::is_detailed;
 
 mod part;
 
@@ -32,7 +33,7 @@ pub(super) struct Marks {
 impl Marks {
     pub(super) fn new(conversation: &Conversation, losses: &mut Vec<String>) -> Marks {
         let tools = conversation.tools.iter().filter(|tool| tool.cache.is_some()).count();
-        let parts = conversation.turns.iter().flat_map(|turn| &turn.parts).map(count_marks).sum::<usize>();
+        let parts = conversation.turns.iter().flat_map(|turn| &turn.parts).map(Part::marks).sum::<usize>();
         let skip = (tools + parts).saturating_sub(MOST_MARKS);
         if skip > 0 {
             losses.push(format!("cache_control: only the last {MOST_MARKS} of {} are sent", tools + parts));
@@ -51,21 +52,6 @@ impl Marks {
             Some(CacheMark::FiveMinutes) => r#","cache_control":{"type":"ephemeral"}"#,
             Some(CacheMark::OneHour) => r#","cache_control":{"type":"ephemeral","ttl":"1h"}"#,
         }
-    }
-}
-
-fn count_marks(part: &Part) -> usize {
-    match part {
-        Part::Text { text, cache } => usize::from(cache.is_some() && !text.trim().is_empty()),
-        Part::Image { cache, .. } | Part::File { cache, .. } => usize::from(cache.is_some()),
-        Part::ToolResult(result) => {
-            usize::from(result.cache.is_some()) + result.parts.iter().map(count_marks).sum::<usize>()
-        }
-        Part::Audio { .. }
-        | Part::Reasoning { .. }
-        | Part::SealedReasoning { .. }
-        | Part::ToolCall(_)
-        | Part::Refusal { .. } => 0,
     }
 }
 
@@ -270,9 +256,7 @@ impl<'a> Messages<'a> {
                 self.say(false, block)
             }
             Part::Image { source, detail, cache } => {
-                if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    lose(self.losses, path, "image detail", "not expressible in Anthropic Messages");
-                }
+                self.note_detail(detail.as_deref(), path);
                 let mark = self.marks.write(*cache);
                 let block = image_block(source, mark)?;
                 self.say(false, Some(block))
@@ -291,6 +275,12 @@ impl<'a> Messages<'a> {
                 lose(self.losses, path, kind_of(part), "not the user's to say");
                 Ok(())
             }
+        }
+    }
+
+    fn note_detail(&mut self, detail: Option<&str>, path: &str) {
+        if is_detailed(detail) {
+            lose(self.losses, path, "image detail", "not expressible in Anthropic Messages");
         }
     }
 
@@ -404,7 +394,8 @@ impl<'a> Messages<'a> {
                     content.extend(text_block(text, mark));
                 }
                 Part::Refusal { text } => content.extend(text_block(text, "")),
-                Part::Image { source, cache, .. } => {
+                Part::Image { source, detail, cache } => {
+                    self.note_detail(detail.as_deref(), path);
                     content.push(image_block(source, self.marks.write(*cache))?);
                 }
                 Part::File { name, source, cache } => {

@@ -2,7 +2,7 @@
 //! what only Anthropic itself can do is refused.
 
 use super::face::{self, format_of};
-use super::splice::OWN;
+use super::splice::{OWN, UNHEEDED};
 use super::tools::client_tool;
 use crate::chat::conversation::{
     CacheMark, Conversation, Effort, Format, Part, Reasoning, Role, Sampling, Tool, ToolChoice, ToolKind,
@@ -10,7 +10,7 @@ use crate::chat::conversation::{
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
-use crate::protocol::fields::{must_be, read_elements, read_number, read_string};
+use crate::protocol::fields::{self, must_be, read_elements, read_number, read_string};
 
 mod block;
 
@@ -57,6 +57,7 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
         max_tokens: face::read_max_tokens(&body)?,
         sampling: read_sampling(&body)?,
         service_tier: read_string(&body, "service_tier")?,
+        unheeded: fields::unheeded(&body, UNHEEDED),
         ..Conversation::default()
     };
     read_system(&body, &mut conversation)?;
@@ -256,7 +257,7 @@ fn read_format(body: &Members<'_>) -> Result<Format, Failure> {
     let schema = format.value("schema").filter(|schema| schema.starts_with('{'));
     match (format.string("type").as_deref(), schema) {
         (Some("json_schema"), Some(schema)) => Ok(Format::JsonSchema {
-            name: "response".to_owned(),
+            name: None,
             description: None,
             schema: schema.to_owned(),
             strict: Some(true),
@@ -267,8 +268,14 @@ fn read_format(body: &Members<'_>) -> Result<Format, Failure> {
 }
 
 fn read_user(body: &Members<'_>, conversation: &mut Conversation) {
+    conversation.user = body.string("user").map(|user| user.into_owned());
     let Some(metadata) = body.object("metadata") else { return };
-    conversation.user = metadata.string("user_id").map(|id| id.into_owned());
+    conversation.user = metadata.string("user_id").map(|id| id.into_owned()).or(conversation.user.take());
+    if conversation.user.is_some()
+        && body.string("user").is_some_and(|user| conversation.user != Some(user.into_owned()))
+    {
+        conversation.unspoken.push("user".to_owned());
+    }
     note_unspoken(&metadata, "metadata", |key| key == "user_id", &mut conversation.unspoken);
 }
 

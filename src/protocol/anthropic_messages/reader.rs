@@ -236,7 +236,7 @@ impl Reply {
                 self.block = Block::Text;
                 self.text(block.string("text").unwrap_or_default().into_owned(), events);
                 for citation in block.array("citations").unwrap_or_default() {
-                    read_citation(citation, events);
+                    self.citation(citation, events);
                 }
             }
             "thinking" => {
@@ -251,7 +251,10 @@ impl Reply {
             }
             "tool_use" => self.open_tool(block, events),
             // A server tool's call or result: something for clients of this very protocol.
-            _ => self.facts.began = true,
+            _ => {
+                self.facts.began = true;
+                self.facts.lose("content: what Anthropic's own tools did");
+            }
         }
     }
 
@@ -276,7 +279,7 @@ impl Reply {
             "thinking_delta" => self.thinking(own("thinking"), events),
             "signature_delta" => self.signature(own("signature"), events),
             "input_json_delta" => self.arguments(own("partial_json"), events),
-            "citations_delta" => read_citation(delta.get("citation").unwrap_or_default(), events),
+            "citations_delta" => self.citation(delta.get("citation").unwrap_or_default(), events),
             _ => {}
         }
     }
@@ -296,6 +299,15 @@ impl Reply {
     fn thinking(&mut self, text: String, events: &mut Vec<Event>) {
         if self.saw(&text) {
             events.push(Event::Reasoning { text, kind: ReasoningKind::Full });
+        }
+    }
+
+    /// Citations of pages have an address. Those of the client's own documents have none, and no
+    /// word in other protocols.
+    fn citation(&mut self, raw: &str, events: &mut Vec<Event>) {
+        match read_citation(raw) {
+            Some(citation) => events.push(Event::Citation(citation)),
+            None => self.facts.lose("content.citations: of a document, which has no address"),
         }
     }
 
@@ -352,17 +364,9 @@ fn own_seal(data: String) -> Seal {
     Seal { issuer: Issuer::Anthropic, data, id: None }
 }
 
-/// Citations of pages have an address. Those of the client's own documents have none, and no
-/// word in other protocols.
-fn read_citation(raw: &str, events: &mut Vec<Event>) {
-    let Ok(citation) = json::members(raw) else { return };
+fn read_citation(raw: &str) -> Option<Citation> {
+    let citation = json::members(raw).ok()?;
     let own = |key: &str| citation.string(key).map(|text| text.into_owned());
-    let Some(url) = own("url").or_else(|| own("source")) else { return };
-    events.push(Event::Citation(Citation {
-        url,
-        title: own("title"),
-        content: own("cited_text"),
-        start: None,
-        end: None,
-    }));
+    let url = own("url").or_else(|| own("source"))?;
+    Some(Citation { url, title: own("title"), content: own("cited_text"), start: None, end: None })
 }

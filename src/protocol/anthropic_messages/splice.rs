@@ -8,7 +8,9 @@ use super::wire::{self, write_event};
 use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::lane::{Lane, Target};
+use crate::protocol::fields::unheeded;
+use crate::protocol::lane::{Lane, Target, Written};
+use crate::protocol::writing::FOREIGN;
 use crate::sse::{self, Frame};
 
 /// Members that speak to the gateway. No provider gets them.
@@ -29,18 +31,22 @@ pub(super) const OWN: &[&str] = &[
     "debug",
 ];
 
+/// Of them those that the gateway does not heed.
+pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
+
 /// Writes the request for a provider. `body` is one that `read_request` accepted. Where the client
 /// set no limit of output it is the target's; a request to count tokens has none, and is written
 /// for a target without.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
     let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let model = json::quote(target.model);
     let marked = text.contains(MARK);
+    let own = request.value("messages").filter(|_| marked).map(without_foreign);
     let edit = |member: &Member<'_>| match member.key.as_ref() {
         "model" => Edit::Value(model.clone()),
         "max_tokens" if json::is_null(member.value) => Edit::Drop,
-        "messages" if marked => Edit::Value(without_foreign(member.value)),
+        "messages" => own.clone().map_or(Edit::Keep, Edit::Value),
         key if OWN.contains(&key) => Edit::Drop,
         _ => Edit::Keep,
     };
@@ -51,7 +57,11 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
     if let Some(limit) = target.max_output.filter(|_| request.value("max_tokens").is_none()) {
         more.push(format!("\"max_tokens\":{limit}"));
     }
-    request.edit(edit, &more).into_bytes()
+    let mut losses = unheeded(&request, UNHEEDED);
+    losses.extend(unheeded(&request, &["user"]));
+    let foreign = own.as_deref().is_some_and(|own| request.value("messages") != Some(own));
+    losses.extend(foreign.then(|| FOREIGN.to_owned()));
+    Written { body: request.edit(edit, &more).into_bytes(), losses, ..Written::default() }
 }
 
 /// The messages without thinking and citations that another provider gave: no signature goes to

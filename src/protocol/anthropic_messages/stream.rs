@@ -355,6 +355,12 @@ impl Writer for StreamWriter {
         write_error_event(&self.identity, failure, bill, out);
     }
 
+    fn loss(&self, event: &Event) -> Option<&'static str> {
+        let Event::Citation(citation) = event else { return None };
+        let placed = citation.start.is_some() || citation.end.is_some();
+        placed.then_some("citations: their places in the text; a block has none")
+    }
+
     fn keep_alive(&self) -> &'static [u8] {
         PING
     }

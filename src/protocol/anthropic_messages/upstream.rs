@@ -9,7 +9,7 @@ use crate::chat::conversation::{Conversation, Effort, Format, Part, Reasoning, T
 use crate::error::Failure;
 use crate::json::quote;
 use crate::protocol::lane::{Target, Written};
-use crate::protocol::writing::FREE_TEXT;
+use crate::protocol::writing::{FREE_TEXT, bare_schema, other_effort};
 
 /// The least budget of thinking.
 const LEAST_BUDGET: u64 = 1024;
@@ -50,7 +50,12 @@ pub fn write_conversation(
     if stream {
         body.push("\"stream\":true".to_owned());
     }
-    Ok(Written { body: format!("{{{}}}", body.join(",")).into_bytes(), losses, names: names.renamed() })
+    Ok(Written {
+        body: format!("{{{}}}", body.join(",")).into_bytes(),
+        losses,
+        names: names.renamed(),
+        ..Written::default()
+    })
 }
 
 /// The names of all tools that are there, were called or are chosen.
@@ -171,7 +176,9 @@ struct Thinking {
 
 impl Thinking {
     fn of(conversation: &Conversation, family: &Family, limit: u64, losses: &mut Vec<String>) -> Thinking {
-        let Some(reasoning) = &conversation.reasoning else { return Thinking::default() };
+        let Some(reasoning) = conversation.reasoning.as_ref().filter(|it| it.is_asked()) else {
+            return Thinking::default();
+        };
         if reasoning.enabled == Some(false) || reasoning.effort == Some(Effort::None) {
             // An older Claude does not think unless it is asked to.
             let said = family.adaptive || !family.claude;
@@ -210,7 +217,9 @@ impl Thinking {
             }
             (None, None) => None,
         };
-        let effort = effort.and_then(|effort| effort_name(effort, family));
+        let sent = effort.and_then(|effort| effort_name(effort, family));
+        losses.extend(reasoning.effort.zip(sent).and_then(|(own, sent)| other_effort(own, sent)));
+        let effort = sent;
         Thinking { member: Some(format!(r#"{{"type":"adaptive"{display}}}"#)), on: true, effort }
     }
 
@@ -274,6 +283,7 @@ fn write_format(
             Ok(None)
         }
         Format::JsonSchema { schema, .. } if family.structured => {
+            losses.extend(bare_schema(format, NOT_SAYABLE));
             Ok(Some(format!(r#"{{"type":"json_schema","schema":{schema}}}"#)))
         }
         Format::JsonSchema { .. } => Err(Failure::invalid(

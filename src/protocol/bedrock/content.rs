@@ -2,9 +2,9 @@
 //! only member says what they are.
 
 use super::base64;
+use super::cache::{self, Points};
 use super::history::{Message, Piece};
-use super::model::Family;
-use crate::chat::conversation::{CacheMark, Part, Role, Seal, Source, ToolCall, ToolResult};
+use crate::chat::conversation::{Part, Role, Seal, Source, ToolCall, ToolResult};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, sent_name};
@@ -12,16 +12,16 @@ use crate::protocol::writing::{self, loss, refused};
 
 /// Writes the blocks of a request and keeps what they must not share.
 pub(super) struct Blocks<'a> {
-    pub family: Family,
     pub names: &'a [Renamed],
     pub losses: Vec<String>,
+    points: Points,
     /// The names that documents have taken.
     documents: Vec<String>,
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) fn new(family: Family, names: &'a [Renamed], losses: Vec<String>) -> Blocks<'a> {
-        Blocks { family, names, losses, documents: Vec::new() }
+    pub(super) fn new(names: &'a [Renamed], points: Points, losses: Vec<String>) -> Blocks<'a> {
+        Blocks { names, losses, points, documents: Vec::new() }
     }
 
     /// The message, or `None` where nothing of it can be said.
@@ -62,56 +62,31 @@ impl<'a> Blocks<'a> {
 
     fn write_piece(&mut self, piece: &Piece<'_>, blocks: &mut Vec<String>) -> Result<(), Failure> {
         let turn = piece.turn;
-        let cache = match piece.part.as_ref() {
-            Part::Text { text, cache } => {
-                blocks.push(text_block(text));
-                *cache
-            }
-            Part::Refusal { text } => {
-                blocks.push(text_block(text));
-                None
-            }
-            Part::Image { source, cache, .. } => {
+        match piece.part.as_ref() {
+            Part::Text { text, .. } | Part::Refusal { text } => blocks.push(text_block(text)),
+            Part::Image { source, detail, .. } => {
+                self.note_detail(detail.as_deref(), turn);
                 blocks.push(image(source, turn)?);
-                *cache
             }
-            Part::File { name, source, cache } => {
-                blocks.push(self.document(name.as_deref(), source, turn)?);
-                *cache
-            }
-            Part::Audio { base64, format } => {
-                blocks.push(audio(base64, format));
-                None
-            }
+            Part::File { name, source, .. } => blocks.push(self.document(name.as_deref(), source, turn)?),
+            Part::Audio { base64, format } => blocks.push(audio(base64, format)),
             Part::Reasoning { text, seal, .. } => {
                 blocks.extend(seal.as_ref().map(|seal| reasoning(text, seal)));
-                None
             }
             Part::SealedReasoning { seal } => {
                 let data = base64::encode(seal.data.as_bytes());
                 blocks.push(format!(r#"{{"reasoningContent":{{"redactedContent":"{data}"}}}}"#));
-                None
             }
-            Part::ToolCall(call) => {
-                blocks.push(self.tool_use(call, turn)?);
-                None
-            }
-            Part::ToolResult(result) => {
-                blocks.push(self.tool_result(result, turn)?);
-                result.cache
-            }
-        };
-        blocks.extend(self.cache_point(cache, turn));
-        Ok(())
-    }
-
-    pub(super) fn cache_point(&mut self, cache: Option<CacheMark>, turn: usize) -> Option<String> {
-        let cache = cache?;
-        if !self.family.caches() {
-            self.lose(turn, "cache_control: this model's prompt cache cannot be steered");
-            return None;
+            Part::ToolCall(call) => blocks.push(self.tool_use(call, turn)?),
+            Part::ToolResult(result) => blocks.push(self.tool_result(result, turn)?),
         }
-        Some(cache_block(cache))
+        if let Some(cache) = cache::mark(&piece.part) {
+            if !self.points.are_known() {
+                self.lose(turn, "cache_control: this model's prompt cache cannot be steered");
+            }
+            blocks.extend(self.points.write(cache).map(str::to_owned));
+        }
+        Ok(())
     }
 
     fn tool_use(&self, call: &ToolCall, turn: usize) -> Result<String, Failure> {
@@ -129,7 +104,10 @@ impl<'a> Blocks<'a> {
             match part {
                 Part::Text { text, .. } | Part::Refusal { text } if text.trim().is_empty() => {}
                 Part::Text { text, .. } | Part::Refusal { text } => blocks.push(text_block(text)),
-                Part::Image { source, .. } => blocks.push(image(source, turn)?),
+                Part::Image { source, detail, .. } => {
+                    self.note_detail(detail.as_deref(), turn);
+                    blocks.push(image(source, turn)?);
+                }
                 Part::File { name, source, .. } => {
                     blocks.push(self.document(name.as_deref(), source, turn)?);
                 }
@@ -162,7 +140,11 @@ impl<'a> Blocks<'a> {
             Source::Url(url) => suffix_format(url),
             Source::FileId(_) => "pdf",
         };
-        let name = self.document_name(name.unwrap_or_default());
+        let own = name.map(stem);
+        let name = self.document_name(own.unwrap_or_default());
+        if own.is_some_and(|own| own != name) {
+            self.lose(turn, "file.filename: only letters, digits and no other's name are taken");
+        }
         Ok(format!(
             r#"{{"document":{{"format":"{format}","name":{},"source":{place}}}}}"#,
             json::quote(&name)
@@ -170,8 +152,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// A name of Amazon's alphabet that no other document has. It never holds two blanks in a row.
-    fn document_name(&mut self, name: &str) -> String {
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    fn document_name(&mut self, stem: &str) -> String {
         let plain = |c: char| match c {
             '-' | '(' | ')' | '[' | ']' => c,
             c if c.is_ascii_alphanumeric() => c,
@@ -190,9 +171,20 @@ impl<'a> Blocks<'a> {
         name
     }
 
+    fn note_detail(&mut self, detail: Option<&str>, turn: usize) {
+        if writing::is_detailed(detail) {
+            self.lose(turn, "image_url.detail: not expressible in Bedrock Converse");
+        }
+    }
+
     fn lose(&mut self, turn: usize, what: &str) {
         self.losses.push(loss(turn, what));
     }
+}
+
+/// A file's name without its ending: the format says that.
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 pub(super) fn text_block(text: &str) -> String {
@@ -205,13 +197,6 @@ fn reasoning(text: &str, seal: &Seal) -> String {
         json::quote(text),
         json::quote(&seal.data),
     )
-}
-
-pub(super) fn cache_block(cache: CacheMark) -> String {
-    match cache {
-        CacheMark::FiveMinutes => r#"{"cachePoint":{"type":"default"}}"#.to_owned(),
-        CacheMark::OneHour => r#"{"cachePoint":{"type":"default","ttl":"1h"}}"#.to_owned(),
-    }
 }
 
 fn image(source: &Source, turn: usize) -> Result<String, Failure> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use super::cache;
 use super::model::Family;
 use crate::chat::Conversation;
 use crate::chat::conversation::{Issuer, Part, ReasoningKind, Role, Seal, ToolCall, ToolResult, Turn};
@@ -135,8 +136,11 @@ fn late_instructions<'a>(turn: usize, own: &Turn) -> Result<Option<Piece<'a>>, F
         return Err(refused(turn, "instructions can only be text"));
     }
     let text = text_of(&own.parts);
-    let piece = || text_piece(turn, format!("<system>\n{text}\n</system>"));
-    Ok((!text.trim().is_empty()).then(piece))
+    let silent = text.trim().is_empty();
+    let cache = own.parts.iter().rev().find_map(cache::mark);
+    let text = format!("<system>\n{text}\n</system>");
+    let piece = || Piece { turn, part: Cow::Owned(Part::Text { text, cache }) };
+    Ok((!silent).then(piece))
 }
 
 /// Converse refuses text that is empty or blank.

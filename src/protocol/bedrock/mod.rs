@@ -2,6 +2,7 @@
 //! binary event stream and paid for with signed requests or an API key. Upstream only.
 
 mod base64;
+mod cache;
 mod content;
 mod frame;
 mod history;

@@ -55,6 +55,10 @@ impl Blocks {
         if let Some(tool) = block.object("toolUse") {
             self.tell_call(&tool);
         }
+        let told = ["text", "citationsContent", "reasoningContent", "toolUse"];
+        if !told.iter().any(|name| block.has(name)) {
+            self.teller.facts.lose(wire::INNER);
+        }
     }
 
     fn tell_text(&mut self, text: String) {

@@ -1,6 +1,7 @@
 //! A conversation as the body of Converse and ConverseStream, which are the same; the path tells
 //! them apart, and names the model.
 
+use super::cache::Points;
 use super::content::{Blocks, text_block};
 use super::history::{History, arrange};
 use super::model::{Claude, Family};
@@ -27,8 +28,10 @@ pub fn write_conversation(
     let names = tools::names(conversation);
     let mut losses = spare_members(conversation);
     let history = arrange(conversation, family, &mut losses)?;
-    let tool_config = tools::config(conversation, &history.messages, family, &names, &mut losses);
-    let mut blocks = Blocks::new(family, &names, losses);
+    let mut points = Points::new(conversation, family, &mut losses);
+    let tool_config =
+        tools::config(conversation, &history.messages, family, &names, &mut points, &mut losses);
+    let mut blocks = Blocks::new(&names, points, losses);
     let mut system = blocks.write_system(&history.system)?;
     let mut messages = Vec::new();
     for message in &history.messages {
@@ -50,13 +53,14 @@ pub fn write_conversation(
     members.extend(format);
     members.extend(service_tier(conversation, &mut losses));
     let body = format!("{{{}}}", members.join(",")).into_bytes();
-    Ok(Written { body, losses, names })
+    Ok(Written { body, losses, names, ..Written::default() })
 }
 
 /// What Converse has no place for at all.
 fn spare_members(conversation: &Conversation) -> Vec<String> {
     let sampling = &conversation.sampling;
     let given = [
+        ("reasoning.summary", conversation.reasoning.as_ref().is_some_and(|it| it.summary.is_some())),
         ("min_p", sampling.min_p.is_some()),
         ("frequency_penalty", sampling.frequency_penalty.is_some()),
         ("presence_penalty", sampling.presence_penalty.is_some()),
@@ -79,7 +83,8 @@ fn write_format(format: &Format, system: &mut Vec<String>, losses: &mut Vec<Stri
             losses.push("response_format: Bedrock Converse has no JSON mode; the model is asked".to_owned());
             None
         }
-        Format::JsonSchema { name, description, schema, strict: _ } => {
+        Format::JsonSchema { name, description, schema, strict } => {
+            losses.extend(writing::loose_schema(*strict));
             let description =
                 description.as_deref().map(|text| format!(r#","description":{}"#, json::quote(text)));
             // The schema goes as a string.
@@ -89,7 +94,7 @@ fn write_format(format: &Format, system: &mut Vec<String>, losses: &mut Vec<Stri
                     r#""jsonSchema":{{"schema":{},"name":{}{}}}}}}}}}"#,
                 ),
                 json::quote(schema),
-                json::quote(name),
+                json::quote(name.as_deref().unwrap_or(writing::UNNAMED)),
                 description.unwrap_or_default(),
             ))
         }
@@ -231,8 +236,7 @@ fn thinking(
 ) -> Thinking {
     let Some(reasoning) = &conversation.reasoning else { return Thinking::Unsaid };
     let off = reasoning.enabled == Some(false) || reasoning.effort == Some(Effort::None);
-    let asked = reasoning.effort.is_some() || reasoning.max_tokens.is_some() || reasoning.enabled.is_some();
-    if !asked {
+    if !reasoning.is_asked() {
         return Thinking::Unsaid;
     }
     match family {
@@ -241,18 +245,20 @@ fn thinking(
         Family::Claude(Claude::Adaptive) if off => {
             Thinking::Fields(vec![r#""thinking":{"type":"disabled"}"#.to_owned()])
         }
-        Family::Claude(Claude::Adaptive) => adaptive(conversation, reasoning),
+        Family::Claude(Claude::Adaptive) => adaptive(conversation, reasoning, losses),
         Family::Nova { thinks: true } if off => {
             Thinking::Fields(vec![r#""reasoningConfig":{"type":"disabled"}"#.to_owned()])
         }
         Family::Nova { thinks: true } => {
             let level = level(effort_of(conversation, reasoning));
+            losses.extend(measure_loss(reasoning, level));
             let config = format!(r#""reasoningConfig":{{"type":"enabled","maxReasoningEffort":"{level}"}}"#);
             Thinking::Fields(vec![config])
         }
         Family::GptOss => {
             // It always thinks; the least is `low`.
             let level = if off { "low" } else { level(effort_of(conversation, reasoning)) };
+            losses.extend(measure_loss(reasoning, level));
             Thinking::Fields(vec![format!(r#""reasoning_effort":"{level}""#)])
         }
         Family::Nova { thinks: false } | Family::Mistral | Family::Other => {
@@ -289,7 +295,7 @@ fn budget(
     Thinking::Budget(wanted.clamp(LEAST_BUDGET, output - 1))
 }
 
-fn adaptive(conversation: &Conversation, reasoning: &Reasoning) -> Thinking {
+fn adaptive(conversation: &Conversation, reasoning: &Reasoning, losses: &mut Vec<String>) -> Thinking {
     let display = if reasoning.exclude { "omitted" } else { "summarized" };
     let mut fields = vec![format!(r#""thinking":{{"type":"adaptive","display":"{display}"}}"#)];
     if reasoning.effort.is_some() || reasoning.max_tokens.is_some() {
@@ -300,9 +306,16 @@ fn adaptive(conversation: &Conversation, reasoning: &Reasoning) -> Thinking {
             Effort::Xhigh => "xhigh",
             Effort::Max => "max",
         };
+        losses.extend(measure_loss(reasoning, effort));
         fields.push(format!(r#""output_config":{{"effort":"{effort}"}}"#));
     }
     Thinking::Fields(fields)
+}
+
+/// What is lost of an effort or a budget that goes as `sent`.
+fn measure_loss(reasoning: &Reasoning, sent: &str) -> Option<String> {
+    let budget = writing::budget_loss(reasoning);
+    budget.or_else(|| reasoning.effort.and_then(|effort| writing::other_effort(effort, sent)))
 }
 
 fn effort_of(conversation: &Conversation, reasoning: &Reasoning) -> Effort {

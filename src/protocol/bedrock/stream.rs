@@ -144,7 +144,10 @@ impl Blocks {
                 let name = tool.string("name").unwrap_or_default();
                 Kind::Call { call: self.teller.open_call(id, &name, events) }
             }
-            Some(_) | None => Kind::Inner,
+            Some(_) | None => {
+                self.teller.facts.lose(wire::INNER);
+                Kind::Inner
+            }
         };
         self.open.insert(index, Block { kind, citations: Vec::new() });
     }

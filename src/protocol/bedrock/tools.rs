@@ -1,7 +1,7 @@
 //! Tools and the choice among them. Converse has no word for "none", and refuses a history of
 //! calls without any tool beside it.
 
-use super::content::cache_block;
+use super::cache::Points;
 use super::history::Message;
 use super::model::Family;
 use crate::chat::Conversation;
@@ -29,6 +29,7 @@ pub(super) fn config(
     messages: &[Message<'_>],
     family: Family,
     names: &[Renamed],
+    points: &mut Points,
     losses: &mut Vec<String>,
 ) -> Option<String> {
     let mut past: Vec<&str> = Vec::new();
@@ -45,7 +46,7 @@ pub(super) fn config(
         tools.push(spec(tool, index, names, losses));
         if let Some(cache) = tool.cache {
             if family.is_claude() {
-                tools.push(cache_block(cache));
+                tools.extend(points.write(cache).map(str::to_owned));
             } else {
                 losses.push(format!("tools[{index}].cache_control: this model caches no tools"));
             }

@@ -105,6 +105,9 @@ fn status_of(name: &str) -> Option<u16> {
     })
 }
 
+/// The loss of blocks in which a provider's own tools speak.
+pub(super) const INNER: &str = "content: what Amazon's own tools did";
+
 /// A source and its words, without its place in the text.
 pub(super) fn citation(raw: &str) -> Option<Citation> {
     let citation = json::members(raw).ok()?;

@@ -116,7 +116,7 @@ impl<'a> Messages<'a> {
             moved.push(image(turn, source, detail)?);
             Ok(())
         })?;
-        self.note_cache(turn, result.cache.is_some());
+        self.note_cache(turn, result.marks() > 0);
         self.texts.push(format!(
             r#"{{"role":"tool","tool_call_id":{},"content":{}}}"#,
             json::quote(&result.call),

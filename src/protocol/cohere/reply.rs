@@ -21,6 +21,9 @@ pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<Wh
     };
     let (mut teller, mut events) = (Teller::new(names.to_vec()), Vec::new());
     read_message(&message, &mut teller, &mut events);
+    if reply.value("logprobs").is_some() {
+        teller.facts.lose(wire::LOGPROBS);
+    }
     let reason = wire::finish(&native);
     if events.is_empty() && native.is_empty() {
         return Err(ReplyFault::Empty);
@@ -56,7 +59,7 @@ fn read_message(message: &Members<'_>, teller: &mut Teller, events: &mut Vec<Eve
         }
     }
     for citation in message.array("citations").unwrap_or_default() {
-        for citation in wire::citations(citation, &offsets) {
+        for citation in wire::citations(citation, &offsets, &mut teller.facts) {
             teller.tell(Event::Citation(citation), events);
         }
     }

@@ -40,15 +40,18 @@ pub fn write_conversation(
     }
     members.extend(tools(conversation, &names, &mut losses)?);
     members.extend(format(&conversation.format));
+    losses.extend(writing::bare_schema(&conversation.format, WIRE));
     members.extend(thinking(conversation, target));
     members.extend(sampling(conversation, target, &mut losses)?);
     let body = format!("{{{}}}", members.join(",")).into_bytes();
-    Ok(Written { body, losses, names })
+    Ok(Written { body, losses, names, ..Written::default() })
 }
 
 /// What Cohere has no place for at all.
 fn spare_members(conversation: &Conversation) -> Vec<String> {
+    let reasoning = conversation.reasoning.as_ref();
     let given = [
+        ("reasoning.summary", reasoning.is_some_and(|reasoning| reasoning.summary.is_some())),
         ("min_p", conversation.sampling.min_p.is_some()),
         ("repetition_penalty", conversation.sampling.repetition_penalty.is_some()),
         ("parallel_tool_calls", conversation.parallel_tool_calls == Some(false)),

@@ -91,6 +91,9 @@ impl Reply {
 
     fn read_event(&mut self, event: &Members<'_>, text: &str, events: &mut Vec<Event>) {
         let index = event.get("index").and_then(json::whole).unwrap_or(0);
+        if event.value("logprobs").is_some() {
+            self.teller.facts.lose(wire::LOGPROBS);
+        }
         let delta = event.object("delta");
         let message = delta.as_ref().and_then(|delta| delta.object("message"));
         let inner = |key: &str| message.as_ref().and_then(|message| message.object(key));
@@ -120,7 +123,9 @@ impl Reply {
             "tool-call-end" => self.close_call(index, events),
             "citation-start" => {
                 let raw = message.as_ref().and_then(|message| message.value("citations"));
-                for citation in wire::citations(raw.unwrap_or_default(), &self.offsets) {
+                for citation in
+                    wire::citations(raw.unwrap_or_default(), &self.offsets, &mut self.teller.facts)
+                {
                     self.teller.tell(Event::Citation(citation), events);
                 }
             }

@@ -1,7 +1,7 @@
 //! What streams and whole replies of Cohere have in common: usage, reasons to finish, errors and
 //! citations.
 
-use crate::chat::{Citation, Finish, ProviderError, Usage};
+use crate::chat::{Citation, Facts, Finish, ProviderError, Usage};
 use crate::json::{self, Members};
 use crate::protocol::fault::{self, cut, http_number};
 use crate::protocol::usage::count;
@@ -100,11 +100,14 @@ impl Offsets {
     }
 }
 
+pub(super) const LOGPROBS: &str = "logprobs: no other protocol's";
+
 /// A citation once for each of its sources. What rests on a plan is no part of the text.
-pub(super) fn citations(raw: &str, offsets: &Offsets) -> Vec<Citation> {
+pub(super) fn citations(raw: &str, offsets: &Offsets, facts: &mut Facts) -> Vec<Citation> {
     let Ok(citation) = json::members(raw) else { return Vec::new() };
     let kind = citation.string("type").unwrap_or_default();
     if !matches!(kind.as_ref(), "" | "TEXT_CONTENT") {
+        facts.lose("message.citations: of a plan, which is told as reasoning");
         return Vec::new();
     }
     let offset = offsets.of(citation.get("content_index").and_then(json::whole));

@@ -4,7 +4,7 @@
 
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{must_be, read_elements};
+use crate::protocol::fields::{must_be, read_elements, unheeded};
 use crate::protocol::lane::{Target, Written};
 
 /// How a provider's embeddings depart from OpenAI's.
@@ -22,8 +22,24 @@ pub enum Dialect {
     Perplexity,
 }
 
+impl Dialect {
+    /// The dialect of the provider that goes by the slug.
+    pub fn of(provider: &str) -> Dialect {
+        match provider {
+            "openai" | "azure" => Dialect::OpenAi,
+            "mistral" => Dialect::Mistral,
+            "voyage" => Dialect::Voyage,
+            "perplexity" => Dialect::Perplexity,
+            _ => Dialect::Compatible,
+        }
+    }
+}
+
 /// Members that speak to the gateway. No provider gets them.
 const OWN: &[&str] = &["models", "provider", "preset", "plugins", "stream", "session_id", "trace", "usage"];
+
+/// Of them those that the gateway does not heed.
+const UNHEEDED: &[&str] = &["trace"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Written {
@@ -34,7 +50,8 @@ pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Writ
         Some(format!("{}: {reason}", member.key))
     });
     let body = request.edit(|member| edit(member).unwrap_or(Edit::Drop), &[]).into_bytes();
-    Written { body, losses: lost.collect(), ..Written::default() }
+    let losses = lost.chain(unheeded(&request, UNHEEDED)).collect();
+    Written { body, losses, ..Written::default() }
 }
 
 /// What becomes of one member, or why it is lost.
@@ -166,5 +183,7 @@ pub(super) fn unknown_losses(request: &Members<'_>, wire: &str) -> Vec<String> {
         let key = member.key.as_ref();
         !SPOKEN.contains(&key) && !OWN.contains(&key) && !json::is_null(member.value)
     };
-    request.iter().filter(lost).map(|member| format!("{}: not expressible in {wire}", member.key)).collect()
+    let lost = request.iter().filter(lost);
+    let lost = lost.map(|member| format!("{}: not expressible in {wire}", member.key));
+    lost.chain(unheeded(request, UNHEEDED)).collect()
 }

@@ -6,10 +6,11 @@ use super::family::{self, Family};
 use super::names::Names;
 use super::schema;
 use crate::chat::Conversation;
-use crate::chat::conversation::{Format, Part, Tool, ToolChoice, ToolKind};
+use crate::chat::conversation::{Format, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Target, Written};
+use crate::protocol::writing::{FREE_TEXT, bare_schema};
 
 /// Google's own bound.
 const MOST_STOPS: usize = 5;
@@ -41,7 +42,7 @@ pub fn write_conversation(
     members.extend(generation_config(conversation, family, target, &mut losses)?);
     members.extend(service_tier(conversation, &mut losses));
     let body = format!("{{{}}}", members.join(",")).into_bytes();
-    Ok(Written { body, losses, names: names.renamed() })
+    Ok(Written { body, losses, names: names.renamed(), ..Written::default() })
 }
 
 /// Wishes for which Gemini has no word at all.
@@ -50,6 +51,7 @@ fn note_losses(conversation: &Conversation, losses: &mut Vec<String>) {
     let wishes = [
         ("parallel_tool_calls", conversation.parallel_tool_calls == Some(false)),
         ("verbosity", conversation.verbosity.is_some()),
+        ("reasoning.summary", conversation.reasoning.as_ref().is_some_and(|it| it.summary.is_some())),
         ("user", conversation.user.is_some()),
         ("prompt_cache_key", conversation.prompt_cache_key.is_some()),
         ("metadata", conversation.metadata.is_some()),
@@ -61,23 +63,15 @@ fn note_losses(conversation: &Conversation, losses: &mut Vec<String>) {
             losses.push(format!("{name}: not expressible in Gemini"));
         }
     }
+    losses.extend(bare_schema(&conversation.format, "not expressible in Gemini"));
     if marks_cache(conversation) {
         losses.push("cache_control: Gemini caches prompts of its own accord".to_owned());
     }
 }
 
 fn marks_cache(conversation: &Conversation) -> bool {
-    let parts = conversation.turns.iter().flat_map(|turn| &turn.parts);
-    let marked = |part: &Part| match part {
-        Part::Text { cache, .. } | Part::Image { cache, .. } | Part::File { cache, .. } => cache.is_some(),
-        Part::ToolResult(result) => result.cache.is_some(),
-        Part::Audio { .. }
-        | Part::Reasoning { .. }
-        | Part::SealedReasoning { .. }
-        | Part::ToolCall(_)
-        | Part::Refusal { .. } => false,
-    };
-    conversation.tools.iter().any(|tool| tool.cache.is_some()) || parts.into_iter().any(marked)
+    let mut parts = conversation.turns.iter().flat_map(|turn| &turn.parts);
+    conversation.tools.iter().any(|tool| tool.cache.is_some()) || parts.any(|part| part.marks() > 0)
 }
 
 fn tools(
@@ -111,10 +105,7 @@ fn declaration(tool: &Tool, family: Family, names: &Names, losses: &mut Vec<Stri
             if format.is_some() {
                 losses.push(format!("{path}.format: not expressible in Gemini"));
             }
-            Some(
-                r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#
-                    .to_owned(),
-            )
+            Some(FREE_TEXT.to_owned())
         }
     };
     match parameters {

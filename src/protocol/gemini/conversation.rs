@@ -54,7 +54,8 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
     body.note_others(BODY, &mut conversation.unspoken);
     conversation.service_tier = body.string("serviceTier")?;
     if let Some(instruction) = body.get("systemInstruction") {
-        conversation.turns.extend(read_instruction(instruction, &body)?);
+        let turn = read_instruction(instruction, &body, &mut conversation.unspoken)?;
+        conversation.turns.extend(turn);
     }
     let mut calls = Vec::new();
     for content in body.list("contents")? {
@@ -74,12 +75,18 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
 }
 
 /// Instructions are a content, or mere text.
-fn read_instruction(text: &str, body: &Fields<'_>) -> Result<Option<Turn>, Failure> {
+fn read_instruction(
+    text: &str,
+    body: &Fields<'_>,
+    unspoken: &mut Vec<String>,
+) -> Result<Option<Turn>, Failure> {
     let mut parts = Vec::new();
     if let Some(text) = json::string(text) {
         parts.push(Part::Text { text: text.into_owned(), cache: None });
     } else if let Some(content) = body.object("systemInstruction")? {
+        content.note_others(&["role", "parts"], unspoken);
         for part in content.list("parts")? {
+            part.note_others(&["text"], unspoken);
             let Some(text) = part.string("text")? else {
                 return Err(must_be(&part.path, "text"));
             };
@@ -138,7 +145,7 @@ impl TurnReader<'_> {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.parts.push(Part::Text { text, cache: None });
         }
-        if let Some(media) = read_media(part)? {
+        if let Some(media) = read_media(part, &mut self.conversation.unspoken)? {
             self.parts.push(media);
         }
         if let Some(response) = part.object("functionResponse")? {
@@ -192,7 +199,7 @@ impl TurnReader<'_> {
         let (text, is_error) = read_response(response)?;
         let mut parts = vec![Part::Text { text, cache: None }];
         for part in response.list("parts")? {
-            match read_media(&part)? {
+            match read_media(&part, &mut self.conversation.unspoken)? {
                 Some(media) => parts.push(media),
                 None => return Err(must_be(&part.path, "`inlineData` or `fileData`")),
             }
@@ -216,13 +223,18 @@ fn read_response(response: &Fields<'_>) -> Result<(String, bool), Failure> {
     }
 }
 
-fn read_media(part: &Fields<'_>) -> Result<Option<Part>, Failure> {
+fn read_media(part: &Fields<'_>, unspoken: &mut Vec<String>) -> Result<Option<Part>, Failure> {
     if let Some(data) = part.object("inlineData")? {
         let (Some(media_type), Some(base64)) = (data.string("mimeType")?, data.string("data")?) else {
             return Err(must_be(&data.path, "an object with `mimeType` and `data`"));
         };
+        data.note_others(&["mimeType", "data", "displayName"], unspoken);
         let name = data.string("displayName")?;
-        return media(media_type, base64, name, &data.path).map(Some);
+        let read = media(media_type, base64, name, &data.path)?;
+        if data.has("displayName") && !matches!(read, Part::File { .. }) {
+            unspoken.push(data.path_of("displayName"));
+        }
+        return Ok(Some(read));
     }
     let Some(file) = part.object("fileData")? else { return Ok(None) };
     let Some(uri) = file.string("fileUri")? else {
@@ -234,7 +246,16 @@ fn read_media(part: &Fields<'_>) -> Result<Option<Part>, Failure> {
     }
     let theirs = uri.starts_with("gs://") || uri.contains("generativelanguage.googleapis.com");
     let source = if theirs { Source::FileId(uri) } else { Source::Url(uri) };
-    Ok(Some(match media_type.starts_with("image/") {
+    file.note_others(&["mimeType", "fileUri", "displayName"], unspoken);
+    // Other protocols let who fetches the link find out what it is.
+    if !media_type.is_empty() {
+        unspoken.push(file.path_of("mimeType"));
+    }
+    let is_image = media_type.starts_with("image/");
+    if is_image && file.has("displayName") {
+        unspoken.push(file.path_of("displayName"));
+    }
+    Ok(Some(match is_image {
         true => Part::Image { source, detail: None, cache: None },
         false => Part::File { name: file.string("displayName")?, source, cache: None },
     }))
@@ -303,8 +324,9 @@ fn read_tool_config(config: &Fields<'_>, conversation: &mut Conversation) -> Res
     if mode == "VALIDATED" {
         conversation.unspoken.push(calling.path_of("mode"));
     }
-    if names.len() > 1 || mode != "ANY" && !names.is_empty() {
-        conversation.unspoken.push(calling.path_of("allowedFunctionNames"));
+    // Of the tools only those are left that may be called.
+    if !names.is_empty() && mode != "NONE" {
+        conversation.tools.retain(|tool| names.contains(&tool.name));
     }
     Ok(())
 }
@@ -347,7 +369,7 @@ fn read_format(config: &Fields<'_>) -> Result<Format, Failure> {
         (None | Some("text/plain" | ""), None) => Ok(Format::Text),
         (Some("application/json"), None) => Ok(Format::JsonObject),
         (Some("application/json"), Some(schema)) => {
-            Ok(Format::JsonSchema { name: "response".to_owned(), description: None, schema, strict: None })
+            Ok(Format::JsonSchema { name: None, description: None, schema, strict: None })
         }
         (Some(_), _) => Err(only_gemini(&config.path_of("responseMimeType"), "this format")),
         (None, Some(_)) => {

@@ -2,6 +2,7 @@
 
 use crate::chat::conversation::{Effort, Reasoning};
 use crate::error::Failure;
+use crate::protocol::writing::other_effort;
 
 /// The generations that differ on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,9 @@ pub(super) fn thinking(
     losses: &mut Vec<String>,
 ) -> Result<Option<String>, Failure> {
     let off = wanted.enabled == Some(false) || wanted.effort == Some(Effort::None);
+    if wanted.max_tokens.is_some() && wanted.effort.is_some_and(|effort| effort != Effort::None) {
+        losses.push("reasoning.effort: the model goes by the budget".to_owned());
+    }
     let measure = match family {
         Family::Old => {
             if !off && (wanted.effort.is_some() || wanted.max_tokens.is_some()) {
@@ -85,7 +89,11 @@ pub(super) fn thinking(
         }),
         Family::Levelled(size) => match (wanted.max_tokens, wanted.effort) {
             (Some(limit), _) => Some(format!("\"thinkingBudget\":{}", limit.min(32_768))),
-            (None, Some(effort)) => Some(format!("\"thinkingLevel\":\"{}\"", level(size, effort))),
+            (None, Some(effort)) => {
+                let level = level(size, effort);
+                losses.extend(other_effort(effort, level));
+                Some(format!("\"thinkingLevel\":\"{level}\""))
+            }
             (None, None) => None,
         },
     };

@@ -77,7 +77,10 @@ impl Reply {
         if let (true, Some(feedback)) = (candidates.is_empty(), response.object("promptFeedback")) {
             self.read_feedback(&feedback);
         }
-        let first = candidates.into_iter().filter_map(|candidate| json::members(candidate).ok());
+        let first = candidates.iter().filter_map(|candidate| json::members(candidate).ok());
+        if candidates.len() > 1 {
+            self.facts.lose("candidates: only the first is told");
+        }
         // The neutral words know one answer.
         let first = first.into_iter().find(|it| matches!(it.get("index"), None | Some("0")));
         if let Some(candidate) = first {
@@ -99,6 +102,9 @@ impl Reply {
         let parts = content.as_ref().and_then(|content| content.array("parts")).unwrap_or_default();
         for part in parts.into_iter().filter_map(|part| json::members(part).ok()) {
             self.read_part(&part, events);
+        }
+        if candidate.value("logprobsResult").is_some() {
+            self.facts.lose("candidates.logprobsResult: no other protocol's");
         }
         if let Some(grounding) = candidate.value("groundingMetadata") {
             self.grounding = Some(grounding.to_owned());
@@ -154,9 +160,15 @@ impl Reply {
         if let Some(data) = part.object("inlineData") {
             let media_type = data.string("mimeType").unwrap_or_default();
             let base64 = data.string("data").unwrap_or_default();
-            if media_type.starts_with("image/") && !thought {
-                self.push(Event::Image { url: format!("data:{media_type};base64,{base64}") }, events);
+            match media_type.starts_with("image/") && !thought {
+                true => self.push(Event::Image { url: format!("data:{media_type};base64,{base64}") }, events),
+                false => self.facts.lose("content.parts.inlineData: sound, or a sketch of a thought"),
             }
+        }
+        let tools = ["executableCode", "codeExecutionResult", "toolCall", "toolResponse", "fileData"];
+        if tools.iter().any(|name| part.has(name)) {
+            self.facts.began = true;
+            self.facts.lose("content.parts: what Gemini's own tools did");
         }
         if let Some(seal) = mark {
             self.push(Event::Seal { seal, hidden: !thought }, events);

@@ -11,26 +11,32 @@ use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fault;
-use crate::protocol::lane::{Lane, Target};
+use crate::protocol::lane::{Lane, Target, Written};
+use crate::protocol::writing::FOREIGN;
 use crate::sse;
 
 /// The request as the provider gets it: the client's bytes without what speaks to the gateway,
 /// and without the seals of other issuers.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
     let text = String::from_utf8_lossy(body);
-    let Ok(request) = json::members(&text) else { return body.to_vec() };
+    let same = || Written { body: body.to_vec(), ..Written::default() };
+    let Ok(request) = json::members(&text) else { return same() };
     let sealed = seal::may_hold_envelope(&text);
     if !sealed && !request.has("model") && !request.has("provider") {
-        return body.to_vec();
+        return same();
     }
     let family = Family::of(target.model);
+    let contents = request.value("contents");
+    let own = contents.filter(|_| sealed).map(|it| each(it, |content| unseal_content(content, family)));
     let edit = |member: &Member<'_>| match member.key.as_ref() {
         // The model stands in the URL.
         "model" | "provider" => Edit::Drop,
-        "contents" if sealed => Edit::Value(each(member.value, |content| unseal_content(content, family))),
+        "contents" => own.clone().map_or(Edit::Keep, Edit::Value),
         _ => Edit::Keep,
     };
-    request.edit(edit, &[]).into_bytes()
+    let foreign = own.is_some() && own.as_deref() != contents;
+    let losses = foreign.then(|| FOREIGN.to_owned()).into_iter().collect();
+    Written { body: request.edit(edit, &[]).into_bytes(), losses, ..Written::default() }
 }
 
 fn each(array: &str, change: impl Fn(&str) -> Option<String>) -> String {

@@ -122,6 +122,21 @@ impl Writer for StreamWriter {
         self.frames.write_error(&error, out);
     }
 
+    fn loss(&self, event: &Event) -> Option<&'static str> {
+        match event {
+            Event::Citation(citation) if citation.content.is_some() => {
+                Some("citations: the words of the sources; grounding names them alone")
+            }
+            Event::Finish { reason: Finish::StopSequence, .. } => {
+                Some("stop_reason: a stop sequence is `STOP`")
+            }
+            Event::Finish { reason: Finish::Pause, .. } => Some("stop_reason: a pause is `STOP`"),
+            Event::Text(_) | Event::Reasoning { .. } | Event::Seal { .. } | Event::Refusal(_) => None,
+            Event::ToolCall { .. } | Event::Arguments { .. } | Event::ToolCallEnd { .. } => None,
+            Event::Image { .. } | Event::Citation(_) | Event::Finish { .. } => None,
+        }
+    }
+
     fn keep_alive(&self) -> &'static [u8] {
         KEEP_ALIVE
     }

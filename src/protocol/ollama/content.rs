@@ -66,16 +66,17 @@ impl<'a> Messages<'a> {
                 add_text(text, &mut content.text);
             }
             Part::Refusal { text } => add_text(text, &mut content.text),
-            Part::Image { source, cache, .. } => {
+            Part::Image { source, detail, cache } => {
                 self.note_cache(turn, cache.is_some());
+                self.note_detail(turn, detail.as_deref());
                 content.images.push(image(turn, source)?);
             }
-            Part::File { source, cache, .. } => {
+            Part::File { name, source, cache } => {
                 self.note_cache(turn, cache.is_some());
                 let Source::Text(text) = source else {
                     return Err(refused(turn, "Ollama reads documents as plain text only"));
                 };
-                add_text(text, &mut content.text);
+                add_text(&writing::document_text(name.as_deref(), text), &mut content.text);
             }
             Part::Audio { .. } => return Err(refused(turn, "Ollama hears no audio")),
             Part::Reasoning { text, kind: ReasoningKind::Full, seal: None } => {
@@ -108,11 +109,14 @@ impl<'a> Messages<'a> {
         result: &ToolResult,
         images: &mut Vec<String>,
     ) -> Result<(), Failure> {
-        let text = writing::result_text(result, turn, &mut self.losses, |source, _| {
+        let mut detailed = false;
+        let text = writing::result_text(result, turn, &mut self.losses, |source, detail| {
+            detailed |= writing::is_detailed(detail);
             images.push(image(turn, source)?);
             Ok(())
         })?;
-        self.note_cache(turn, result.cache.is_some());
+        self.note_detail(turn, detailed.then_some("set"));
+        self.note_cache(turn, result.marks() > 0);
         let call = self.calls.iter().rev().find(|(id, _)| *id == result.call);
         let name = call.map(|(_, name)| json::quote(sent_name(self.names, name)));
         let name = name.map(|name| format!(r#","tool_name":{name}"#));
@@ -128,6 +132,12 @@ impl<'a> Messages<'a> {
     fn note_cache(&mut self, turn: usize, marked: bool) {
         if marked {
             self.lose(turn, "cache_control: Ollama's prompt cache cannot be steered");
+        }
+    }
+
+    fn note_detail(&mut self, turn: usize, detail: Option<&str>) {
+        if writing::is_detailed(detail) {
+            self.lose(turn, "image_url.detail: Ollama has one way to look at an image");
         }
     }
 

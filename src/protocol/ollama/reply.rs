@@ -105,6 +105,9 @@ impl Reply {
             self.fail(wire::read_error(text.as_bytes()));
             return;
         }
+        if line.value("logprobs").is_some() {
+            self.teller.facts.lose("logprobs: no other protocol's");
+        }
         if let Some(message) = line.object("message") {
             let created = line.string("created_at").unwrap_or_default();
             self.read_message(&message, &created, events);

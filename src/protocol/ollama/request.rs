@@ -30,6 +30,8 @@ pub fn write_conversation(
         format!(r#""model":{}"#, json::quote(target.model)),
         // It streams unless it is told not to.
         format!(r#""stream":{stream}"#),
+        // Unless it is told otherwise it cuts a prompt that is too long, and says nothing of it.
+        r#""truncate":false,"shift":false"#.to_owned(),
         format!(r#""messages":[{}]"#, messages.texts.join(",")),
     ];
     members.extend(tools(conversation, &names, &mut losses)?);
@@ -38,21 +40,24 @@ pub fn write_conversation(
         Format::JsonObject => members.push(r#""format":"json""#.to_owned()),
         Format::JsonSchema { schema, .. } => members.push(format!(r#""format":{schema}"#)),
     }
-    members.extend(think(conversation, target.model));
+    losses.extend(writing::bare_schema(&conversation.format, WIRE));
+    members.extend(think(conversation, target.model, &mut losses));
     let options = options(conversation, target);
     if !options.is_empty() {
         members.push(format!(r#""options":{{{}}}"#, options.join(",")));
     }
     let body = format!("{{{}}}", members.join(",")).into_bytes();
-    Ok(Written { body, losses, names })
+    Ok(Written { body, losses, names, ..Written::default() })
 }
 
 /// What Ollama has no place for at all.
 fn spare_members(conversation: &Conversation) -> Vec<String> {
-    let budget = conversation.reasoning.as_ref().is_some_and(|reasoning| reasoning.max_tokens.is_some());
+    let reasoning = conversation.reasoning.as_ref();
+    let budget = reasoning.is_some_and(|reasoning| reasoning.max_tokens.is_some());
     let given = [
         ("parallel_tool_calls", conversation.parallel_tool_calls == Some(false)),
         ("reasoning.max_tokens", budget),
+        ("reasoning.summary", reasoning.is_some_and(|reasoning| reasoning.summary.is_some())),
         ("verbosity", conversation.verbosity.is_some()),
         ("user", conversation.user.is_some()),
         ("service_tier", conversation.service_tier.is_some()),
@@ -101,14 +106,16 @@ fn spec(tool: &Tool, names: &[Renamed], losses: &mut Vec<String>) -> String {
 }
 
 /// Only gpt-oss knows levels; to others thinking is on or off.
-fn think(conversation: &Conversation, model: &str) -> Option<String> {
+fn think(conversation: &Conversation, model: &str, losses: &mut Vec<String>) -> Option<String> {
     let reasoning = conversation.reasoning.as_ref()?;
     let off = reasoning.enabled == Some(false) || reasoning.effort == Some(Effort::None);
-    let asked = reasoning.effort.is_some() || reasoning.max_tokens.is_some() || reasoning.enabled.is_some();
-    if !asked {
+    if !reasoning.is_asked() {
         return None;
     }
     if !model.contains("gpt-oss") {
+        if reasoning.effort.is_some_and(|effort| effort != Effort::None) {
+            losses.push("reasoning.effort: this model thinks or not, with no measure".to_owned());
+        }
         return Some(format!(r#""think":{}"#, !off));
     }
     let level = match reasoning.effort {
@@ -117,6 +124,7 @@ fn think(conversation: &Conversation, model: &str) -> Option<String> {
         Some(Effort::Medium) | None => "medium",
         Some(Effort::High | Effort::Xhigh | Effort::Max) => "high",
     };
+    losses.extend(reasoning.effort.and_then(|effort| writing::other_effort(effort, level)));
     Some(format!(r#""think":"{level}""#))
 }
 

@@ -4,9 +4,10 @@
 
 use super::face;
 use super::messages;
+use super::upstream::UNHEEDED;
 use crate::chat::Conversation;
 use crate::chat::conversation::{
-    CacheMark, Effort, Format, Part, Reasoning, Sampling, Tool, ToolChoice, ToolKind, Turn,
+    CacheMark, Format, Part, Reasoning, Sampling, Tool, ToolChoice, ToolKind, Turn,
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
@@ -30,7 +31,6 @@ const KNOWN: &[&str] = &[
     "max_tool_calls",
     "stop_server_tools_when",
     "deferred_tools",
-    "structured_outputs",
     "messages",
     "prompt",
     "max_tokens",
@@ -82,13 +82,18 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
         prompt_cache_key: fields::read_string(&body, "prompt_cache_key")?,
         metadata: fields::read_object(&body, "metadata")?.map(str::to_owned),
         unspoken,
+        unheeded: fields::unheeded(&body, UNHEEDED),
     };
     read_tool_choice(&body, &mut conversation)?;
+    if conversation.user != fields::read_string(&body, "safety_identifier")?.or(conversation.user.clone()) {
+        conversation.unspoken.push("safety_identifier".to_owned());
+    }
+    fields::note_stream_options(&body, &mut conversation.unspoken);
     if let Some(mark) = read_cache(&body) {
         mark_last(&mut conversation.turns, mark);
     }
     for member in body.iter().filter(|member| !KNOWN.contains(&member.key.as_ref())) {
-        if !matches!(member.value, "null" | "false" | "[]" | "{}") {
+        if !fields::is_hollow(member.value) {
             conversation.unspoken.push(member.key.clone().into_owned());
         }
     }
@@ -123,6 +128,10 @@ fn read_tools(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Vec<Tool
     tools.iter().enumerate().map(read).collect()
 }
 
+/// What is read of a tool, of its function and of a tool written without one.
+const READ: &[&str] =
+    &["type", "name", "description", "parameters", "strict", "format", "cache_control", "function", "custom"];
+
 fn read_tool(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Tool, Failure> {
     let tool = json::members(raw).map_err(|_| must_be(path, "an object"))?;
     let kind = tool.string("type").unwrap_or_default();
@@ -143,20 +152,9 @@ fn read_tool(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Tool, 
         "custom" => ToolKind::Custom { format: owned("format") },
         _ => return Err(untranslatable(&format!("{path}.type"), "functions and custom tools")),
     };
-    const READ: &[&str] = &[
-        "type",
-        "name",
-        "description",
-        "parameters",
-        "strict",
-        "format",
-        "cache_control",
-        "function",
-        "custom",
-    ];
-    for member in inner.iter().filter(|member| !READ.contains(&member.key.as_ref())) {
-        unspoken.push(format!("{path}.{}", member.key));
-    }
+    fields::note_others(&tool, path, READ, unspoken);
+    fields::note_others(&inner, path, READ, unspoken);
+    unspoken.dedup();
     Ok(Tool {
         name: name.into_owned(),
         description: inner.string("description").map(|text| text.into_owned()),
@@ -225,7 +223,7 @@ fn read_format(body: &Members<'_>) -> Result<Format, Failure> {
             let schema = inner.value("schema").filter(|schema| schema.starts_with('{'));
             let schema = schema.ok_or_else(|| must_be("response_format.json_schema.schema", "an object"))?;
             Ok(Format::JsonSchema {
-                name: inner.string("name").map_or_else(|| "response".to_owned(), |name| name.into_owned()),
+                name: inner.string("name").map(|name| name.into_owned()),
                 description: inner.string("description").map(|text| text.into_owned()),
                 schema: schema.to_owned(),
                 strict: inner.value("strict").and_then(json::boolean),
@@ -236,31 +234,15 @@ fn read_format(body: &Members<'_>) -> Result<Format, Failure> {
     }
 }
 
+/// OpenRouter's `reasoning`, or the effort alone as OpenAI has it.
 fn read_reasoning(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Option<Reasoning>, Failure> {
-    let mut reasoning = Reasoning::default();
-    if let Some(object) = body.object("reasoning") {
-        reasoning.effort = read_effort(&object, "effort", "reasoning.effort")?;
-        reasoning.max_tokens = object.value("max_tokens").and_then(json::whole);
-        reasoning.enabled = object.value("enabled").and_then(json::boolean);
-        reasoning.exclude = object.value("exclude").and_then(json::boolean).unwrap_or(false);
-        reasoning.summary = object.string("summary").map(|summary| summary.into_owned());
-        for name in ["context", "mode"].into_iter().filter(|name| object.value(name).is_some()) {
-            unspoken.push(format!("reasoning.{name}"));
-        }
-    }
-    let short = read_effort(body, "reasoning_effort", "reasoning_effort")?;
-    reasoning.effort = reasoning.effort.or(short);
-    reasoning.exclude |= fields::read_boolean(body, "include_reasoning")? == Some(false);
-    Ok(Some(reasoning).filter(|reasoning| *reasoning != Reasoning::default()))
-}
-
-fn read_effort(object: &Members<'_>, key: &str, path: &str) -> Result<Option<Effort>, Failure> {
-    // Groq's `default` is as good as no word.
-    let value = object.value(key).filter(|value| *value != "\"default\"");
-    let Some(value) = value else { return Ok(None) };
-    let effort = json::string(value).and_then(|name| Effort::parse(&name));
-    let names = || Effort::ALL.map(Effort::name).join(", ");
-    effort.map(Some).ok_or_else(|| must_be(path, &format!("one of {}", names())))
+    let reasoning = fields::read_reasoning(body, unspoken)?;
+    let Some(short) = fields::read_effort(body, "reasoning_effort", "reasoning_effort")? else {
+        return Ok(reasoning);
+    };
+    let mut reasoning = reasoning.unwrap_or_default();
+    reasoning.effort = reasoning.effort.or(Some(short));
+    Ok(Some(reasoning))
 }
 
 fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {

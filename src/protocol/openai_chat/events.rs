@@ -7,6 +7,7 @@ use super::wire;
 use crate::chat::conversation::{ReasoningKind, Seal};
 use crate::chat::{Citation, Event, Facts, Finish};
 use crate::json::{self, Members};
+use crate::protocol::fields::is_hollow;
 use crate::protocol::lane::Renamed;
 
 /// Reads the choices of one reply.
@@ -70,7 +71,11 @@ impl Choices {
         self.read_sources(reply);
         let first = choices.iter().filter_map(|choice| json::members(choice).ok());
         let first = first.into_iter().find(|choice| choice.get("index").is_none_or(|index| index == "0"));
+        if choices.len() > 1 || first.is_none() && !choices.is_empty() {
+            facts.lose("choices: only the first is told");
+        }
         if let Some(choice) = first.filter(|_| !self.finished) {
+            note_losses(&choice, facts);
             let content = choice.object(if form == Form::Part { "delta" } else { "message" });
             if let Some(content) = content {
                 self.read_content(&content, form, events);
@@ -272,6 +277,21 @@ impl Piece {
                 .unwrap_or_default(),
             seal: google_seal(&call),
         })
+    }
+}
+
+/// Takes note of what a choice says that has no event.
+fn note_losses(choice: &Members<'_>, facts: &mut Facts) {
+    if choice.value("logprobs").is_some_and(|value| !is_hollow(value)) {
+        facts.lose("choices[0].logprobs: no other protocol's");
+    }
+    let Some(content) = choice.object("delta").or_else(|| choice.object("message")) else { return };
+    if content.value("audio").is_some() {
+        facts.lose("choices[0].message.audio: sound goes to clients of Chat Completions alone");
+    }
+    let is_file = |raw: &&str| read_citation(raw).is_none();
+    if content.array("annotations").unwrap_or_default().iter().any(is_file) {
+        facts.lose("choices[0].message.annotations: of a file, which has no address");
     }
 }
 

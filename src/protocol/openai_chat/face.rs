@@ -117,7 +117,7 @@ fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
         return Err(not_supported("prompt", " on chat completions; send `messages`."));
     }
     for name in ["plugins", "transforms", "preset", "stop_server_tools_when", "deferred_tools"] {
-        let asks = body.value(name).is_some_and(|value| !is_hollow(value));
+        let asks = body.value(name).is_some_and(|value| !fields::is_hollow(value));
         if asks {
             return Err(not_supported(name, "."));
         }
@@ -162,10 +162,6 @@ fn hides_reasoning(body: &Members<'_>) -> Result<bool, Failure> {
         Some(value) => json::boolean(value).ok_or_else(|| must_be("reasoning.exclude", "true or false"))?,
     };
     Ok(excluded || read_boolean(body, "include_reasoning")? == Some(false))
-}
-
-fn is_hollow(value: &str) -> bool {
-    value == "\"\"" || json::elements(value).is_ok_and(|elements| elements.is_empty())
 }
 
 pub(super) fn read_max_tokens(body: &Members<'_>) -> Result<Option<u64>, Failure> {

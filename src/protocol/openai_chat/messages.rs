@@ -41,7 +41,11 @@ fn read_turn(
     let role = message.string("role").unwrap_or_default();
     let parts = Content { path, unspoken };
     let turn = match role.as_ref() {
-        "system" | "developer" => Turn { role: Role::System, parts: parts.read_plain(message, &[])? },
+        "system" => Turn { role: Role::System, parts: parts.read_plain(message, &[])? },
+        "developer" => {
+            parts.unspoken.push(format!("{path}.role (developer)"));
+            Turn { role: Role::System, parts: parts.read_plain(message, &[])? }
+        }
         "user" => Turn { role: Role::User, parts: parts.read_user(message)? },
         "assistant" => Turn { role: Role::Assistant, parts: parts.read_assistant(message)? },
         "tool" => Turn { role: Role::User, parts: vec![parts.read_result(message, before)?] },
@@ -98,19 +102,19 @@ impl Content<'_> {
                 return Err(untranslatable(&format!("{}.{name}", self.path), "none of that"));
             }
         }
-        let path = self.path;
-        let (mut parts, seals) = details::read_message(message, path, self.unspoken)?;
-        parts.extend(self.read_plain(message, KNOWN)?);
+        let Content { path, unspoken } = self;
+        let (mut parts, seals) = details::read_message(message, path, unspoken)?;
+        parts.extend(Content { path, unspoken }.read_plain(message, KNOWN)?);
         if let Some(refusal) = message.string("refusal").filter(|refusal| !refusal.is_empty()) {
             parts.push(Part::Refusal { text: refusal.into_owned() });
         }
         for (position, image) in message.array("images").unwrap_or_default().iter().enumerate() {
             let path = format!("{path}.images[{position}]");
             let image = json::members(image).map_err(|_| must_be(&path, "an object"))?;
-            parts.push(read_image(&image, &path)?);
+            parts.push(read_image(&image, &path, unspoken)?);
         }
         for (position, call) in message.array("tool_calls").unwrap_or_default().iter().enumerate() {
-            let mut call = read_call(call, &format!("{path}.tool_calls[{position}]"))?;
+            let mut call = read_call(call, &format!("{path}.tool_calls[{position}]"), unspoken)?;
             let seal = seals.iter().find(|seal| seal.id.as_deref() == Some(&call.id));
             call.seal = call.seal.or(seal.cloned());
             parts.push(Part::ToolCall(call));
@@ -149,11 +153,14 @@ fn take_mark(part: Option<&mut Part>) -> Option<crate::chat::conversation::Cache
     }
 }
 
-fn read_call(raw: &str, path: &str) -> Result<ToolCall, Failure> {
+fn read_call(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<ToolCall, Failure> {
     let call = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+    let known = ["id", "type", "index", "function", "custom", "extra_content"];
+    fields::note_others(&call, path, &known, unspoken);
     let custom = call.string("type").as_deref() == Some("custom");
     let (kind, input) = if custom { ("custom", "input") } else { ("function", "arguments") };
     let inner = call.object(kind).ok_or_else(|| must_be(&format!("{path}.{kind}"), "an object"))?;
+    fields::note_others(&inner, &format!("{path}.{kind}"), &["name", input], unspoken);
     let text = |object: &Members<'_>, key: &str, path: String| {
         object.string(key).map(|text| text.into_owned()).ok_or_else(|| must_be(&path, "a string"))
     };
@@ -198,9 +205,9 @@ fn read_part(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Part, 
         "refusal" => Ok(Part::Refusal { text: part.string("refusal").unwrap_or_default().into_owned() }),
         // Mistral's reasoning comes back among the parts.
         "thinking" => Ok(details::mistral_thinking(&part)),
-        "image_url" => read_image(&part, path),
-        "input_audio" => read_audio(&part, path),
-        "file" => read_file(&part, path),
+        "image_url" => read_image(&part, path, unspoken),
+        "input_audio" => read_audio(&part, path, unspoken),
+        "file" => read_file(&part, path, unspoken),
         "document_url" => Ok(Part::File {
             name: part.string("document_name").map(|name| name.into_owned()),
             source: linked(&link(&part, "document_url", path)?),
@@ -210,8 +217,12 @@ fn read_part(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Part, 
     }
 }
 
-fn read_image(part: &Members<'_>, path: &str) -> Result<Part, Failure> {
-    let detail = part.object("image_url").and_then(|image| image.string("detail"));
+fn read_image(part: &Members<'_>, path: &str, unspoken: &mut Vec<String>) -> Result<Part, Failure> {
+    let image = part.object("image_url");
+    if let Some(image) = &image {
+        fields::note_others(image, &format!("{path}.image_url"), &["url", "detail"], unspoken);
+    }
+    let detail = image.and_then(|image| image.string("detail"));
     Ok(Part::Image {
         source: linked(&link(part, "image_url", path)?),
         detail: detail.map(|detail| detail.into_owned()),
@@ -226,8 +237,11 @@ fn link(part: &Members<'_>, key: &str, path: &str) -> Result<String, Failure> {
     url.map(|url| url.into_owned()).ok_or_else(|| must_be(&format!("{path}.{key}.url"), "a string"))
 }
 
-fn read_audio(part: &Members<'_>, path: &str) -> Result<Part, Failure> {
+fn read_audio(part: &Members<'_>, path: &str, unspoken: &mut Vec<String>) -> Result<Part, Failure> {
     let audio = part.object("input_audio");
+    if let Some(audio) = &audio {
+        fields::note_others(audio, &format!("{path}.input_audio"), &["data", "format"], unspoken);
+    }
     let data = audio.as_ref().and_then(|audio| audio.string("data")).or_else(|| part.string("input_audio"));
     let data = data.ok_or_else(|| must_be(&format!("{path}.input_audio.data"), "a string"))?;
     let format = audio.and_then(|audio| audio.string("format").map(|format| format.into_owned()));
@@ -240,8 +254,11 @@ fn read_audio(part: &Members<'_>, path: &str) -> Result<Part, Failure> {
     Ok(Part::Audio { base64: base64.to_owned(), format })
 }
 
-fn read_file(part: &Members<'_>, path: &str) -> Result<Part, Failure> {
+fn read_file(part: &Members<'_>, path: &str, unspoken: &mut Vec<String>) -> Result<Part, Failure> {
     let file = part.object("file").ok_or_else(|| must_be(&format!("{path}.file"), "an object"))?;
+    // The data says more than the id of a copy of it.
+    let id = if file.value("file_data").is_some() { "filename" } else { "file_id" };
+    fields::note_others(&file, &format!("{path}.file"), &["filename", "file_data", id], unspoken);
     let source = match (file.string("file_data"), file.string("file_id")) {
         (Some(data), _) => given(&data),
         (None, Some(id)) => Source::FileId(id.into_owned()),

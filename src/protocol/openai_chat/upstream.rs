@@ -1,12 +1,14 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns. Nothing is rebuilt, so what the gateway does not know arrives as it was sent.
 
-use super::write_conversation::effort_of;
+use super::write_conversation::{NO_WORD, effort_of};
 use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::lane::Target;
+use crate::protocol::fields::{note_others, note_stream_options, unheeded};
+use crate::protocol::lane::{Target, Written};
 use crate::protocol::openai_wire::stream_options;
+use crate::protocol::writing::AS_EFFORT;
 
 /// Members that speak to the gateway. No provider gets them.
 const OWN: &[&str] = &[
@@ -32,8 +34,11 @@ const OWN: &[&str] = &[
     "include_reasoning",
 ];
 
+/// Of them those that the gateway does not heed.
+pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
+
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
-pub fn write_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
     let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
@@ -48,7 +53,24 @@ pub fn write_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
         key if OWN.contains(&key) => Edit::Drop,
         _ => Edit::Keep,
     };
-    request.edit(edit, &additions(&request, target, ask)).into_bytes()
+    let body = request.edit(edit, &additions(&request, target, ask)).into_bytes();
+    Written { body, losses: losses(&request, ask), ..Written::default() }
+}
+
+/// What of the gateway's own members no one heeds.
+fn losses(request: &Members<'_>, ask: bool) -> Vec<String> {
+    let mut losses = unheeded(request, UNHEEDED);
+    let mut unspoken = Vec::new();
+    if !ask {
+        note_stream_options(request, &mut unspoken);
+    }
+    if let Some(reasoning) = request.object("reasoning") {
+        note_others(&reasoning, "reasoning", &["effort", "max_tokens", "enabled", "exclude"], &mut unspoken);
+        let measured = reasoning.value("max_tokens").is_some() && !request.has("reasoning_effort");
+        losses.extend(measured.then(|| AS_EFFORT.to_owned()));
+    }
+    losses.extend(unspoken.into_iter().map(|path| format!("{path}: {NO_WORD}")));
+    losses
 }
 
 /// The members that the provider needs and the client did not send.

@@ -14,12 +14,13 @@ use crate::protocol::openai_wire;
 
 /// Reads a body that came with status 200.
 pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
-    let facts = read_reply(body, quirks)?.facts;
+    let mut facts = read_reply(body, quirks)?.facts;
     let text = String::from_utf8_lossy(body);
     let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     let choices = reply.array("choices").unwrap_or_default();
-    let mut events = Vec::new();
-    Choices::new(names.to_vec()).read(&reply, &choices, Form::Whole, &mut Facts::default(), &mut events);
+    let (mut seen, mut events) = (Facts::default(), Vec::new());
+    Choices::new(names.to_vec()).read(&reply, &choices, Form::Whole, &mut seen, &mut events);
+    facts.losses = seen.losses;
     Ok(WholeReply { events, facts })
 }
 

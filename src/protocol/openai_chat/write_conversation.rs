@@ -9,6 +9,7 @@ use crate::chat::{MaxTokensName, StreamUsage};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, Target, Written, rename, sent_name};
+use crate::protocol::writing::{UNNAMED, budget_loss};
 
 /// A request in the making: members of an object, and what got lost.
 pub(super) struct Draft<'a> {
@@ -46,6 +47,8 @@ impl Draft<'_> {
 }
 
 const NOT_HERE: &str = "not taken by this provider";
+/// Why a member without a word in Chat Completions is lost.
+pub(super) const NO_WORD: &str = "not expressible in Chat Completions";
 
 /// Writes the request for a provider.
 pub fn write_conversation(
@@ -56,7 +59,7 @@ pub fn write_conversation(
     let names = rename_tools(conversation);
     let mut draft = Draft { target, names, losses: Vec::new(), out: Vec::new() };
     for path in &conversation.unspoken {
-        draft.lose(path, "no word for it that all protocols share");
+        draft.lose(path, NO_WORD);
     }
     draft.member("model", &json::quote(target.model));
     let messages = write_messages(conversation, &mut draft)?;
@@ -73,7 +76,7 @@ pub fn write_conversation(
     draft.string("prompt_cache_key", conversation.prompt_cache_key.as_ref());
     draft.number("metadata", conversation.metadata.as_ref());
     draft.out.push(b'}');
-    Ok(Written { body: draft.out, losses: draft.losses, names: draft.names })
+    Ok(Written { body: draft.out, losses: draft.losses, names: draft.names, ..Written::default() })
 }
 
 fn write_stream(stream: bool, draft: &mut Draft<'_>) {
@@ -208,6 +211,7 @@ fn write_format(format: &Format, draft: &mut Draft<'_>) {
         Format::Text => {}
         Format::JsonObject => draft.member("response_format", "{\"type\":\"json_object\"}"),
         Format::JsonSchema { name, description, schema, strict } => {
+            let name = name.as_deref().unwrap_or(UNNAMED);
             let mut inner = format!("{{\"name\":{}", json::quote(name));
             if let Some(description) = description {
                 inner.push_str(&format!(",\"description\":{}", json::quote(description)));
@@ -231,6 +235,7 @@ fn write_reasoning(conversation: &Conversation, draft: &mut Draft<'_>) {
     if reasoning.summary.is_some() {
         draft.lose("reasoning.summary", "Chat Completions has no summaries");
     }
+    draft.losses.extend(budget_loss(reasoning));
 }
 
 /// The one word that these providers know for all of it.

@@ -10,6 +10,7 @@ use crate::chat::conversation::{
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::sent_name;
+use crate::protocol::writing::document_text;
 
 /// Writes the JSON of `messages`.
 pub(super) fn write_messages(conversation: &Conversation, draft: &mut Draft<'_>) -> Result<String, Failure> {
@@ -100,7 +101,11 @@ fn write_assistant(turn: &Turn, draft: &mut Draft<'_>) -> Result<Option<String>,
             Part::ToolCall(call) => calls.push(write_call(call, draft)),
             Part::Refusal { text } => refusal.push_str(text),
             Part::Image { source, detail: _, cache: _ } => {
-                images.extend(url_of(source).map(|url| super::whole::write_image(&url)));
+                let url = url_of(source);
+                if url.is_none() {
+                    draft.lose("assistant images", "kept by another provider");
+                }
+                images.extend(url.map(|url| super::whole::write_image(&url)));
             }
             Part::Reasoning { .. } | Part::SealedReasoning { .. } => {}
             Part::File { .. } | Part::Audio { .. } | Part::ToolResult(_) => {
@@ -246,13 +251,12 @@ fn write_file(
 ) -> String {
     let data = match source {
         Source::Text(text) => {
-            let text = match name {
-                Some(name) => format!("{name}:\n{text}"),
-                None => text.clone(),
-            };
-            return write_typed("text", &json::quote(&text), cache, draft);
+            return write_typed("text", &json::quote(&document_text(name, text)), cache, draft);
         }
         Source::FileId(id) => {
+            if name.is_some() {
+                draft.lose("file.filename", "a file that the provider keeps has its own name");
+            }
             let file = format!("{{\"file_id\":{}}}", json::quote(id));
             return write_typed("file", &file, cache, draft);
         }

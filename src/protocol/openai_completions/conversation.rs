@@ -2,12 +2,14 @@
 //! conversation cannot say of a completion is refused, not dropped.
 
 use super::face::{read_choices, read_max_tokens, read_members};
+use super::upstream::UNHEEDED;
 use crate::chat::Conversation;
-use crate::chat::conversation::{Effort, Part, Reasoning, Role, Sampling, Turn};
+use crate::chat::conversation::{Part, Role, Sampling, Turn};
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::fields::{
-    must_be, read_boolean, read_elements, read_number, read_object, read_string, read_strings, read_text,
+    self, must_be, read_boolean, read_elements, read_number, read_object, read_string, read_strings,
+    read_text,
 };
 
 /// Members that have a word in a conversation, or that speak to the gateway alone.
@@ -55,17 +57,20 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
     let body = read_members(read_text(body)?)?;
     refuse_untranslatable(&body)?;
     let turn = Turn { role: Role::User, parts: vec![Part::Text { text: read_prompt(&body)?, cache: None }] };
+    let mut unspoken = unspoken(&body);
+    fields::note_stream_options(&body, &mut unspoken);
     Ok(Conversation {
         turns: vec![turn],
         sampling: read_sampling(&body)?,
         max_tokens: read_max_tokens(&body)?,
-        reasoning: read_reasoning(&body)?,
+        reasoning: fields::read_reasoning(&body, &mut unspoken)?,
         verbosity: read_string(&body, "verbosity")?,
         user: read_string(&body, "user")?,
         service_tier: read_string(&body, "service_tier")?,
         prompt_cache_key: read_string(&body, "prompt_cache_key")?,
         metadata: read_object(&body, "metadata")?.map(str::to_owned),
-        unspoken: unspoken(&body),
+        unspoken,
+        unheeded: fields::unheeded(&body, UNHEEDED),
         ..Conversation::default()
     })
 }
@@ -130,42 +135,6 @@ fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {
         seed: number("seed")?,
         stop,
     })
-}
-
-/// OpenRouter's `reasoning`, or its older `include_reasoning`.
-fn read_reasoning(body: &Members<'_>) -> Result<Option<Reasoning>, Failure> {
-    let include = read_boolean(body, "include_reasoning")?;
-    let Some(raw) = read_object(body, "reasoning")? else {
-        return Ok(include.map(|include| Reasoning { exclude: !include, ..Reasoning::default() }));
-    };
-    let reasoning = json::members(raw).map_err(|_| must_be("reasoning", "an object"))?;
-    let effort = match reasoning.value("effort") {
-        Some(value) => match json::string(value).and_then(|name| Effort::parse(&name)) {
-            Some(effort) => Some(effort),
-            None => {
-                return Err(must_be(
-                    "reasoning.effort",
-                    "one of none, minimal, low, medium, high, xhigh, max",
-                ));
-            }
-        },
-        None => None,
-    };
-    let max_tokens = match reasoning.value("max_tokens") {
-        Some(value) => match json::whole(value) {
-            Some(limit) => Some(limit),
-            None => return Err(must_be("reasoning.max_tokens", "a whole number")),
-        },
-        None => None,
-    };
-    let exclude = reasoning.get("exclude").and_then(json::boolean).or(include.map(|include| !include));
-    Ok(Some(Reasoning {
-        effort,
-        max_tokens,
-        enabled: reasoning.get("enabled").and_then(json::boolean),
-        exclude: exclude.unwrap_or(false),
-        summary: reasoning.string("summary").map(|summary| summary.into_owned()),
-    }))
 }
 
 fn unspoken(body: &Members<'_>) -> Vec<String> {

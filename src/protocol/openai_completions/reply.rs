@@ -69,6 +69,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         upstream_id: own("id"),
         system_fingerprint: own("system_fingerprint"),
         service_tier: own("service_tier"),
+        losses: Vec::new(),
     }
 }
 

@@ -2,8 +2,9 @@
 //! gateway owns.
 
 use crate::chat::StreamUsage;
-use crate::json::{self, Edit, Member};
-use crate::protocol::lane::Target;
+use crate::json::{self, Edit, Member, Members};
+use crate::protocol::fields::{is_hollow, note_stream_options, unheeded};
+use crate::protocol::lane::{Target, Written};
 use crate::protocol::openai_wire::stream_options;
 
 /// Members that speak to the gateway. No provider gets them.
@@ -24,8 +25,11 @@ const OWN: &[&str] = &[
     "include_reasoning",
 ];
 
+/// Of them those that the gateway does not heed.
+pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
+
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
     let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
@@ -57,5 +61,22 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
     if ask && !request.has("stream_options") {
         more.push(format!("\"stream_options\":{}", stream_options("null")));
     }
-    request.edit(edit, &more).into_bytes()
+    Written {
+        body: request.edit(edit, &more).into_bytes(),
+        losses: losses(&request, ask),
+        ..Written::default()
+    }
+}
+
+fn losses(request: &Members<'_>, ask: bool) -> Vec<String> {
+    let mut losses = unheeded(request, UNHEEDED);
+    let given = |name: &&str| request.value(name).is_some_and(|value| !is_hollow(value));
+    let given = ["reasoning", "include_reasoning"].into_iter().filter(given);
+    losses.extend(given.map(|name| format!("{name}: completions are text from the first token on")));
+    let mut unspoken = Vec::new();
+    if !ask {
+        note_stream_options(request, &mut unspoken);
+    }
+    losses.extend(unspoken.into_iter().map(|path| format!("{path}: not taken by this provider")));
+    losses
 }

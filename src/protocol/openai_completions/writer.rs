@@ -79,6 +79,18 @@ impl Writer for StreamWriter {
     fn keep_alive(&self) -> &'static [u8] {
         openai_wire::KEEP_ALIVE
     }
+
+    fn loss(&self, event: &Event) -> Option<&'static str> {
+        match event {
+            Event::Seal { .. } => Some("reasoning_details: a completion has no signatures"),
+            Event::ToolCall { .. } | Event::Arguments { .. } | Event::ToolCallEnd { .. } => {
+                Some("tool_calls: a completion has none")
+            }
+            Event::Image { .. } => Some("images: a completion has none"),
+            Event::Citation(_) => Some("annotations: a completion has none"),
+            Event::Text(_) | Event::Refusal(_) | Event::Reasoning { .. } | Event::Finish { .. } => None,
+        }
+    }
 }
 
 /// `finish` in OpenRouter's words, then in the provider's.

@@ -3,15 +3,16 @@
 
 use super::request::{read_body, read_limit, refuse_unsupported};
 use super::seal::{self, Sealed};
+use super::splice::UNHEEDED;
 use super::tools::{self, Drawers, elements, members};
 use crate::chat::Conversation;
 use crate::chat::conversation::{
-    Effort, Format, Issuer, Part, Reasoning, ReasoningKind, Role, Seal, Source, ToolCall, ToolChoice,
-    ToolResult, Turn,
+    Format, Issuer, Part, Reasoning, ReasoningKind, Role, Seal, Source, ToolCall, ToolChoice, ToolResult,
+    Turn,
 };
 use crate::error::Failure;
 use crate::json::{self, Members};
-use crate::protocol::fields::{must_be, read_boolean, read_object, read_string, read_text};
+use crate::protocol::fields::{self, must_be, read_boolean, read_object, read_string, read_text};
 
 /// Reads the whole request. Members without a word are named in `unspoken`; what cannot be said at
 /// all, and would be missed, is refused.
@@ -55,9 +56,14 @@ impl Reading {
     fn read_members(&mut self, body: &Members<'_>) -> Result<(), Failure> {
         let raw = |key| body.value(key).map(str::to_owned);
         let conversation = &mut self.conversation;
+        conversation.unheeded = fields::unheeded(body, UNHEEDED);
         conversation.max_tokens = read_limit(body)?;
         conversation.parallel_tool_calls = read_boolean(body, "parallel_tool_calls")?;
         conversation.user = read_string(body, "user")?.or(read_string(body, "safety_identifier")?);
+        let safety = read_string(body, "safety_identifier")?;
+        if safety.is_some() && safety != conversation.user {
+            conversation.unspoken.push("safety_identifier".to_owned());
+        }
         conversation.service_tier = read_string(body, "service_tier")?;
         conversation.prompt_cache_key = read_string(body, "prompt_cache_key")?;
         conversation.metadata = read_object(body, "metadata")?.filter(|it| *it != "{}").map(str::to_owned);
@@ -77,6 +83,7 @@ impl Reading {
             self.read_tools(tools, "tools")?;
         }
         self.name_unspoken(body);
+        fields::note_stream_options(body, &mut self.conversation.unspoken);
         Ok(())
     }
 
@@ -103,6 +110,7 @@ impl Reading {
     fn read_text(&mut self, body: &Members<'_>) -> Result<(), Failure> {
         let Some(text) = read_object(body, "text")? else { return Ok(()) };
         let text = members(text, "text")?;
+        fields::note_others(&text, "text", &["verbosity", "format"], &mut self.conversation.unspoken);
         self.conversation.verbosity = read_string(&text, "verbosity")?;
         if let Some(format) = text.value("format") {
             self.conversation.format = read_format(&members(format, "text.format")?)?;
@@ -127,7 +135,7 @@ impl Reading {
                 "frequency_penalty" | "presence_penalty" | "repetition_penalty" | "seed" | "stop" => false,
                 // The answer carries encrypted reasoning whenever there is some.
                 "include" => !matches!(value, "[]" | "[\"reasoning.encrypted_content\"]"),
-                // Padding is for the provider's stream, which ends here.
+                // Noted by its members.
                 "stream_options" => false,
                 "truncation" => value != "\"disabled\"",
                 "top_logprobs" => value != "0",
@@ -179,18 +187,31 @@ impl Reading {
         }
     }
 
+    /// Names the members of an item that say something and are not `known`. The id is its
+    /// server's, which keeps it for nobody here.
+    fn note_others(&mut self, item: &Members<'_>, path: &str, known: &[&str]) {
+        let always = match item.string("status").as_deref() {
+            Some("completed") => &["type", "id", "cache_control", "prompt_cache_breakpoint", "status"][..],
+            Some(_) | None => &["type", "id", "cache_control", "prompt_cache_breakpoint"],
+        };
+        let known: Vec<&str> = known.iter().chain(always).copied().collect();
+        fields::note_others(item, path, &known, &mut self.conversation.unspoken);
+    }
+
     fn read_message(&mut self, item: &Members<'_>, path: &str) -> Result<(), Failure> {
         let role = match item.string("role").as_deref() {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
-            Some("system" | "developer") => Role::System,
+            Some("system") => Role::System,
+            Some("developer") => {
+                self.conversation.unspoken.push(format!("{path}.role (developer)"));
+                Role::System
+            }
             Some(_) | None => {
                 return Err(must_be(&format!("{path}.role"), "system, developer, user or assistant"));
             }
         };
-        if item.value("phase").is_some() {
-            self.conversation.unspoken.push(format!("{path}.phase"));
-        }
+        self.note_others(item, path, &["role", "content"]);
         let Some(content) = item.value("content") else { return Ok(()) };
         // What the model said in a row is one turn; a person's messages stay apart.
         let mut joined = role == Role::Assistant;
@@ -216,13 +237,16 @@ impl Reading {
         let need = |key: &str| own(key).ok_or_else(|| must_be(&format!("{path}.{key}"), "a string"));
         match part.string("type").as_deref() {
             Some("input_text" | "output_text" | "text") => {
-                if part.value("annotations").is_some_and(|value| value != "[]") {
-                    self.conversation.unspoken.push(format!("{path}.annotations"));
-                }
+                self.note_others(&part, path, &["text"]);
                 Ok(Part::Text { text: need("text")?, cache })
             }
-            Some("refusal") => Ok(Part::Refusal { text: need("refusal")? }),
+            Some("refusal") => {
+                self.note_others(&part, path, &["refusal"]);
+                Ok(Part::Refusal { text: need("refusal")? })
+            }
             Some("input_image") => {
+                let place = if part.value("file_id").is_some() { "file_id" } else { "image_url" };
+                self.note_others(&part, path, &["detail", place]);
                 let source = match own("file_id") {
                     Some(id) => Source::FileId(id),
                     None => read_source(need("image_url")?, "image/png"),
@@ -230,6 +254,9 @@ impl Reading {
                 Ok(Part::Image { source, detail: own("detail"), cache })
             }
             Some("input_file") => {
+                let places = ["file_id", "file_url", "file_data"];
+                let place = places.into_iter().find(|place| part.value(place).is_some());
+                self.note_others(&part, path, &["filename", place.unwrap_or_default()]);
                 let source = match (own("file_id"), own("file_url")) {
                     (Some(id), _) => Source::FileId(id),
                     (None, Some(url)) => read_source(url, "application/pdf"),
@@ -238,6 +265,7 @@ impl Reading {
                 Ok(Part::File { name: own("filename"), source, cache })
             }
             Some("input_audio") => {
+                self.note_others(&part, path, &["input_audio"]);
                 let audio =
                     members(part.get("input_audio").unwrap_or("null"), &format!("{path}.input_audio"))?;
                 let own = |key: &str| audio.string(key).map(|text| text.into_owned());
@@ -260,6 +288,7 @@ impl Reading {
         custom: bool,
         path: &str,
     ) -> Result<(), Failure> {
+        self.note_others(item, path, &["call_id", "name", "namespace", input]);
         let id = read_call_id(item, path)?;
         let name = tools::chosen(item, &self.drawers)
             .ok_or_else(|| must_be(&format!("{path}.name"), "a string that is not empty"))?;
@@ -271,6 +300,7 @@ impl Reading {
     }
 
     fn read_result(&mut self, item: &Members<'_>, custom: bool, path: &str) -> Result<(), Failure> {
+        self.note_others(item, path, &["call_id", "output"]);
         let call = read_call_id(item, path)?;
         let parts = match item.value("output") {
             Some(output) => self.read_parts(output, &format!("{path}.output"))?,
@@ -288,6 +318,7 @@ impl Reading {
     /// An item may hold summaries, the reasoning itself and a seal over both; the seal goes with
     /// the last of its texts.
     fn read_reasoning(&mut self, item: &Members<'_>, path: &str) -> Result<(), Failure> {
+        self.note_others(item, path, &["summary", "content", "encrypted_content", "format", "signature"]);
         let mut texts: Vec<(String, ReasoningKind)> = Vec::new();
         for (list, kind) in [("summary", ReasoningKind::Summary), ("content", ReasoningKind::Full)] {
             for part in item.value(list).map(json::elements).and_then(Result::ok).unwrap_or_default() {
@@ -354,30 +385,18 @@ fn read_stop(body: &Members<'_>) -> Result<Vec<String>, Failure> {
     elements(stop, "stop")?.into_iter().map(|it| read(it).ok_or_else(|| must_be("stop", "strings"))).collect()
 }
 
+/// OpenRouter's `reasoning`, with OpenAI's older name for summaries.
 fn read_reasoning(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Option<Reasoning>, Failure> {
-    let Some(raw) = read_object(body, "reasoning")? else { return Ok(None) };
-    let raw = members(raw, "reasoning")?;
-    let effort = match read_string(&raw, "effort")? {
-        Some(name) => {
-            let names = "none, minimal, low, medium, high, xhigh or max";
-            Some(Effort::parse(&name).ok_or_else(|| must_be("reasoning.effort", names))?)
-        }
+    let older = match body.object("reasoning") {
+        Some(reasoning) => read_string(&reasoning, "generate_summary")?,
         None => None,
     };
-    for member in raw.iter().filter(|member| !json::is_null(member.value)) {
-        match member.key.as_ref() {
-            "effort" | "max_tokens" | "enabled" | "exclude" | "summary" | "generate_summary" => {}
-            key => unspoken.push(format!("reasoning.{key}")),
-        }
-    }
-    let reasoning = Reasoning {
-        effort,
-        max_tokens: raw.value("max_tokens").and_then(json::whole),
-        enabled: read_boolean(&raw, "enabled")?,
-        exclude: read_boolean(&raw, "exclude")?.unwrap_or(false),
-        summary: read_string(&raw, "summary")?.or(read_string(&raw, "generate_summary")?),
-    };
-    Ok(Some(reasoning).filter(|reasoning| *reasoning != Reasoning::default()))
+    let reasoning = fields::read_reasoning(body, unspoken)?;
+    let Some(older) = older else { return Ok(reasoning) };
+    unspoken.retain(|path| path != "reasoning.generate_summary");
+    let mut reasoning = reasoning.unwrap_or_default();
+    reasoning.summary = reasoning.summary.or(Some(older));
+    Ok(Some(reasoning))
 }
 
 fn read_format(format: &Members<'_>) -> Result<Format, Failure> {
@@ -385,7 +404,7 @@ fn read_format(format: &Members<'_>) -> Result<Format, Failure> {
         Some("text") => Ok(Format::Text),
         Some("json_object") => Ok(Format::JsonObject),
         Some("json_schema") => Ok(Format::JsonSchema {
-            name: read_string(format, "name")?.unwrap_or_else(|| "response".to_owned()),
+            name: read_string(format, "name")?,
             description: read_string(format, "description")?,
             schema: match format.value("schema") {
                 Some(schema) => schema.to_owned(),

@@ -11,9 +11,11 @@ use crate::chat::conversation::{Effort, Issuer};
 use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members, quote};
-use crate::protocol::lane::{Lane, Target};
+use crate::protocol::fields::unheeded;
+use crate::protocol::lane::{Lane, Target, Written};
 use crate::protocol::openai_wire;
 use crate::protocol::usage;
+use crate::protocol::writing::{AS_EFFORT, FOREIGN};
 use crate::sse::{self, Frame};
 
 /// Members that speak to the gateway. No provider gets them.
@@ -31,15 +33,19 @@ const OWN: &[&str] = &[
     "deferred_tools",
 ];
 
+/// Of them those that the gateway does not heed.
+pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
+
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
+pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
     let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let model = quote(target.model);
+    let input = request.value("input").and_then(|input| foreign_free(input, target.quirks));
     let edit = |member: &Member<'_>| match member.key.as_ref() {
         "model" => Edit::Value(model.clone()),
         "store" => Edit::Value("false".to_owned()),
-        "input" => foreign_free(member.value, target.quirks).map_or(Edit::Keep, Edit::Value),
+        "input" => input.clone().map_or(Edit::Keep, Edit::Value),
         "reasoning" => plain_reasoning(member.value, &request, target).map_or(Edit::Keep, Edit::Value),
         key if OWN.contains(&key) => Edit::Drop,
         _ => Edit::Keep,
@@ -52,7 +58,11 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Vec<u8> {
     if !request.has("store") {
         more.push("\"store\":false".to_owned());
     }
-    request.edit(edit, &more).into_bytes()
+    let mut losses = unheeded(&request, UNHEEDED);
+    losses.extend(input.is_some().then(|| FOREIGN.to_owned()));
+    let budget = request.object("reasoning").is_some_and(|it| it.value("max_tokens").is_some());
+    losses.extend(budget.then(|| AS_EFFORT.to_owned()));
+    Written { body: request.edit(edit, &more).into_bytes(), losses, ..Written::default() }
 }
 
 /// The input without the reasoning that another provider sealed; `None` if there is none of it.

@@ -6,6 +6,7 @@ use super::seal::{self, Sealed};
 use crate::chat::conversation::{Issuer, ReasoningKind};
 use crate::chat::{Citation, Event};
 use crate::json::{self, Members};
+use crate::protocol::fields::is_hollow;
 use crate::protocol::lane::{Renamed, Teller};
 use crate::protocol::usage;
 
@@ -19,6 +20,9 @@ pub(super) struct Told {
     sealer: Issuer,
     names: Vec<Renamed>,
 }
+
+/// The loss of a citation of what only the vendor keeps.
+const FILE_NOTE: &str = "output.content.annotations: of a file, which has no address";
 
 /// More items than any reply has; each costs memory.
 const MOST_ITEMS: usize = 65_536;
@@ -189,8 +193,9 @@ impl Told {
         let position = self.find(event).unwrap_or_else(|| self.open_unseen(Channel::Text, event, events));
         let part = self.part(position, Channel::Text, usage::count(event, "content_index"), events);
         self.items[position].parts[part].notes += 1;
-        if let Some(citation) = read_citation(note) {
-            self.teller.tell(Event::Citation(citation), events);
+        match read_citation(note) {
+            Some(citation) => self.teller.tell(Event::Citation(citation), events),
+            None => self.teller.facts.lose(FILE_NOTE),
         }
     }
 
@@ -233,7 +238,10 @@ impl Told {
                     self.teller.tell(Event::Image { url }, events);
                 }
             }
-            (Kind::Other, _) => {}
+            (Kind::Other, Some("function_call" | "custom_tool_call")) | (Kind::Other, None) => {}
+            (Kind::Other, Some(_)) => {
+                self.teller.facts.lose("output: what the vendor's own tools did");
+            }
         }
     }
 
@@ -245,6 +253,9 @@ impl Told {
     }
 
     fn complete_message(&mut self, position: usize, item: &Members<'_>, events: &mut Vec<Event>) {
+        if item.value("phase").is_some() {
+            self.teller.facts.lose("output.phase: no other protocol tells commentary from the answer");
+        }
         let content = item.array("content").unwrap_or_default();
         let mut order = 0;
         for part in content.iter().filter_map(|part| json::members(part).ok()) {
@@ -274,8 +285,14 @@ impl Told {
         self.tell(item, own, text, true, events);
         let notes = part.array("annotations").unwrap_or_default();
         let told = self.items[item].parts[own].notes;
-        for note in notes.iter().skip(told).filter_map(|note| read_citation(note)) {
-            self.teller.tell(Event::Citation(note), events);
+        for note in notes.iter().skip(told) {
+            match read_citation(note) {
+                Some(citation) => self.teller.tell(Event::Citation(citation), events),
+                None => self.teller.facts.lose(FILE_NOTE),
+            }
+        }
+        if part.value("logprobs").is_some_and(|value| !is_hollow(value)) {
+            self.teller.facts.lose("output.content.logprobs: no other protocol's");
         }
     }
 

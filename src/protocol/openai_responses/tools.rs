@@ -115,6 +115,7 @@ pub(super) fn read_tools(
             Some("function" | "custom") => tools.push(read_tool(&tool, None, &path, drawers, unspoken)?),
             Some("namespace") => {
                 let namespace = name("name").ok_or_else(|| must_be(&format!("{path}.name"), "a string"))?;
+                fields::note_others(&tool, &path, &["type", "name", "tools"], unspoken);
                 let inner = format!("{path}.tools");
                 for (position, raw) in elements(tool.get("tools").unwrap_or("[]"), &inner)?.iter().enumerate()
                 {

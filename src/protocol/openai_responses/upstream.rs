@@ -11,6 +11,7 @@ use crate::chat::conversation::{
 use crate::error::Failure;
 use crate::json::quote;
 use crate::protocol::lane::{Renamed, Target, Written};
+use crate::protocol::writing::{FOREIGN, UNNAMED, budget_loss, document_text};
 
 /// The longest name of a tool and the longest id of a call.
 const LONGEST: usize = 64;
@@ -34,7 +35,7 @@ pub fn write_conversation(
     members.push("\"store\":false".to_owned());
     members.push(format!("\"stream\":{stream}"));
     let body = format!("{{{}}}", members.join(",")).into_bytes();
-    Ok(Written { body, losses: writing.losses, names: writing.names })
+    Ok(Written { body, losses: writing.losses, names: writing.names, ..Written::default() })
 }
 
 struct Writing<'a> {
@@ -142,14 +143,7 @@ impl<'a> Writing<'a> {
 
     /// Providers of Responses find a cached prefix by themselves.
     fn note_marks(&mut self, parts: &[Part]) {
-        let marked = parts.iter().any(|part| match part {
-            Part::Text { cache, .. } | Part::Image { cache, .. } | Part::File { cache, .. } => {
-                cache.is_some()
-            }
-            Part::ToolResult(result) => result.cache.is_some(),
-            Part::Audio { .. } | Part::Reasoning { .. } | Part::SealedReasoning { .. } => false,
-            Part::ToolCall(_) | Part::Refusal { .. } => false,
-        });
+        let marked = parts.iter().any(|part| part.marks() > 0);
         if marked {
             self.lose("cache_control: the provider caches by itself");
         }
@@ -174,7 +168,12 @@ impl<'a> Writing<'a> {
                 let detail = detail.as_deref().unwrap_or("auto");
                 Some(format!(r#"{{"type":"input_image",{source},"detail":{}}}"#, quote(detail)))
             }
-            Part::File { name, source, .. } => Some(write_file(kind, name.as_deref(), source)),
+            Part::File { name, source, .. } => {
+                if name.is_some() && matches!(source, Source::FileId(_) | Source::Url(_)) {
+                    self.lose("file.filename: a file that is fetched has its own name");
+                }
+                Some(write_file(kind, name.as_deref(), source))
+            }
             Part::Audio { base64, format } => {
                 let (data, format) = (quote(base64), quote(format));
                 Some(format!(r#"{{"type":"input_audio","input_audio":{{"data":{data},"format":{format}}}}}"#))
@@ -202,7 +201,7 @@ impl<'a> Writing<'a> {
     fn write_call(&mut self, call: &ToolCall) {
         let (id, name) = (self.call_id(&call.id), self.sent_name(&call.name));
         if call.seal.is_some() {
-            self.lose("reasoning: what another provider sealed is not sent");
+            self.lose(FOREIGN);
         }
         let arguments = if call.arguments.is_empty() && !call.custom { "{}" } else { &call.arguments };
         let arguments = quote(arguments);
@@ -264,7 +263,7 @@ impl<'a> Writing<'a> {
             sealer => sealer,
         };
         if seal.issuer != own {
-            self.lose("reasoning: what another provider sealed is not sent");
+            self.lose(FOREIGN);
             return;
         }
         if last {
@@ -355,6 +354,7 @@ impl<'a> Writing<'a> {
         add("prompt_cache_key", conversation.prompt_cache_key.as_deref().map(quote));
         add("metadata", conversation.metadata.clone());
         add("text", text_settings(conversation));
+        let budget = conversation.reasoning.as_ref().and_then(budget_loss);
         let reasoning = conversation.reasoning.as_ref().and_then(|it| self.reasoning(it));
         // Models that do not reason refuse to be asked for encrypted reasoning.
         let thinks = reasoning.as_ref().is_some_and(|text| !text.contains("\"effort\":\"none\""));
@@ -372,6 +372,7 @@ impl<'a> Writing<'a> {
         for (name, _) in unsayable.iter().filter(|(_, sent)| *sent) {
             self.lose(&format!("{name}: not expressible in OpenAI Responses"));
         }
+        self.losses.extend(budget);
         for path in &conversation.unspoken {
             self.lose(&format!("{path}: not expressible in OpenAI Responses"));
         }
@@ -410,8 +411,9 @@ fn joined(parts: &[Part]) -> String {
 }
 
 fn write_file(kind: &str, name: Option<&str>, source: &Source) -> String {
+    let named = name;
     let name = |default: Option<&str>| {
-        let name = name.or(default);
+        let name = named.or(default);
         name.map(|name| format!("\"filename\":{},", quote(name))).unwrap_or_default()
     };
     match source {
@@ -423,7 +425,9 @@ fn write_file(kind: &str, name: Option<&str>, source: &Source) -> String {
             let name = name(Some(if media_type == "application/pdf" { "document.pdf" } else { "document" }));
             format!(r#"{{"type":"input_file",{name}"file_data":{data}}}"#)
         }
-        Source::Text(text) => format!(r#"{{"type":"{kind}","text":{}}}"#, quote(text)),
+        Source::Text(text) => {
+            format!(r#"{{"type":"{kind}","text":{}}}"#, quote(&document_text(named, text)))
+        }
     }
 }
 
@@ -439,7 +443,7 @@ fn text_settings(conversation: &Conversation) -> Option<String> {
             let strict = strict.map(|strict| format!(",\"strict\":{strict}")).unwrap_or_default();
             Some(format!(
                 r#""format":{{"type":"json_schema","name":{}{description},"schema":{schema}{strict}}}"#,
-                quote(name)
+                quote(name.as_deref().unwrap_or(UNNAMED))
             ))
         }
     };

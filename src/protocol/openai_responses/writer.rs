@@ -110,6 +110,16 @@ impl Writer for StreamWriter {
         self.end(state, out);
     }
 
+    fn loss(&self, event: &Event) -> Option<&'static str> {
+        let Event::Finish { reason, .. } = event else { return None };
+        match reason {
+            Finish::StopSequence => Some("stop_reason: a stop sequence; a response is merely completed"),
+            Finish::Pause => Some("stop_reason: a pause; a response is merely completed"),
+            Finish::Stop | Finish::Length | Finish::ToolCalls | Finish::ContentFilter => None,
+            Finish::Refusal | Finish::Error => None,
+        }
+    }
+
     fn keep_alive(&self) -> &'static [u8] {
         openai_wire::KEEP_ALIVE
     }

@@ -1,9 +1,10 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns or that the provider spells in another way.
 
+use crate::catalog::Protocol;
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{must_be, read_elements};
+use crate::protocol::fields::{must_be, read_elements, unheeded};
 use crate::protocol::lane::{Target, Written};
 
 /// Whose form of rerank a provider speaks.
@@ -15,6 +16,17 @@ pub enum Dialect {
     Jina,
     /// Documents are strings, `top_k`.
     Voyage,
+}
+
+impl Dialect {
+    /// What is spoken in `wire` with the provider that goes by the slug.
+    pub fn of(wire: Protocol, provider: &str) -> Dialect {
+        match (wire, provider) {
+            (Protocol::Cohere, _) => Dialect::Cohere,
+            (_, "voyage") => Dialect::Voyage,
+            _ => Dialect::Jina,
+        }
+    }
 }
 
 /// Members that speak to the gateway. No provider gets them.
@@ -46,7 +58,8 @@ pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Resu
     };
     let lost = request.value("user").map(|_| "user: not expressible in rerank".to_owned());
     let body = request.edit(edit, &more).into_bytes();
-    Ok(Written { body, losses: lost.into_iter().collect(), ..Written::default() })
+    let losses = lost.into_iter().chain(unheeded(&request, &["trace"])).collect();
+    Ok(Written { body, losses, ..Written::default() })
 }
 
 /// The documents as strings alone, each spelt as it came.

@@ -200,9 +200,9 @@ fn a_splice_changes_what_routing_owns_and_nothing_else() {
     let target = Target { model: "claude-x", quirks: &quirks, max_output: Some(5) };
     let expected = r#"{ "model" : "claude-x", "max_tokens":1e3,
         "messages":[{"role":"user","content":"\u00e9 12345678901234567890"}],"new":{"x":1.0, "x":[ ]}}"#;
-    assert_eq!(String::from_utf8(splice_request(body, &target)).unwrap(), expected);
+    assert_eq!(String::from_utf8(splice_request(body, &target).body).unwrap(), expected);
     let open = br#"{"model":"a/b","messages":[{"role":"user","content":"x"}]}"#;
-    let text = |target: &Target<'_>| String::from_utf8(splice_request(open, target)).unwrap();
+    let text = |target: &Target<'_>| String::from_utf8(splice_request(open, target).body).unwrap();
     assert!(text(&target).ends_with(",\"max_tokens\":5}"));
     // To count tokens there is no limit to set.
     assert!(!text(&Target { max_output: None, ..target }).contains("max_tokens"));

@@ -154,7 +154,7 @@ fn foreign_seals_come_back_as_they_were() {
     let quirks = Quirks::NONE;
     let target = millrace::protocol::lane::Target { model: "claude", quirks: &quirks, max_output: None };
     let spliced =
-        millrace::protocol::anthropic_messages::splice_request(request.to_string().as_bytes(), &target);
+        millrace::protocol::anthropic_messages::splice_request(request.to_string().as_bytes(), &target).body;
     let spliced = String::from_utf8(spliced).unwrap();
     assert!(!spliced.contains("millrace-seal") && spliced.contains("tool_use"), "{spliced}");
 }

@@ -322,7 +322,7 @@ fn forms_are_held_to_or_refused() {
     let schema = r#"{"type":"object","properties":{"n":{"const":1.0}}}"#;
     let mut it = conversation(vec![user("a")]);
     it.format =
-        Format::JsonSchema { name: "n".into(), description: None, schema: schema.into(), strict: None };
+        Format::JsonSchema { name: Some("n".into()), description: None, schema: schema.into(), strict: None };
     let written = String::from_utf8(write(&it, BUDGETED).unwrap().body).unwrap();
     assert!(
         written

@@ -185,7 +185,11 @@ impl Play {
                 format!("reply {}{retry}", reply.head.status)
             }
             Step::Begin(head) => format!("begin {}", head.status),
-            Step::Write(bytes) => format!("write {}", frames(&String::from_utf8(bytes).expect("text"))),
+            Step::Write(bytes) => {
+                let text = String::from_utf8(bytes).expect("text");
+                self.body.push_str(&text);
+                format!("write {}", frames(&text))
+            }
             Step::Close => "close".to_owned(),
             Step::Settle(settlement) => {
                 self.settled = settlement.amount.to_usd();
@@ -201,7 +205,7 @@ impl Play {
         }
     }
 
-    /// The body of the reply.
+    /// The body of the reply, or what was written of a stream.
     pub fn body(&self) -> &str {
         &self.body
     }

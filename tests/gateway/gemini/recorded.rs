@@ -173,7 +173,7 @@ fn every_recorded_request_is_read_and_kept() {
             }
         };
         assert_eq!(request.model.as_deref(), Some(model));
-        let kept = splice_request(body, &target(model));
+        let kept = splice_request(body, &target(model)).body;
         assert!(kept == body || without_routing(&kept) == without_routing(body), "{name}");
         let read = read_conversation(body);
         let written = read.and_then(|it| Ok((write_conversation(&it, &target(model), true)?, it)));
@@ -185,7 +185,9 @@ fn every_recorded_request_is_read_and_kept() {
             }
         };
         check_request(&written.body).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let again = read_conversation(&written.body).expect(name);
+        let mut again = read_conversation(&written.body).expect(name);
+        // The type of a link is written for Gemini, and unspoken to all others.
+        again.unspoken.retain(|path| !path.ends_with("fileData.mimeType"));
         let mut expected = conversation.clone();
         expected.unspoken.clear();
         assert_eq!(again, expected, "{name}: {:?}", written.losses);

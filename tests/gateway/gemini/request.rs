@@ -145,7 +145,7 @@ fn what_is_the_clients_own_is_not_looked_into() {
 #[test]
 fn the_fast_lane_drops_what_is_not_geminis() {
     let plain = br#"{ "contents": [ {"parts":[{"text":"a","new":1.0}]} ], "x_y": null }"#;
-    assert_eq!(splice_request(plain, &target("gemini-3-pro")), plain);
+    assert_eq!(splice_request(plain, &target("gemini-3-pro")).body, plain);
     let mark = "bWlsbHJhY2Ugc2VhbCAx";
     let body = format!(
         concat!(
@@ -154,7 +154,7 @@ fn the_fast_lane_drops_what_is_not_geminis() {
         ),
         mark
     );
-    let sent = |model| String::from_utf8(splice_request(body.as_bytes(), &target(model))).unwrap();
+    let sent = |model| String::from_utf8(splice_request(body.as_bytes(), &target(model)).body).unwrap();
     assert_eq!(
         sent("gemini-3-pro"),
         concat!(

@@ -244,7 +244,7 @@ fn references_do_not_multiply_without_bound() {
 fn formats_and_tools_go_together_from_gemini_3_on() {
     let schema = r#"{"type":"object","properties":{"a":{"type":"string"}}}"#;
     let format =
-        Format::JsonSchema { name: "n".into(), description: None, schema: schema.into(), strict: None };
+        Format::JsonSchema { name: Some("n".into()), description: None, schema: schema.into(), strict: None };
     let mut conversation = Conversation { turns: vec![user("hi")], format, ..Conversation::default() };
     let (body, _) = write(&conversation, "gemini-2.5-pro");
     let config = &body["generationConfig"];

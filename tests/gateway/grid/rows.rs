@@ -1,5 +1,6 @@
 //! The protocols of the grid, a row for each face and each upstream.
 
+use millrace::catalog::Protocol;
 use millrace::chat::{Bill, Conversation, Event, Facts, Identity, Quirks, ReplyFault};
 use millrace::error::Failure;
 use millrace::protocol::lane::{Reader, Renamed, Target, WholeReply, Writer, Written};
@@ -32,6 +33,7 @@ pub struct Face {
 
 pub struct Upstream {
     pub name: &'static str,
+    pub protocol: Protocol,
     /// A model that such a provider has.
     pub model: &'static str,
     /// What its recorded replies are of.
@@ -102,6 +104,7 @@ pub fn upstreams() -> Vec<Upstream> {
     vec![
         Upstream {
             name: "openai_chat",
+            protocol: Protocol::OpenAiChat,
             model: "gpt-5.2",
             wire: Wire::Chat,
             write: openai_chat::write_conversation,
@@ -111,6 +114,7 @@ pub fn upstreams() -> Vec<Upstream> {
         },
         Upstream {
             name: "openai_responses",
+            protocol: Protocol::OpenAiResponses,
             model: "gpt-5.6",
             wire: Wire::Responses,
             write: openai_responses::write_conversation,
@@ -120,6 +124,7 @@ pub fn upstreams() -> Vec<Upstream> {
         },
         Upstream {
             name: "anthropic_messages",
+            protocol: Protocol::AnthropicMessages,
             model: "claude-sonnet-4-5",
             wire: Wire::Messages,
             write: anthropic_messages::write_conversation,
@@ -129,6 +134,7 @@ pub fn upstreams() -> Vec<Upstream> {
         },
         Upstream {
             name: "gemini",
+            protocol: Protocol::Gemini,
             model: "gemini-3-pro",
             wire: Wire::Gemini,
             write: gemini::write_conversation,
@@ -138,6 +144,7 @@ pub fn upstreams() -> Vec<Upstream> {
         },
         Upstream {
             name: "bedrock",
+            protocol: Protocol::Bedrock,
             model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
             wire: Wire::Bedrock,
             write: bedrock::write_conversation,
@@ -147,6 +154,7 @@ pub fn upstreams() -> Vec<Upstream> {
         },
         Upstream {
             name: "cohere",
+            protocol: Protocol::Cohere,
             model: "command-a-03-2025",
             wire: Wire::Cohere,
             write: cohere::write_conversation,
@@ -156,6 +164,7 @@ pub fn upstreams() -> Vec<Upstream> {
         },
         Upstream {
             name: "ollama",
+            protocol: Protocol::Ollama,
             model: "llama3.2",
             wire: Wire::Ollama,
             write: ollama::write_conversation,

@@ -35,7 +35,8 @@ fn check_calls(message: &Value) -> Checked {
     Ok(())
 }
 
-const MEMBERS: &[&str] = &["model", "stream", "messages", "tools", "format", "think", "options"];
+const MEMBERS: &[&str] =
+    &["model", "stream", "truncate", "shift", "messages", "tools", "format", "think", "options"];
 
 pub fn check_request(bytes: &[u8]) -> Checked {
     let request: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;

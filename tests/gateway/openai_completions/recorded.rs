@@ -75,7 +75,7 @@ fn every_recorded_request_keeps_all_but_its_model() {
         }
         let text = std::str::from_utf8(request).expect("text");
         let target = Target { model: "up/m", quirks: &ALWAYS, max_output: None };
-        let out = splice_request(request, &target);
+        let out = splice_request(request, &target).body;
         let members = millrace::json::members(text).expect("an object");
         let expected = text.replacen(members.value("model").expect("a model"), "\"up/m\"", 1);
         assert_eq!(String::from_utf8_lossy(&out), expected, "{name}");

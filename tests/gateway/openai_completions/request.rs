@@ -182,9 +182,39 @@ fn only_the_members_of_the_gateway_change() {
     ];
     for (target, body, expected) in cases {
         read_request(body.as_bytes()).expect(body);
-        let out = splice_request(body.as_bytes(), target);
+        let out = splice_request(body.as_bytes(), target).body;
         assert_eq!(String::from_utf8_lossy(&out), expected);
         grammar::check_request(&out).expect(expected);
+    }
+}
+
+#[test]
+fn what_no_one_heeds_is_named() {
+    let plain = Target { model: "up/m", quirks: &Quirks::NONE, max_output: None };
+    let always = Quirks { stream_usage: StreamUsage::Always, ..Quirks::NONE };
+    let always = Target { quirks: &always, ..plain };
+    let rows: &[(&Target<'_>, &str, &[&str])] = &[
+        (&plain, r#""user":"u","session_id":"s","usage":{"include":true},"trace":{}"#, &[]),
+        (
+            &plain,
+            r#""reasoning":{"effort":"low"}"#,
+            &["reasoning: completions are text from the first token on"],
+        ),
+        (
+            &plain,
+            r#""trace":{"trace_id":"t"},"debug":{"a":1}"#,
+            &["trace: the gateway hands on no traces", "debug: not done by this gateway"],
+        ),
+        (&plain, r#""stream":true,"stream_options":{"include_obfuscation":true}"#, &[]),
+        (
+            &always,
+            r#""stream":true,"stream_options":{"include_obfuscation":true}"#,
+            &["stream_options.include_obfuscation: not taken by this provider"],
+        ),
+    ];
+    for (target, members, expected) in rows {
+        let body = format!(r#"{{"model":"m","prompt":"a",{members}}}"#);
+        assert_eq!(splice_request(body.as_bytes(), target).losses, *expected, "{members}");
     }
 }
 
@@ -202,7 +232,7 @@ proptest! {
         let text = |model: &str| format!("{{\"{key}\" : {value},\"model\":\"{model}\",\"prompt\":\"a\"}}");
         let target = Target { model: "up/m", quirks: &Quirks::NONE, max_output: None };
         prop_assert!(read_request(text("m").as_bytes()).is_ok());
-        prop_assert_eq!(String::from_utf8(splice_request(text("m").as_bytes(), &target)).expect("text"), text("up/m"));
+        prop_assert_eq!(String::from_utf8(splice_request(text("m").as_bytes(), &target).body).expect("text"), text("up/m"));
         prop_assert_eq!(read_conversation(text("m").as_bytes()).expect("good").unspoken, [key]);
     }
 }

@@ -227,7 +227,7 @@ fn check_kept(body: &[u8], out: &[u8], name: &str) {
 fn every_recorded_request_splices_to_itself() {
     for (recording, bytes) in requests() {
         let Ok(Value::Object(mut before)) = serde_json::from_slice(bytes) else { continue };
-        let out = splice_request(bytes, &target());
+        let out = splice_request(bytes, &target()).body;
         let after: Value = serde_json::from_slice(&out).expect("JSON");
         before.insert("model".into(), "gpt-5.6".into());
         before.insert("store".into(), false.into());

@@ -149,7 +149,7 @@ fn a_conversation_comes_through_both_ways() {
     all.tool_choice = Some(ToolChoice::Named("patch".into()));
     all.parallel_tool_calls = Some(false);
     all.format = Format::JsonSchema {
-        name: "n".into(),
+        name: Some("n".into()),
         description: Some("d".into()),
         schema: r#"{"type":"object", "maximum":1e400}"#.into(),
         strict: Some(true),
@@ -185,7 +185,7 @@ fn effort_and_budget_become_what_openai_knows() {
         let asks = written["include"][0] == "reasoning.encrypted_content";
         assert_eq!(asks, effort.is_some_and(|effort| effort != "none"), "{reasoning}");
         let spliced: Value =
-            serde_json::from_slice(&splice_request(body.as_bytes(), &target())).expect("JSON");
+            serde_json::from_slice(&splice_request(body.as_bytes(), &target()).body).expect("JSON");
         assert_eq!(spliced["reasoning"]["effort"].as_str(), effort, "{reasoning}");
         assert!(
             spliced["reasoning"].get("max_tokens").is_none() && spliced["reasoning"].get("enabled").is_none()
@@ -299,13 +299,13 @@ fn a_lane_sends_no_seal_to_another_provider() {
     let envelope = r#"{"type":"reasoning","id":"rs_mr_1_0","summary":[],"encrypted_content":"millrace-1:anthropic-claude-v1:text:sig"}"#;
     let made_up = r#"{"type":"reasoning","id":"rs_mr_1_0","summary":[],"content":[]}"#;
     let body = format!(r#"{{"model":"a/b","models":["c"],"input":[{own},{envelope},{made_up}],"x":1.0}}"#);
-    let out = splice_request(body.as_bytes(), &target());
+    let out = splice_request(body.as_bytes(), &target()).body;
     let expected = format!(r#"{{"model":"gpt-5.6","input":[{own}],"x":1.0,"store":false}}"#);
     assert_eq!(String::from_utf8_lossy(&out), expected);
     let quirks = Quirks { sealer: Issuer::Xai, ..Quirks::NONE };
     let labelled =
         r#"{"input":[{"type":"reasoning","format":"openai-responses-v1","encrypted_content":"gAAAAB"}]}"#;
-    let out = splice_request(labelled.as_bytes(), &Target { quirks: &quirks, ..target() });
+    let out = splice_request(labelled.as_bytes(), &Target { quirks: &quirks, ..target() }).body;
     assert!(!String::from_utf8_lossy(&out).contains("gAAAAB"));
     // Translated, a seal goes to its issuer alone.
     let mut all = conversation(&format!(r#"{{"input":[{own},{{"role":"assistant","content":"a"}}]}}"#));
