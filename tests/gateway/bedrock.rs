@@ -1,6 +1,6 @@
 //! Bedrock's Converse: requests written and signed, the event stream and whole replies read.
 
-pub mod any;
+mod cache;
 mod frames;
 pub mod grammar;
 mod recorded;
@@ -12,7 +12,9 @@ use millrace::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault, Us
 use millrace::protocol::bedrock::{
     StreamReader, crc32, finish, read_error, read_typed_error, read_whole, usage_from,
 };
-use millrace::protocol::lane::{Reader, Renamed, WholeReply};
+use millrace::protocol::lane::{Renamed, WholeReply};
+
+use crate::wires::{self, joined};
 
 /// One message of the event stream, its headers all strings.
 fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
@@ -50,11 +52,7 @@ fn stream(events: &[(&str, &str)]) -> Vec<u8> {
 
 /// The stream in pieces, and what became of it.
 fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, names: &[Renamed]) -> (Vec<Event>, Facts) {
-    let mut reader = StreamReader::new(Quirks::NONE, names.to_vec());
-    let mut events = Vec::new();
-    pieces.into_iter().for_each(|piece| reader.read(piece, &mut events));
-    reader.end_of_input(&mut events);
-    (events, reader.facts().clone())
+    wires::read_pieces(StreamReader::new(Quirks::NONE, names.to_vec()), pieces)
 }
 
 fn read(bytes: &[u8]) -> (Vec<Event>, Facts) {
@@ -63,24 +61,6 @@ fn read(bytes: &[u8]) -> (Vec<Event>, Facts) {
 
 fn whole(body: &str) -> Result<WholeReply, ReplyFault> {
     read_whole(body.as_bytes(), &Quirks::NONE, &[])
-}
-
-/// Events with neighbours of one kind joined: what was said, however it was cut.
-pub fn joined(events: &[Event]) -> Vec<Event> {
-    let mut joined: Vec<Event> = Vec::new();
-    for event in events {
-        match (joined.last_mut(), event) {
-            (Some(Event::Text(all)), Event::Text(text)) => all.push_str(text),
-            (Some(Event::Reasoning { text: all, .. }), Event::Reasoning { text, .. }) => all.push_str(text),
-            (Some(Event::Arguments { text: all, call: own }), Event::Arguments { text, call })
-                if own == call =>
-            {
-                all.push_str(text);
-            }
-            (_, event) => joined.push(event.clone()),
-        }
-    }
-    joined
 }
 
 #[test]

@@ -33,3 +33,4 @@ mod routing;
 mod sse;
 mod time;
 mod verdict;
+mod wires;

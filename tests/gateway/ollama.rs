@@ -7,21 +7,16 @@ use millrace::chat::conversation::{
 };
 use millrace::chat::{Conversation, Event, Facts, Finish, Quirks, ReplyFault, Usage};
 use millrace::error::Failure;
-use millrace::protocol::lane::{Reader, Renamed, Target, Written};
+use millrace::protocol::lane::{Renamed, Target, Written};
 use millrace::protocol::ollama::{StreamReader, finish, read_error, read_whole, write_conversation};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::bedrock::any::{any_conversation, call, text, tool, turn, user};
-use crate::bedrock::joined;
 use crate::recorded::{Wire, recordings};
+use crate::wires::{self, any_conversation, call, checked, joined, text, tool, turn, user};
 
 fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, names: &[Renamed]) -> (Vec<Event>, Facts) {
-    let mut reader = StreamReader::new(Quirks::NONE, names.to_vec());
-    let mut events = Vec::new();
-    pieces.into_iter().for_each(|piece| reader.read(piece, &mut events));
-    reader.end_of_input(&mut events);
-    (events, reader.facts().clone())
+    wires::read_pieces(StreamReader::new(Quirks::NONE, names.to_vec()), pieces)
 }
 
 fn read(bytes: &[u8]) -> (Vec<Event>, Facts) {
@@ -34,10 +29,7 @@ fn write(conversation: &Conversation, model: &str) -> Result<Written, Failure> {
 }
 
 fn body(conversation: &Conversation, model: &str) -> Value {
-    let written = write(conversation, model).unwrap_or_else(|failure| panic!("{}", failure.message));
-    let text = String::from_utf8_lossy(&written.body).into_owned();
-    grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{error}: {text}"));
-    serde_json::from_slice(&written.body).expect("JSON")
+    checked(write(conversation, model), grammar::check_request)
 }
 
 const SPOKEN: &str = concat!(

@@ -10,27 +10,23 @@ use millrace::protocol::lane::{Target, Written};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::any::{any_conversation, call, result, text, tool, turn, user};
 use super::*;
+use crate::wires::{any_conversation, call, checked, result, text, tool, turn, user};
 
-const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+pub(super) const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 const NEWEST: &str = "global.anthropic.claude-opus-4-7";
-const NOVA: &str = "us.amazon.nova-2-lite-v1:0";
+pub(super) const NOVA: &str = "us.amazon.nova-2-lite-v1:0";
 const OSS: &str = "openai.gpt-oss-120b-1:0";
 const MISTRAL: &str = "mistral.mistral-large-2407-v1:0";
-const LLAMA: &str = "us.meta.llama4-maverick-17b-instruct-v1:0";
+pub(super) const LLAMA: &str = "us.meta.llama4-maverick-17b-instruct-v1:0";
 
-fn write(conversation: &Conversation, model: &str) -> Result<Written, Failure> {
+pub(super) fn write(conversation: &Conversation, model: &str) -> Result<Written, Failure> {
     let target = Target { model, quirks: &Quirks::NONE, max_output: Some(8000) };
     write_conversation(conversation, &target, true)
 }
 
-/// The request, after it was found valid.
-fn body(conversation: &Conversation, model: &str) -> Value {
-    let written = write(conversation, model).unwrap_or_else(|failure| panic!("{}", failure.message));
-    let text = String::from_utf8_lossy(&written.body).into_owned();
-    grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{error}: {text}"));
-    serde_json::from_slice(&written.body).expect("JSON")
+pub(super) fn body(conversation: &Conversation, model: &str) -> Value {
+    checked(write(conversation, model), grammar::check_request)
 }
 
 #[test]

@@ -1,11 +1,15 @@
-//! Conversations to write: the pieces they are made of, and whole ones in every state of disorder.
+//! What the tests of the protocols that only providers speak share: conversations to write, made of
+//! pieces or in every state of disorder, and replies read in pieces.
 
-use millrace::chat::Conversation;
 use millrace::chat::conversation::{
     CacheMark, Effort, Part, Reasoning, ReasoningKind, Role, Source, Tool, ToolCall, ToolKind, ToolResult,
     Turn,
 };
+use millrace::chat::{Conversation, Event, Facts};
+use millrace::error::Failure;
+use millrace::protocol::lane::{Reader, Written};
 use proptest::prelude::*;
+use serde_json::Value;
 
 pub fn text(text: &str) -> Part {
     Part::Text { text: text.into(), cache: None }
@@ -64,4 +68,41 @@ pub fn any_conversation() -> impl Strategy<Value = Conversation> {
             ..Conversation::default()
         }
     })
+}
+
+/// The pieces of a stream, and what became of them.
+pub fn read_pieces<'a>(
+    mut reader: impl Reader,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Event>, Facts) {
+    let mut events = Vec::new();
+    pieces.into_iter().for_each(|piece| reader.read(piece, &mut events));
+    reader.end_of_input(&mut events);
+    (events, reader.facts().clone())
+}
+
+/// Events with neighbours of one kind joined: what was said, however it was cut.
+pub fn joined(events: &[Event]) -> Vec<Event> {
+    let mut joined: Vec<Event> = Vec::new();
+    for event in events {
+        match (joined.last_mut(), event) {
+            (Some(Event::Text(all)), Event::Text(text)) => all.push_str(text),
+            (Some(Event::Reasoning { text: all, .. }), Event::Reasoning { text, .. }) => all.push_str(text),
+            (Some(Event::Arguments { text: all, call: own }), Event::Arguments { text, call })
+                if own == call =>
+            {
+                all.push_str(text);
+            }
+            (_, event) => joined.push(event.clone()),
+        }
+    }
+    joined
+}
+
+/// The request, after it was found valid.
+pub fn checked(written: Result<Written, Failure>, check: fn(&[u8]) -> Result<(), String>) -> Value {
+    let written = written.unwrap_or_else(|failure| panic!("{}", failure.message));
+    let text = String::from_utf8_lossy(&written.body).into_owned();
+    check(&written.body).unwrap_or_else(|error| panic!("{error}: {text}"));
+    serde_json::from_slice(&written.body).expect("JSON")
 }
