@@ -12,6 +12,7 @@ pub mod json;
 pub mod sse;
 
 pub mod chat;
+pub mod tokens;
 
 pub mod catalog;
 pub mod protocol;

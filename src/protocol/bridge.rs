@@ -14,6 +14,7 @@ use crate::chat::{
     Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault,
 };
 use crate::error::Failure;
+use crate::tokens;
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +65,6 @@ pub enum Whole {
     Embeddings(embeddings::EmbeddingsReply),
     Rerank(rerank::RerankReply),
 }
-
-/// Bytes of prompt that make a token, about; for the count that opens a Messages stream.
-const BYTES_PER_TOKEN: u64 = 4;
 
 impl Face {
     /// Reads what routing has to know. For Gemini `model` and `stream` come from the path.
@@ -195,20 +193,23 @@ pub fn cross(
         Face::Embeddings => embed(body, wire, provider, target)?,
         Face::Rerank => rank(body, wire, provider, target)?,
         Face::Chat | Face::Completions | Face::Responses | Face::Messages | Face::Gemini(_) => {
-            (write_chat(face, wire, body, request, target)?, about_chat(face, body, request))
+            let (written, input_tokens) = write_chat(face, wire, body, request, target)?;
+            (written, about_chat(face, body, input_tokens))
         }
     };
     let Written { body, losses, names, hidden } = written;
     Ok(Crossing { body, bridge: Bridge { face, wire, names, losses, hidden, about } })
 }
 
+/// The request in the words of `wire`, and an estimate of its tokens where the opening of the
+/// client's stream has to give one.
 fn write_chat(
     face: Face,
     wire: Protocol,
     body: &[u8],
     request: &ChatRequest,
     target: &Target<'_>,
-) -> Result<Written, Failure> {
+) -> Result<(Written, u64), Failure> {
     let spliced = match (face, wire) {
         (Face::Chat, Protocol::OpenAiChat) => {
             let hidden = if request.hide_reasoning { Hidden::Reasoning } else { Hidden::Nothing };
@@ -222,7 +223,7 @@ fn write_chat(
         _ => None,
     };
     if let Some(written) = spliced {
-        return Ok(written);
+        return Ok((written, 0));
     }
     let conversation = face.read_conversation(body)?;
     let mut written = write_conversation(&conversation, wire, target, request.stream)?;
@@ -231,8 +232,10 @@ fn write_chat(
         (true, Face::Responses | Face::Messages | Face::Gemini(_)) => Hidden::Thoughts,
         (true, Face::Embeddings | Face::Rerank) | (false, _) => Hidden::Nothing,
     };
+    let opens_with_count = face == Face::Messages && request.stream;
+    let input_tokens = if opens_with_count { tokens::estimate(&conversation, target.model) } else { 0 };
     written.losses.extend(conversation.unheeded);
-    Ok(written)
+    Ok((written, input_tokens))
 }
 
 fn write_conversation(
@@ -254,10 +257,10 @@ fn write_conversation(
     }
 }
 
-fn about_chat(face: Face, body: &[u8], request: &ChatRequest) -> About {
+fn about_chat(face: Face, body: &[u8], input_tokens: u64) -> About {
     match face {
         Face::Responses => About::Responses(Box::new(Echo::of(body))),
-        Face::Messages => About::Messages { input_tokens: request.size.text_bytes / BYTES_PER_TOKEN },
+        Face::Messages => About::Messages { input_tokens },
         Face::Chat | Face::Completions | Face::Gemini(_) | Face::Embeddings | Face::Rerank => About::Chat,
     }
 }

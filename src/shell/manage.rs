@@ -113,9 +113,9 @@ impl Call<'_> {
                 let tokens = anthropic_messages::count_tokens_estimate(&self.body().await?)?;
                 Ok(reply::json(200, &json!({ "input_tokens": tokens }).to_string()))
             }
-            Endpoint::GeminiCountTokens(_) => {
+            Endpoint::GeminiCountTokens(model) => {
                 authenticate_as(KeyKind::Inference, self.request, self.env).await?;
-                let tokens = gemini::count_tokens_estimate(&self.body().await?)?;
+                let tokens = gemini::count_tokens_estimate(&self.body().await?, &model)?;
                 Ok(reply::json(200, &String::from_utf8_lossy(&gemini::write_count(tokens))))
             }
             Endpoint::Inference(_) | Endpoint::GenerateContent(..) | Endpoint::Failpoint(_) => {

@@ -11,6 +11,7 @@ const ROWS: &[&[&str]] = &[
     &["id", "error"],
     &["json", "sse"],
     &["chat"],
+    &["tokens"],
     &["catalog"],
     &["protocol"],
     &["pricing", "health"],

@@ -32,5 +32,6 @@ mod rerank;
 mod routing;
 mod sse;
 mod time;
+mod tokens;
 mod verdict;
 mod wires;

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use millrace::chat::Quirks;
 use serde_json::Value;
 
+pub use usage::facts;
 pub use wire::Wire;
 
 /// One exchange.

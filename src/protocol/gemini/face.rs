@@ -1,11 +1,13 @@
 //! A client's `generateContent` request: what routing and pricing have to know of it. The model
 //! and whether to stream stand in the path.
 
+use super::conversation::read_conversation;
 use super::fields::{Fields, utf8};
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::fields::must_be;
+use crate::tokens;
 
 /// Members of `generationConfig` by their names in `supported_parameters`.
 const PARAMETERS: &[(&str, &str)] = &[
@@ -48,22 +50,26 @@ pub fn read_request(body: &[u8], model: &str, stream: bool) -> Result<ChatReques
     Ok(request)
 }
 
-/// Estimates the input tokens of a `countTokens` request, whose prompt stands either at the top
-/// or under `generateContentRequest`.
-pub fn count_tokens_estimate(body: &[u8]) -> Result<u64, Failure> {
+/// Estimates the input tokens of a `countTokens` request to `model`, whose prompt stands either at
+/// the top or under `generateContentRequest`.
+pub fn count_tokens_estimate(body: &[u8], model: &str) -> Result<u64, Failure> {
     let text = utf8(body)?;
     let body = Fields::read(text, "")?;
     let inner = body.object("generateContentRequest")?;
+    let prompt = inner.as_ref().and(body.get("generateContentRequest")).unwrap_or(text);
     let body = inner.as_ref().unwrap_or(&body);
     let mut request = ChatRequest::default();
     read_contents(body, &mut request)?;
-    let mut bytes = 0u64;
-    for name in ["contents", "systemInstruction", "tools"] {
-        bytes += body.get(name).map_or(0, |text| said_bytes(text, DEPTH));
-    }
-    let size = &request.size;
+    let estimate = read_conversation(prompt.as_bytes()).map(|prompt| tokens::estimate(&prompt, model));
+    Ok(estimate.unwrap_or_else(|_| by_size(body, &request.size)))
+}
+
+/// For a prompt with parts that only Google can read.
+fn by_size(body: &Fields<'_>, size: &RequestSize) -> u64 {
+    let said = |name: &&str| body.get(name).map_or(0, |text| said_bytes(text, DEPTH));
+    let bytes: u64 = ["contents", "systemInstruction", "tools"].iter().map(said).sum();
     let media = u64::from(size.images) + u64::from(size.files) + u64::from(size.audio);
-    Ok(bytes.div_ceil(4) + media * TOKENS_PER_IMAGE)
+    bytes.div_ceil(4) + media * TOKENS_PER_IMAGE
 }
 
 /// The answer to `countTokens`.

@@ -155,7 +155,11 @@ fn every_recorded_error_has_a_status() {
 fn every_recorded_count_is_estimated() {
     for recording in recordings(Wire::GeminiCount) {
         let Some(body) = &recording.request else { continue };
-        assert!(count_tokens_estimate(body).expect("an estimate") > 0, "{}", recording.name);
+        assert!(
+            count_tokens_estimate(body, "gemini-2.5-flash").expect("an estimate") > 0,
+            "{}",
+            recording.name
+        );
     }
 }
 

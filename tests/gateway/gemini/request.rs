@@ -168,11 +168,11 @@ fn the_fast_lane_drops_what_is_not_geminis() {
 #[test]
 fn tokens_are_estimated() {
     let body = br#"{"contents":[{"parts":[{"text":"0123456789abcdef"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]}]}"#;
-    let plain = count_tokens_estimate(body).unwrap();
+    let plain = count_tokens_estimate(body, "gemini-2.5-flash").unwrap();
     assert!((258 + 4..258 + 20).contains(&plain), "{plain}");
     let wrapped = format!("{{\"generateContentRequest\":{}}}", String::from_utf8_lossy(body));
-    assert_eq!(count_tokens_estimate(wrapped.as_bytes()).unwrap(), plain);
-    assert!(count_tokens_estimate(b"{}").is_err());
+    assert_eq!(count_tokens_estimate(wrapped.as_bytes(), "gemini-2.5-flash").unwrap(), plain);
+    assert!(count_tokens_estimate(b"{}", "gemini-2.5-flash").is_err());
     let answer: Value = serde_json::from_slice(&write_count(7)).unwrap();
     assert_eq!(answer["totalTokens"], 7);
 }
