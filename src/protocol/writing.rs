@@ -12,8 +12,7 @@ use crate::error::Failure;
 use crate::json;
 
 /// What a custom tool becomes: its free text is the one argument.
-pub const FREE_TEXT: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+pub const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string","description":"The whole text that the tool takes, as it is, with nothing around it."}},"required":["input"]}"#;
 /// What a function without parameters takes.
 pub const NO_SCHEMA: &str = r#"{"type":"object","properties":{}}"#;
 
@@ -83,10 +82,38 @@ pub fn custom_names(conversation: &Conversation) -> Vec<Renamed> {
     rename(conversation.tools.iter().map(|tool| (tool.name.as_str(), is_custom(tool))), 64, |_| true)
 }
 
+/// A tool's description. That of a custom tool is written for a model that sends free text, often
+/// with a warning against JSON; a model that sees a function has to be told where the text goes,
+/// and the grammar that nothing holds it to.
+pub fn description(tool: &Tool) -> Option<Cow<'_, str>> {
+    let own = tool.description.as_deref();
+    let ToolKind::Custom { format } = &tool.kind else {
+        return own.map(Cow::Borrowed);
+    };
+    let mut text =
+        own.filter(|own| !own.trim().is_empty()).map(|own| format!("{own}\n\n")).unwrap_or_default();
+    text.push_str(
+        "Call this tool as a function whose one argument is `input`: put the whole text in `input`. What is said of \
+         the text's form, such as that it is not JSON, is about the value of `input`.",
+    );
+    if let Some((syntax, definition)) = format.as_deref().and_then(grammar) {
+        text.push_str(&format!(" The text has to match this grammar ({syntax}):\n{definition}"));
+    }
+    Some(Cow::Owned(text))
+}
+
+/// The syntax and the definition of a custom tool's format, if it is a grammar. Chat Completions
+/// has both one level deeper than Responses.
+fn grammar(format: &str) -> Option<(String, String)> {
+    let outer = json::members(format).ok()?;
+    let inner = outer.object("grammar").unwrap_or(outer);
+    Some((inner.string("syntax")?.into_owned(), inner.string("definition")?.into_owned()))
+}
+
 /// A tool as a function in OpenAI's form.
 pub fn function(tool: &Tool, names: &[Renamed], schema: &str) -> String {
-    let description = tool.description.as_deref();
-    let description = description.map(|text| format!(r#","description":{}"#, json::quote(text)));
+    let description = description(tool);
+    let description = description.as_deref().map(|text| format!(r#","description":{}"#, json::quote(text)));
     format!(
         r#"{{"type":"function","function":{{"name":{}{},"parameters":{schema}}}}}"#,
         json::quote(sent_name(names, &tool.name)),

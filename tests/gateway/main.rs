@@ -35,3 +35,4 @@ mod time;
 mod tokens;
 mod verdict;
 mod wires;
+mod writing;

@@ -9,7 +9,7 @@ use crate::chat::conversation::{Conversation, Effort, Format, Part, Reasoning, T
 use crate::error::Failure;
 use crate::json::quote;
 use crate::protocol::lane::{Target, Written};
-use crate::protocol::writing::{FREE_TEXT, bare_schema, other_effort};
+use crate::protocol::writing::{self, FREE_TEXT, bare_schema, other_effort};
 
 /// The least budget of thinking.
 const LEAST_BUDGET: u64 = 1024;
@@ -135,8 +135,8 @@ fn write_tool(
         }
     };
     let mut members = vec![format!("\"name\":{}", quote(names.send(&tool.name)))];
-    if let Some(description) = &tool.description {
-        members.push(format!("\"description\":{}", quote(description)));
+    if let Some(description) = writing::description(tool) {
+        members.push(format!("\"description\":{}", quote(&description)));
     }
     members.push(format!("\"input_schema\":{schema}"));
     if strict && family.structured {

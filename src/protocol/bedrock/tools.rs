@@ -8,7 +8,7 @@ use crate::chat::Conversation;
 use crate::chat::conversation::{Part, Tool, ToolChoice, ToolKind};
 use crate::json;
 use crate::protocol::lane::{Renamed, rename, sent_name};
-use crate::protocol::writing::{FREE_TEXT, NO_SCHEMA};
+use crate::protocol::writing::{self, FREE_TEXT, NO_SCHEMA};
 
 /// Amazon's limit of a tool's name.
 const MOST: usize = 64;
@@ -82,8 +82,8 @@ fn spec(tool: &Tool, index: usize, names: &[Renamed], losses: &mut Vec<String>) 
         }
     };
     // A blank description is refused.
-    let description = tool.description.as_deref().filter(|text| !text.trim().is_empty());
-    let description = description.map(|text| format!(r#","description":{}"#, json::quote(text)));
+    let description = writing::description(tool).filter(|text| !text.trim().is_empty());
+    let description = description.map(|text| format!(r#","description":{}"#, json::quote(&text)));
     let strict = strict.filter(|strict| *strict).map(|_| r#","strict":true"#);
     format!(
         r#"{{"toolSpec":{{"name":{}{},"inputSchema":{{"json":{}}}{}}}}}"#,

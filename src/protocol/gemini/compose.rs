@@ -10,7 +10,7 @@ use crate::chat::conversation::{Format, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Target, Written};
-use crate::protocol::writing::{FREE_TEXT, bare_schema};
+use crate::protocol::writing::{self, bare_schema};
 
 /// Google's own bound.
 const MOST_STOPS: usize = 5;
@@ -90,8 +90,8 @@ fn tools(
 
 fn declaration(tool: &Tool, family: Family, names: &Names, losses: &mut Vec<String>) -> String {
     let mut members = vec![format!("\"name\":{}", json::quote(names.sent(&tool.name)))];
-    if let Some(description) = &tool.description {
-        members.push(format!("\"description\":{}", json::quote(description)));
+    if let Some(description) = writing::description(tool) {
+        members.push(format!("\"description\":{}", json::quote(&description)));
     }
     let path = format!("tools.{}", tool.name);
     let parameters = match &tool.kind {
@@ -105,7 +105,7 @@ fn declaration(tool: &Tool, family: Family, names: &Names, losses: &mut Vec<Stri
             if format.is_some() {
                 losses.push(format!("{path}.format: not expressible in Gemini"));
             }
-            Some(FREE_TEXT.to_owned())
+            Some(writing::FREE_TEXT.to_owned())
         }
     };
     match parameters {

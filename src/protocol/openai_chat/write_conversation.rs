@@ -9,7 +9,7 @@ use crate::chat::{MaxTokensName, StreamUsage};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::lane::{Renamed, Target, Written, rename, sent_name};
-use crate::protocol::writing::{UNNAMED, budget_loss};
+use crate::protocol::writing::{self, FREE_TEXT, UNNAMED, budget_loss};
 
 /// A request in the making: members of an object, and what got lost.
 pub(super) struct Draft<'a> {
@@ -89,9 +89,6 @@ fn write_stream(stream: bool, draft: &mut Draft<'_>) {
     }
 }
 
-/// The schema of a custom tool's free text, for providers that know functions alone.
-const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
-
 /// OpenAI takes names of 64 letters, digits, `_` and `-`.
 fn rename_tools(conversation: &Conversation) -> Vec<Renamed> {
     const LONGEST: usize = 64;
@@ -163,7 +160,7 @@ fn write_tool(tool: &Tool, draft: &mut Draft<'_>) -> String {
             inner.push_str(&format!(",\"{name}\":{value}"));
         }
     };
-    member("description", tool.description.as_deref().map(json::quote));
+    member("description", writing::description(tool).map(|text| json::quote(&text)));
     let mut custom_format = false;
     match &tool.kind {
         ToolKind::Function { parameters, strict } => {
