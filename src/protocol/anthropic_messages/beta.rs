@@ -77,7 +77,7 @@ pub const BETA_HEADERS: &[BetaPolicy] = &[
     own("code-execution"),
     // A subscription's login; the gateway calls with a key.
     never("oauth"),
-    // Needs the conversation to be kept; requests with `thread` are refused.
+    // Needs the conversation to be kept; a `thread` is never continued.
     never("message-threads"),
 ];
 

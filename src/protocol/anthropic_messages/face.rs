@@ -2,10 +2,10 @@
 //! taking the body apart. What the gateway does not do is refused by name; what it does not know
 //! goes to the provider as it is.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::chat::{ChatRequest, Needs, RequestSize};
-use crate::error::Failure;
+use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::protocol::fields::{
     self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_session_id,
@@ -106,15 +106,30 @@ fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Anthropic's SDKs send only the new messages of a `thread`, and all of them again when they
-/// read these details.
+/// No conversation is kept. A request that begins a `thread` has all of its messages and is answered
+/// like any other. One that continues a thread has only the new ones: Anthropic's SDKs send all of
+/// them again when they read that the thread is lost.
 fn refuse_thread(body: &Members<'_>) -> Result<(), Failure> {
-    let names = ["thread", "previous_message_id"];
-    let sent: Vec<&str> = names.into_iter().filter(|name| body.value(name).is_some()).collect();
-    let Some(first) = sent.first() else { return Ok(()) };
-    let failure =
-        Failure::invalid(format!("`{first}` is not supported: send all messages with each request."));
-    Err(failure.with("details", json!({ "error_code": "thread_unsupported_request", "unsupported": sent })))
+    let lost =
+        |words: &str, cause: Cause, details: Value| Err(Failure::new(cause, words).with("details", details));
+    let kind = body.object("thread").and_then(|thread| thread.string("type")).unwrap_or_default();
+    match (body.value("thread"), kind.as_ref(), body.value("previous_message_id")) {
+        (None, _, None) | (Some(_), "create", None) => Ok(()),
+        (Some(_), "continue", None) => lost(
+            "`thread` was not found: the gateway keeps no conversations. Send all messages with each request.",
+            Cause::NotFound,
+            json!({ "error_code": "thread_not_found" }),
+        ),
+        (thread, _, previous) => {
+            let sent = [("thread", thread), ("previous_message_id", previous)];
+            let sent: Vec<&str> = sent.into_iter().filter_map(|(name, value)| value.map(|_| name)).collect();
+            lost(
+                &format!("`{}` is not supported: send all messages with each request.", sent.join("` and `")),
+                Cause::InvalidRequest,
+                json!({ "error_code": "thread_unsupported_request", "unsupported": sent }),
+            )
+        }
+    }
 }
 
 /// The further models of `models`, or of `fallbacks: [{"model": …}]`.

@@ -26,6 +26,7 @@ pub(super) const OWN: &[&str] = &[
     "stop_server_tools_when",
     "deferred_tools",
     "session_id",
+    "thread",
     "trace",
     "user",
     "debug",
