@@ -3,6 +3,7 @@
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
 use crate::protocol::bridge::Face;
+use crate::protocol::gemini::Framing;
 
 /// What a method and a path ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +117,26 @@ pub fn find(method: &str, path: &str) -> Result<Endpoint, Failure> {
             Err(Failure::new(Cause::MethodNotAllowed, words).with("allow", allow))
         }
     }
+}
+
+/// In whose words the failures of a path are told, also of one that is unknown: a client that
+/// asks below a protocol's paths reads that protocol's errors.
+pub fn face(path: &str) -> Face {
+    let gemini = Face::Gemini(Framing::Sse);
+    let of_models = GEMINI_PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
+    if of_models.is_some_and(|rest| rest.contains(':')) || has_segment(path, "v1beta") {
+        return gemini;
+    }
+    match path {
+        _ if has_segment(path, "messages") => Face::Messages,
+        _ if has_segment(path, "responses") => Face::Responses,
+        _ => Face::Chat,
+    }
+}
+
+/// Whether `name` is one of the first three segments of a path, where a protocol's name stands.
+fn has_segment(path: &str, name: &str) -> bool {
+    path.split('/').skip(1).take(3).any(|segment| segment == name)
 }
 
 /// The methods that `path` takes, and what each means.

@@ -50,7 +50,7 @@ pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> P
         let (path, query) = path_and_query(&url);
         let endpoint = endpoint::find(&request.method(), path);
         let name = endpoint.as_ref().map_or("none", Endpoint::name);
-        let face = endpoint.as_ref().map_or(Face::Chat, face_of);
+        let face = endpoint.as_ref().map_or_else(|_| endpoint::face(path), face_of);
         let asked = endpoint.as_ref().ok().and_then(|endpoint| inference_of(endpoint, query));
         let is_inference = asked.is_some();
         let config = config(&env);

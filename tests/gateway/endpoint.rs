@@ -1,9 +1,10 @@
 //! Methods and paths.
 
-use millrace::endpoint::{Endpoint, find};
+use millrace::endpoint::{Endpoint, face, find};
 use millrace::error::Cause;
 use millrace::id::{AccountId, KeyHash};
 use millrace::protocol::bridge::Face;
+use millrace::protocol::gemini::Framing;
 
 const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -67,4 +68,25 @@ fn what_is_not_there_is_404_and_what_is_there_otherwise_405() {
     }
     let failure = find("PUT", "/api/v1/keys").expect_err("PUT is not taken");
     assert_eq!(failure.metadata["allow"], "GET, POST");
+}
+
+#[test]
+fn a_path_that_is_unknown_fails_in_the_words_of_those_beside_it() {
+    let gemini = Face::Gemini(Framing::Sse);
+    let cases = [
+        ("/v1/messages/batches", Face::Messages),
+        ("/api/v1/messages/nope", Face::Messages),
+        ("/messages", Face::Messages),
+        ("/v1/responses/resp_1", Face::Responses),
+        ("/responses", Face::Responses),
+        ("/v1beta/files", gemini),
+        ("/api/v1beta/cachedContents", gemini),
+        ("/v1/models/gemini-2.5-flash:batchEmbed", gemini),
+        ("/v1/models/a/b", Face::Chat),
+        ("/v1/nope", Face::Chat),
+        ("/", Face::Chat),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(face(path), expected, "{path}");
+    }
 }
