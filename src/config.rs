@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, Protocol, Provider};
 use crate::id::KeyHash;
+use crate::media::Hosts;
 use crate::protocol::gemini::vertex::{self, ServiceAccount};
 
 /// Providers whose keys and addresses follow from more than one variable.
@@ -102,6 +103,8 @@ pub struct Config {
     /// Whose providers the connections are.
     pub catalog: Catalog,
     pub connections: Vec<Connection>,
+    /// Where links in requests may lead besides the public internet: `MILLRACE_MEDIA_HOSTS`.
+    pub media_hosts: Hosts,
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
 }
@@ -116,7 +119,8 @@ impl Config {
         let connections =
             catalog.providers().filter_map(|provider| connect(provider, &set, &mut problems)).collect();
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
-        Config { admin_key, limits, catalog, connections, problems }
+        let media_hosts = Hosts::read(&set("MILLRACE_MEDIA_HOSTS").unwrap_or_default());
+        Config { admin_key, limits, catalog, connections, media_hosts, problems }
     }
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {

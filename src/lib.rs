@@ -15,6 +15,7 @@ pub mod chat;
 pub mod tokens;
 
 pub mod catalog;
+pub mod media;
 pub mod protocol;
 
 pub mod account;

@@ -93,6 +93,7 @@ impl Seen {
                     self.held = Some(amount);
                     "hold"
                 }
+                Step::Fetch(_) => "fetch",
                 Step::Send(_) => "send",
                 Step::Cancel => "cancel",
                 Step::Release => "release",

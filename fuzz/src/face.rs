@@ -4,6 +4,7 @@ use millrace::catalog::Protocol;
 use millrace::chat::{ChatRequest, Quirks};
 use millrace::error::Failure;
 use millrace::json;
+use millrace::media::Fetched;
 use millrace::protocol::bridge::{Crossing, Face, cross};
 use millrace::protocol::lane::Target;
 
@@ -64,7 +65,7 @@ fn check_crossing(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest
 pub fn to_wire(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest) -> Result<Crossing, Failure> {
     let (provider, model) = provider(wire);
     let target = Target { model, quirks: &Quirks::NONE, max_output: Some(8192) };
-    cross(face, wire, body, request, provider, &target)
+    cross(face, wire, body, request, provider, &target, &Fetched::default())
 }
 
 pub fn is_translated(face: Face, wire: Protocol) -> bool {

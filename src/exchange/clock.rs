@@ -36,7 +36,7 @@ impl Exchange {
         let limits = &self.arrival.limits;
         let mut found = vec![(self.arrival.now.plus(limits.total), Awaited::End)];
         match &self.stage {
-            Stage::Holding | Stage::Collecting(_) | Stage::Ended => {}
+            Stage::Holding | Stage::Fetching(_) | Stage::Collecting(_) | Stage::Ended => {}
             Stage::Sending if self.arrival.request.stream => {
                 found.push((self.sent.plus(limits.headers), Awaited::Head));
                 found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));

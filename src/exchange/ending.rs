@@ -102,7 +102,11 @@ impl Exchange {
                 let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
                 self.settle(now, Outcome::Cancelled, charge, Some(lane.facts()));
             }
-            Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Peeking(..) => {
+            Stage::Fetching(_)
+            | Stage::Sending
+            | Stage::Collecting(_)
+            | Stage::Failing(..)
+            | Stage::Peeking(..) => {
                 self.outbox.clear();
                 self.outbox.push_back(Step::Cancel);
                 self.note_attempt(now, None, None, None);

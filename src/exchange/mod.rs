@@ -17,9 +17,10 @@ use std::time::Duration;
 use crate::chat::{Identity, ProviderError, Quirks};
 use crate::error::Failure;
 use crate::id::{GenerationId, KeyHash};
+use crate::media::{Fetched, Link};
 use crate::money::Money;
 use crate::pricing;
-use crate::protocol::bridge::{Bridge, Crossing, cross};
+use crate::protocol::bridge::{Bridge, Crossing, cross, links};
 use crate::protocol::lane::{Lane, Target};
 use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
@@ -53,6 +54,8 @@ struct Attempt {
 /// What the exchange is waiting for.
 enum Stage {
     Holding,
+    /// The bytes of links that the current attempt's provider does not take.
+    Fetching(Vec<Link>),
     /// The head of the current attempt.
     Sending,
     /// The rest of a reply that is not streamed.
@@ -79,6 +82,8 @@ pub struct Exchange {
     attempts: Vec<Attempt>,
     stage: Stage,
     outbox: VecDeque<Step>,
+    /// What was fetched for an attempt serves those after it.
+    fetched: Fetched,
     /// The head of a streamed reply is with the client, if only for comments.
     begun: bool,
     client_gone: bool,
@@ -102,6 +107,7 @@ impl Exchange {
             attempts: Vec::new(),
             stage: Stage::Holding,
             outbox: VecDeque::new(),
+            fetched: Fetched::default(),
             begun: false,
             client_gone: false,
             first_token: None,
@@ -137,6 +143,7 @@ impl Exchange {
                 self.refuse(now, failure);
             }
             Input::AccountDown => self.refuse(now, view::account_down()),
+            Input::Fetched(fetched) => self.take_fetched(now, fetched),
             Input::Head { status, retry_after_s } => self.take_head(now, status, retry_after_s),
             Input::Chunk(bytes) => self.take_chunk(now, bytes),
             Input::End => self.take_end(now),
@@ -197,7 +204,17 @@ impl Exchange {
         let target = Target { model: &candidate.upstream_model, quirks, max_output: candidate.max_output };
         let Arrival { face, body, request, .. } = &self.arrival;
         let wire = face.wire(provider, candidate.protocol);
-        match cross(*face, wire, body, request, provider, &target) {
+        let links = links(*face, wire, body, request);
+        if !links.iter().all(|link| self.fetched.has(link)) {
+            self.stage = Stage::Fetching(links.clone());
+            self.outbox.push_back(Step::Fetch(links));
+            return;
+        }
+        if let Some(why) = self.fetched.failure(&links) {
+            let said = ProviderError { message: why.to_owned(), ..ProviderError::default() };
+            return self.fail_attempt(now, Fault::Unfit, Some(said));
+        }
+        match cross(*face, wire, body, request, provider, &target, &self.fetched) {
             Ok(Crossing { body, bridge }) => {
                 let outgoing = outgoing::write(route, &self.arrival, body, now);
                 self.bridge = Some(bridge);
@@ -208,6 +225,13 @@ impl Exchange {
                 let said = ProviderError { message: failure.message, ..ProviderError::default() };
                 self.fail_attempt(now, Fault::Unfit, Some(said));
             }
+        }
+    }
+
+    fn take_fetched(&mut self, now: Time, fetched: Fetched) {
+        if let Stage::Fetching(links) = &self.stage {
+            self.fetched.add(fetched, links);
+            self.send(now);
         }
     }
 
@@ -226,7 +250,7 @@ impl Exchange {
     fn take_chunk(&mut self, now: Time, bytes: &[u8]) {
         let mut out = Vec::new();
         match &mut self.stage {
-            Stage::Holding | Stage::Sending | Stage::Ended => {}
+            Stage::Holding | Stage::Fetching(_) | Stage::Sending | Stage::Ended => {}
             Stage::Collecting(body) if body.len() + bytes.len() > MAX_REPLY => {
                 let message = "longer than the gateway takes".to_owned();
                 self.fail_attempt(
@@ -310,7 +334,9 @@ impl Exchange {
     fn take_end(&mut self, now: Time) {
         match std::mem::replace(&mut self.stage, Stage::Sending) {
             Stage::Holding => self.stage = Stage::Holding,
-            Stage::Sending | Stage::Ended => self.fail_attempt(now, Fault::Unreachable, None),
+            Stage::Fetching(_) | Stage::Sending | Stage::Ended => {
+                self.fail_attempt(now, Fault::Unreachable, None)
+            }
             Stage::Collecting(body) => self.take_reply(now, &body),
             Stage::Failing(fault, _, body) => {
                 let said = self.bridge.as_ref().map(|bridge| bridge.read_error(&body)).unwrap_or_default();
@@ -392,7 +418,7 @@ impl Exchange {
     fn take_break(&mut self, now: Time) {
         match &self.stage {
             Stage::Holding | Stage::Ended => {}
-            Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),
+            Stage::Fetching(_) | Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),
             Stage::Collecting(_) | Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
             Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
             Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
@@ -404,9 +430,8 @@ impl Exchange {
     fn keep_alive(&self) -> &'static [u8] {
         match &self.stage {
             Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
-            Stage::Holding | Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) | Stage::Ended => {
-                self.arrival.face.keep_alive()
-            }
+            Stage::Holding | Stage::Fetching(_) | Stage::Ended => self.arrival.face.keep_alive(),
+            Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) => self.arrival.face.keep_alive(),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::account::key::KeySnapshot;
 use crate::chat::ChatRequest;
 use crate::config::Limits;
 use crate::id::GenerationId;
+use crate::media::{Fetched, Link};
 use crate::money::Money;
 use crate::protocol::bridge::Face;
 use crate::time::Time;
@@ -19,6 +20,8 @@ pub enum Step {
         amount: Money,
         expires_at: Time,
     },
+    /// Get the bytes of these links, all within a common limit of time; comes as [`Input::Fetched`].
+    Fetch(Vec<Link>),
     /// Start an attempt. Its outcome comes as [`Input::Head`] or [`Input::Unreachable`].
     Send(Outgoing),
     /// Nothing to do until the provider says something, or until this moment ([`Input::Clock`]).
@@ -50,6 +53,8 @@ pub enum Input<'a> {
     Refused(Refusal),
     /// The account could not be asked.
     AccountDown,
+    /// What came of the links, each with its bytes or with words about why not.
+    Fetched(Fetched),
     Head {
         status: u16,
         retry_after_s: Option<u32>,

@@ -14,6 +14,7 @@ use crate::chat::{
     Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault,
 };
 use crate::error::Failure;
+use crate::media::{self, Fetched, Link};
 use crate::tokens;
 
 /// What a client speaks.
@@ -178,9 +179,20 @@ impl Face {
     }
 }
 
+/// The links whose bytes have to be there before `body` can be written for `wire`.
+pub fn links(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest) -> Vec<Link> {
+    let has_media = request.needs.images || request.needs.files;
+    if !has_media || face.native() == wire {
+        return Vec::new();
+    }
+    face.read_conversation(body)
+        .map(|mut conversation| media::links(&mut conversation, wire))
+        .unwrap_or_default()
+}
+
 /// Writes the request that `body` is to `face` for an endpoint of `provider` that is spoken to in
 /// `wire`. `body` is one that [`Face::read_request`] accepted. Fails where `wire` cannot say what
-/// matters.
+/// matters. Links that `fetched` has the bytes of go as bytes where `wire` needs them.
 pub fn cross(
     face: Face,
     wire: Protocol,
@@ -188,12 +200,13 @@ pub fn cross(
     request: &ChatRequest,
     provider: &Provider,
     target: &Target<'_>,
+    fetched: &Fetched,
 ) -> Result<Crossing, Failure> {
     let (written, about) = match face {
         Face::Embeddings => embed(body, wire, provider, target)?,
         Face::Rerank => rank(body, wire, provider, target)?,
         Face::Chat | Face::Completions | Face::Responses | Face::Messages | Face::Gemini(_) => {
-            let (written, input_tokens) = write_chat(face, wire, body, request, target)?;
+            let (written, input_tokens) = write_chat(face, wire, body, request, target, fetched)?;
             (written, about_chat(face, body, input_tokens))
         }
     };
@@ -209,6 +222,7 @@ fn write_chat(
     body: &[u8],
     request: &ChatRequest,
     target: &Target<'_>,
+    fetched: &Fetched,
 ) -> Result<(Written, u64), Failure> {
     let spliced = match (face, wire) {
         (Face::Chat, Protocol::OpenAiChat) => {
@@ -225,7 +239,8 @@ fn write_chat(
     if let Some(written) = spliced {
         return Ok((written, 0));
     }
-    let conversation = face.read_conversation(body)?;
+    let mut conversation = face.read_conversation(body)?;
+    fetched.fill(&mut conversation, wire);
     let mut written = write_conversation(&conversation, wire, target, request.stream)?;
     written.hidden = match (conversation.reasoning.as_ref().is_some_and(|it| it.exclude), face) {
         (true, Face::Chat | Face::Completions) => Hidden::Reasoning,

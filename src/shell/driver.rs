@@ -15,6 +15,7 @@ use web_sys::{AbortSignal, Response, WritableStreamDefaultWriter};
 
 use crate::account::command::{Answer, Command, Hold, Settle};
 use crate::exchange::{Exchange, Head, Input, Reply, Settlement, Step};
+use crate::media::Hosts;
 use crate::money::Money;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{self, IdentityTransformStream, console_log};
@@ -36,6 +37,8 @@ pub struct Driver {
     exchange: Shared,
     account: AccountClient,
     connection: Connection,
+    /// Where links may lead besides the public internet.
+    hosts: Hosts,
     /// Takes the head of the reply, once.
     answer: Option<oneshot::Sender<Response>>,
     writer: Option<WritableStreamDefaultWriter>,
@@ -48,6 +51,7 @@ impl Driver {
     pub fn new(
         exchange: Exchange,
         account: AccountClient,
+        hosts: Hosts,
         signal: AbortSignal,
         answer: oneshot::Sender<Response>,
     ) -> Driver {
@@ -55,6 +59,7 @@ impl Driver {
             exchange: Rc::new(RefCell::new(exchange)),
             account,
             connection: Connection::Closed,
+            hosts,
             answer: Some(answer),
             writer: None,
             signal,
@@ -79,6 +84,7 @@ impl Driver {
             let step = self.left_over.pop_front().unwrap_or_else(|| self.exchange.borrow_mut().step());
             match step {
                 Step::Hold { amount, expires_at } => self.hold(amount, expires_at).await,
+                Step::Fetch(links) => self.connection = Connection::fetch(links, self.hosts.clone()),
                 Step::Send(outgoing) => self.connection = Connection::open(outgoing),
                 Step::Wait { until } => {
                     if !self.relay().await && self.wait(until, &mut gone, watching).await {
@@ -118,7 +124,7 @@ impl Driver {
 
     /// Waits for the provider, the clock or the client. Says whether the client left.
     async fn wait(&mut self, until: Time, gone: &mut oneshot::Receiver<()>, watching: bool) -> bool {
-        let event = {
+        let mut event = {
             let provider = std::pin::pin!(self.connection.next());
             let clock_or_client = async {
                 if !watching {
@@ -132,7 +138,7 @@ impl Driver {
                 Either::Right((left, _)) => Err(left),
             }
         };
-        match &event {
+        match &mut event {
             Ok(event) => self.feed(event.as_input()),
             Err(true) => self.feed(Input::ClientGone),
             Err(false) => self.feed(Input::Clock),

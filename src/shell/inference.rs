@@ -15,6 +15,7 @@ use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, account_down, routes};
 use crate::health::Unknown;
 use crate::id::GenerationId;
+use crate::media::Hosts;
 use crate::protocol::bridge::Face;
 use crate::routing::{Preference, Query, plan};
 use crate::shell::accounts::AccountClient;
@@ -73,7 +74,7 @@ pub async fn answer(
         caller: caller(&request),
     };
     let exchange = Exchange::new(arrival, routes);
-    start(exchange, account, request.signal(), context).await
+    start(exchange, account, config.media_hosts.clone(), request.signal(), context).await
 }
 
 /// Runs the exchange in the background, so that it settles even without its client, and waits
@@ -81,11 +82,12 @@ pub async fn answer(
 async fn start(
     exchange: Exchange,
     account: AccountClient,
+    hosts: Hosts,
     signal: AbortSignal,
     context: worker_sys::Context,
 ) -> Result<Response, Failure> {
     let (sender, receiver) = oneshot::channel();
-    let driver = Driver::new(exchange, account, signal, sender);
+    let driver = Driver::new(exchange, account, hosts, signal, sender);
     let background = future_to_promise(AssertUnwindSafe(async move {
         // A panic ends this exchange alone. Its hold is given back by the account's alarm.
         let _ = AssertUnwindSafe(driver.run()).catch_unwind().await;

@@ -10,6 +10,7 @@ mod clock;
 mod driver;
 mod inference;
 mod manage;
+mod media;
 mod reply;
 mod tokens;
 mod upstream;

@@ -11,18 +11,32 @@ use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Respons
 
 use crate::config::Secret;
 use crate::exchange::{Input, Outgoing};
+use crate::media::{Fetched, Hosts, Link};
 use crate::protocol::millrace;
-use crate::shell::{bindings, body, tokens};
+use crate::shell::{bindings, body, media, tokens};
 
 /// A connection to a provider, from the first byte sent to the last received.
 pub enum Connection {
     Closed,
-    Opening { answer: LocalBoxFuture<'static, Result<JsValue, JsValue>>, abort: AbortController },
-    Open { reader: ReadableStreamDefaultReader, read: Option<JsFuture>, abort: AbortController },
+    /// Links on their way, before anything is sent.
+    Fetching {
+        fetched: LocalBoxFuture<'static, Fetched>,
+        abort: AbortController,
+    },
+    Opening {
+        answer: LocalBoxFuture<'static, Result<JsValue, JsValue>>,
+        abort: AbortController,
+    },
+    Open {
+        reader: ReadableStreamDefaultReader,
+        read: Option<JsFuture>,
+        abort: AbortController,
+    },
 }
 
 /// What a provider did.
 pub enum Event {
+    Fetched(Fetched),
     Head { status: u16, retry_after_s: Option<u32> },
     Unreachable,
     Chunk(Vec<u8>),
@@ -31,8 +45,10 @@ pub enum Event {
 }
 
 impl Event {
-    pub fn as_input(&self) -> Input<'_> {
+    /// Gives what was fetched away: it may be large.
+    pub fn as_input(&mut self) -> Input<'_> {
         match self {
+            Event::Fetched(fetched) => Input::Fetched(std::mem::take(fetched)),
             Event::Head { status, retry_after_s } => {
                 Input::Head { status: *status, retry_after_s: *retry_after_s }
             }
@@ -45,6 +61,13 @@ impl Event {
 }
 
 impl Connection {
+    pub fn fetch(links: Vec<Link>, hosts: Hosts) -> Connection {
+        let Ok(abort) = AbortController::new() else {
+            return Connection::Closed;
+        };
+        Connection::Fetching { fetched: media::fetch(links, hosts, abort.clone()).boxed_local(), abort }
+    }
+
     pub fn open(outgoing: Outgoing) -> Connection {
         let Ok(abort) = AbortController::new() else {
             return Connection::Closed;
@@ -63,6 +86,11 @@ impl Connection {
     pub async fn next(&mut self) -> Event {
         match self {
             Connection::Closed => Event::Unreachable,
+            Connection::Fetching { fetched, .. } => {
+                let fetched = fetched.await;
+                *self = Connection::Closed;
+                Event::Fetched(fetched)
+            }
             Connection::Opening { answer, .. } => {
                 let answer = answer.await;
                 self.take_answer(answer)
@@ -104,7 +132,8 @@ impl Connection {
     pub fn idle_reader(&self) -> Option<&ReadableStreamDefaultReader> {
         match self {
             Connection::Open { reader, read: None, .. } => Some(reader),
-            Connection::Open { .. } | Connection::Opening { .. } | Connection::Closed => None,
+            Connection::Open { .. } | Connection::Opening { .. } => None,
+            Connection::Fetching { .. } | Connection::Closed => None,
         }
     }
 
@@ -112,7 +141,7 @@ impl Connection {
     pub fn cancel(&mut self) {
         match std::mem::replace(self, Connection::Closed) {
             Connection::Closed => {}
-            Connection::Opening { abort, .. } => abort.abort(),
+            Connection::Fetching { abort, .. } | Connection::Opening { abort, .. } => abort.abort(),
             Connection::Open { abort, reader, .. } => {
                 abort.abort();
                 drop(reader);

@@ -13,6 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["chat"],
     &["tokens"],
     &["catalog"],
+    &["media"],
     &["protocol"],
     &["pricing", "health"],
     &["routing", "account"],

@@ -3,6 +3,8 @@
 
 mod play;
 
+use millrace::chat::conversation::Source;
+use millrace::media::{Kind, Link};
 use play::{Play, delta, finish, reply, usage};
 
 const COST_OF_REPORTED_USAGE: &str = "0.000012";
@@ -322,6 +324,50 @@ fn what_either_side_could_not_say_is_told_with_the_reply() {
 #[test]
 fn whatever_comes_in_whatever_order_settles_at_most_once() {
     play::any_order_settles_at_most_once(TWO_PROVIDERS);
+}
+
+#[test]
+fn links_are_fetched_once_before_the_first_attempt_that_needs_their_bytes() {
+    let (mut play, links) = with_link();
+    play.held().expect(&["fetch 1"]);
+    let bytes = Source::Inline { media_type: "image/png".into(), base64: "AAAA".into() };
+    play.fetched(&links, Ok(bytes)).expect(&[BEDROCK]);
+    play.head(429).end().expect(&["cancel", BEDROCK]);
+    play.fetched(&links, Err("late".into())).expect(&[]);
+    play.head(200).chunk(CONVERSE).end();
+    let steps = play.steps();
+    assert_eq!(steps[0], "reply 200", "{steps:?}");
+}
+
+#[test]
+fn a_link_that_cannot_be_fetched_is_the_callers_fault_and_free() {
+    let (mut play, links) = with_link();
+    play.held().skip().fetched(&links, Err("The image at a.example cannot be fetched: it is slow.".into()));
+    play.expect(&["cancel", "reply 400", "settle 0", "log failed", "done"]);
+    assert!(play.body().contains("The image at a.example cannot be fetched"), "{}", play.body());
+}
+
+#[test]
+fn a_client_that_leaves_while_links_are_fetched_pays_nothing() {
+    let (mut play, links) = with_link();
+    play.held().skip().client_gone().expect(&["cancel", "settle 0", "log cancelled", "done"]);
+    play.fetched(&links, Err("late".into())).expect(&["done"]);
+}
+
+const BEDROCK: &str =
+    "send https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-lite-v1%3A0/converse";
+const CONVERSE: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"A square."}]}},
+    "stopReason":"end_turn","usage":{"inputTokens":5,"outputTokens":7,"totalTokens":12}}"#;
+
+/// A request with a picture behind a link, for Bedrock with two keys.
+fn with_link() -> (Play, Vec<Link>) {
+    let url = "https://a.example/one.png";
+    let body = format!(
+        r#"{{"model":"amazon/nova-lite-v1","max_tokens":9,"messages":[{{"role":"user","content":[
+            {{"type":"text","text":"?"}},{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]}}"#
+    );
+    let links = vec![Link { url: url.to_owned(), kind: Kind::Image }];
+    (Play::of(body, &[("AWS_BEARER_TOKEN_BEDROCK", "one,two")], false), links)
 }
 
 const TWO_PROVIDERS: &str =

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use millrace::catalog::{self, Protocol};
 use millrace::chat::{Bill, Facts, Identity, Quirks, Usage};
 use millrace::error::{Cause, Failure};
+use millrace::media::Fetched;
 use millrace::money::Money;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::lane::{Lane, Target, rename};
@@ -27,7 +28,8 @@ fn lane() -> Box<dyn Lane> {
     let target = Target { model: "m", quirks: &Quirks::NONE, max_output: Some(99) };
     let request = Face::Chat.read_request(REQUEST.as_bytes(), "", true).expect("well formed");
     let wire = Protocol::AnthropicMessages;
-    let crossing = cross(Face::Chat, wire, REQUEST.as_bytes(), &request, provider, &target);
+    let crossing =
+        cross(Face::Chat, wire, REQUEST.as_bytes(), &request, provider, &target, &Fetched::default());
     let identity = Identity {
         generation: "gen-1".into(),
         created: 1,

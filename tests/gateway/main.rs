@@ -19,6 +19,7 @@ mod key;
 mod lane;
 mod losses;
 mod management;
+mod media;
 mod money;
 mod ollama;
 mod openai_chat_translate;

@@ -2,10 +2,12 @@
 
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::Catalog;
+use millrace::chat::conversation::Source;
 use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
 use millrace::health::Unknown;
 use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::media::{Fetched, Link};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
 use millrace::protocol::openai_chat::read_request;
@@ -46,8 +48,15 @@ impl Play {
         let body = format!(
             r#"{{{members},"stream":{stream},"messages":[{{"role":"user","content":"PROMPT-CANARY"}}]}}"#
         );
+        let others =
+            ["DEEPINFRA_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"].map(|name| (name, "sk-other"));
+        Play::of(body, &[others.as_slice(), &[("GROQ_API_KEY", groq_keys)]].concat(), show_attempts)
+    }
+
+    /// A whole request, where just these variables are set.
+    pub fn of(body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
         let now = Time::from_ms(1_795_270_407_000);
-        let config = config(groq_keys);
+        let config = config(variables);
         let request = read_request(body.as_bytes()).expect("the script's request is well formed");
         let preference = Preference::read(request.provider.as_deref()).expect("well formed");
         let candidates = request.candidates();
@@ -103,6 +112,13 @@ impl Play {
 
     pub fn account_down(&mut self) -> &mut Play {
         self.feed(Input::AccountDown)
+    }
+
+    /// All links were followed, to the same bytes or to the same failure.
+    pub fn fetched(&mut self, links: &[Link], outcome: Result<Source, String>) -> &mut Play {
+        let mut fetched = Fetched::default();
+        links.iter().for_each(|link| fetched.insert(link, outcome.clone()));
+        self.feed(Input::Fetched(fetched))
     }
 
     pub fn head(&mut self, status: u16) -> &mut Play {
@@ -170,6 +186,7 @@ impl Play {
     fn render(&mut self, step: Step) -> String {
         match step {
             Step::Hold { .. } => "hold".to_owned(),
+            Step::Fetch(links) => format!("fetch {}", links.len()),
             Step::Send(outgoing) => {
                 let key = outgoing.headers.iter().find(|(name, _)| *name == "authorization");
                 self.key = key.map(|(_, value)| value.expose().to_owned()).unwrap_or_default();
@@ -332,13 +349,9 @@ fn feed_any(play: &mut Play, input: u8) {
     };
 }
 
-fn config(groq_keys: &str) -> Config {
-    let variable = |name: &str| match name {
-        "GROQ_API_KEY" => Some(groq_keys.to_owned()),
-        "DEEPINFRA_API_KEY" | "OPENAI_API_KEY" | "ANTHROPIC_API_KEY" => Some("sk-other".to_owned()),
-        _ => None,
-    };
-    Config::read(&variable, Catalog::BUILT_IN)
+fn config(variables: &[(&str, &str)]) -> Config {
+    let value = |wanted: &str| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    Config::read(&|name| value(name).map(str::to_owned), Catalog::BUILT_IN)
 }
 
 fn snapshot() -> KeySnapshot {
