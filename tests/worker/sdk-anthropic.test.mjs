@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 
 import { CANARY } from "./canary.mjs";
 import { endpointsOf, generation, openAccount, startGateway } from "./harness.mjs";
@@ -183,6 +184,38 @@ test("the request reaches OpenAI and Gemini in their own words", async () => {
   assert.equal(gemini.body.tools[0].functionDeclarations[0].name, "get_weather");
   assert.equal(gemini.body.generationConfig.maxOutputTokens, 4000);
 });
+
+for (const [wire, model] of LANES) {
+  for (const streaming of [false, true]) {
+    test(`${wire}: toolRunner calls the tool and goes on, ${streaming ? "streamed" : "whole"}`, async () => {
+      const cities = [];
+      const tool = betaTool({
+        name: TOOL.name,
+        description: TOOL.description,
+        inputSchema: TOOL.input_schema,
+        run: ({ city }) => {
+          cities.push(city);
+          return "sunny";
+        },
+      });
+      const runner = client.beta.messages.toolRunner({ ...ask(model, "WEATHER ONE"), tools: [tool], stream: streaming });
+      const before = wires.requests.length;
+      const final = await runner.runUntilDone();
+      assert.deepEqual(cities, ["Paris"]);
+      assert.equal(final.content.at(-1).text, "Sunny in Paris.");
+      assert.equal(wires.requests.length - before, 2);
+      assert.ok(wires.requests.slice(before).every(({ body }) => body.thread === undefined));
+    });
+  }
+
+  test(`${wire}: a thread goes on although nobody keeps it`, async () => {
+    const thread = client.beta.messages.thread({ model, max_tokens: 4000 });
+    await thread.send({ role: "user", content: `${CANARY.prompt} CHAT` });
+    const second = await thread.send({ role: "user", content: `${CANARY.prompt} CHAT again` });
+    assert.match(second.content[0].text, /世界$/);
+    assert.match(wires.last().text, /CHAT".*again/s);
+  });
+}
 
 test("a reply that is cut off by its limit says so on every wire", async () => {
   for (const [wire, model] of LANES) {
