@@ -430,8 +430,8 @@ impl Exchange {
     fn keep_alive(&self) -> &'static [u8] {
         match &self.stage {
             Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
-            Stage::Holding | Stage::Fetching(_) | Stage::Ended => self.arrival.face.keep_alive(),
-            Stage::Sending | Stage::Collecting(_) | Stage::Failing(..) => self.arrival.face.keep_alive(),
+            Stage::Holding | Stage::Fetching(_) | Stage::Sending => self.arrival.face.keep_alive(),
+            Stage::Collecting(_) | Stage::Failing(..) | Stage::Ended => self.arrival.face.keep_alive(),
         }
     }
 

@@ -214,8 +214,7 @@ pub fn cross(
     Ok(Crossing { body, bridge: Bridge { face, wire, names, losses, hidden, about } })
 }
 
-/// The request in the words of `wire`, and an estimate of its tokens where the opening of the
-/// client's stream has to give one.
+/// The request in the words of `wire`, and about how many tokens it is where its stream says so.
 fn write_chat(
     face: Face,
     wire: Protocol,

@@ -240,6 +240,14 @@ test("tokens are counted", async () => {
   assert.ok(short.input_tokens > 0 && long.input_tokens > short.input_tokens + 300, JSON.stringify([short, long]));
 });
 
+test("a path that is not there fails in Anthropic's words", async () => {
+  await assert.rejects(client.messages.batches.list(), (error) => {
+    assert.ok(error instanceof Anthropic.NotFoundError, `${error}`);
+    assert.deepEqual([error.error.type, error.error.error.type], ["error", "not_found_error"]);
+    return true;
+  });
+});
+
 test("models are listed as the SDK expects", async () => {
   const ids = [];
   for await (const model of client.models.list()) ids.push(model.id);
