@@ -88,8 +88,13 @@ pub fn links(conversation: &mut Conversation, wire: Protocol) -> Vec<Link> {
     links
 }
 
-/// The URL of a source that `wire` takes as bytes alone. Bedrock and Ollama fetch nothing; Cohere
-/// and Google fetch what is open to all and is `https`; the others take links as they are.
+/// Whether there are links at all that `wire` cannot take.
+pub fn has_unfollowed(wire: Protocol) -> bool {
+    link_of(&Source::Url("http://".to_owned()), wire).is_some()
+}
+
+/// The URL of a source that `wire` takes as bytes alone. Bedrock, Ollama and Cohere fetch nothing,
+/// Google only `https`; the others take links as they are.
 fn link_of(source: &Source, wire: Protocol) -> Option<&str> {
     let Source::Url(url) = source else { return None };
     let scheme = |name: &str| url.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));

@@ -182,7 +182,7 @@ impl Face {
 /// The links whose bytes have to be there before `body` can be written for `wire`.
 pub fn links(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest) -> Vec<Link> {
     let has_media = request.needs.images || request.needs.files;
-    if !has_media || face.native() == wire {
+    if !has_media || face.native() == wire || !media::has_unfollowed(wire) {
         return Vec::new();
     }
     face.read_conversation(body)
