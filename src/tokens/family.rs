@@ -237,7 +237,7 @@ impl Family {
             Family::GrokReasoning => rates(&LARGE, Grouped, [96, 150],  [168, 4, 4, 20, 45, 20, 45, 35],     1_000),
             Family::Kimi => rates(&LARGE, Grouped,          [101, 138], [3, 4, 4, 11, 11, 21, 5, 20],        1_000),
             Family::Glm => rates(&SMALL, Grouped,           [100, 100], [3, 4, 4, 10, 10, 8, 107, 20],       1_000),
-            Family::Cohere => rates(&LARGE, Single,         [97, 120],  [490, 4, 4, 15, 20, 15, 870, 20],    1_000),
+            Family::Cohere => rates(&LARGE, Single,         [97, 110],  [0, 1, 1, 4, 4, 5, 0, 20],      1_000),
             Family::Sonar => rates(&LARGE, Grouped,         [88, 100],  [0, 2, 0, 10, 10, 8, 60, 20],        1_000),
             Family::Other => rates(&SMALL, Grouped,         [97, 110],  [3, 4, 4, 10, 10, 8, 60, 20],        1_000),
         }
