@@ -7,6 +7,7 @@ mod replies;
 use millrace::catalog;
 use millrace::chat::Quirks;
 use millrace::error::Failure;
+use millrace::media::Fetched;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::gemini::Framing;
 use millrace::protocol::lane::Target;
@@ -142,7 +143,8 @@ fn write(face: Face, upstream: &Upstream, request: &Value) -> Result<(Vec<u8>, V
     let read = face.read_request(text.as_bytes(), "a/m", false)?;
     let provider = catalog::provider("openai").expect("a row of the catalog");
     let target = Target { model: upstream.model, quirks: &Quirks::NONE, max_output: Some(8192) };
-    let crossing = cross(face, upstream.protocol, text.as_bytes(), &read, provider, &target)?;
+    let crossing =
+        cross(face, upstream.protocol, text.as_bytes(), &read, provider, &target, &Fetched::default())?;
     Ok((crossing.body, crossing.bridge.losses().to_vec()))
 }
 

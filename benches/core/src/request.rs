@@ -9,6 +9,7 @@ use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
 use millrace::health::Unknown;
 use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::media::Fetched;
 use millrace::money::Money;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::lane::Target;
@@ -90,7 +91,7 @@ fn crossing(wire: Protocol) -> Ready {
     let provider = catalog::providers().iter().find(|one| one.protocol == wire).expect("a provider");
     let work = move || {
         let target = Target { model: "some-model", quirks: &provider.quirks, max_output: Some(8192) };
-        let crossing = cross(Face::Chat, wire, black_box(&body), &request, provider, &target);
+        let crossing = cross(Face::Chat, wire, black_box(&body), &request, provider, &target, &Fetched::default());
         drop(black_box(crossing.expect("it can be said")));
     };
     (Box::new(work), 1)

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use millrace::catalog::{self, Protocol};
+use millrace::media::Fetched;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::gemini::Framing;
 use millrace::protocol::lane::{Lane, Target};
@@ -66,7 +67,7 @@ fn lane_of(face: Face, wire: Protocol) -> Box<dyn Lane> {
     let request = face.read_request(body.as_bytes(), "a/b", true).expect("a sound request");
     let provider = catalog::providers().iter().find(|one| one.protocol == wire).expect("a provider");
     let target = Target { model: "some-model", quirks: &provider.quirks, max_output: Some(8192) };
-    let crossing = cross(face, wire, body.as_bytes(), &request, provider, &target).expect("it can be said");
+    let crossing = cross(face, wire, body.as_bytes(), &request, provider, &target, &Fetched::default()).expect("it can be said");
     crossing.bridge.lane(identity(), provider.quirks)
 }
 

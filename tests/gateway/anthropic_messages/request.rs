@@ -83,7 +83,7 @@ fn a_thread_may_begin_and_is_lost_in_the_words_that_sdks_look_for() {
     read_conversation(&with(thread.clone())).unwrap();
     let target = Target { model: "m", quirks: &Quirks::NONE, max_output: None };
     let sent = splice_request(&with(thread), &target);
-    assert!(!String::from_utf8(sent).unwrap().contains("thread"));
+    assert!(!String::from_utf8(sent.body).unwrap().contains("thread"));
     let both = json!({"thread": {"type": "create"}, "previous_message_id": "m"});
     let unsupported = ["thread", "previous_message_id"];
     let rows = [

@@ -5,6 +5,7 @@
 use millrace::catalog::{self, Protocol};
 use millrace::chat::conversation::{Issuer, ReasoningKind, Seal};
 use millrace::chat::{Bill, Citation, Event, Facts, Finish, Quirks, Usage};
+use millrace::media::Fetched;
 use millrace::money::Money;
 use millrace::protocol::bridge::{Bridge, Face, cross};
 use millrace::protocol::gemini::Framing;
@@ -119,7 +120,8 @@ fn bridge(face: Face, request: &str) -> Bridge {
     let read = face.read_request(request.as_bytes(), "a/m", false).expect("a good request");
     let provider = catalog::provider("cohere").expect("a row of the catalog");
     let target = Target { model: "command-a-reasoning", quirks: &Quirks::NONE, max_output: Some(8192) };
-    let crossing = cross(face, Protocol::Cohere, request.as_bytes(), &read, provider, &target);
+    let crossing =
+        cross(face, Protocol::Cohere, request.as_bytes(), &read, provider, &target, &Fetched::default());
     crossing.expect("it can be said").bridge
 }
 
