@@ -350,7 +350,10 @@ impl Exchange {
                 match &self.stage {
                     Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
                     Stage::Streaming(_) => self.end_stream(now),
-                    _ => {}
+                    // Another attempt has begun, or there is none to make.
+                    Stage::Sending | Stage::Ended => {}
+                    // A peek leads to none of these.
+                    Stage::Holding | Stage::Collecting(_) | Stage::Failing(..) => {}
                 }
             }
             Stage::Streaming(mut lane) => {
