@@ -79,6 +79,8 @@ struct Provider {
     #[serde(default)]
     usage_excludes_reasoning: bool,
     #[serde(default)]
+    silent_finish: bool,
+    #[serde(default)]
     reports_cost: bool,
     #[serde(default)]
     sealer: Issuer,

@@ -118,6 +118,63 @@ pub fn offset(text: &str, part: &str) -> usize {
     offset
 }
 
+/// Whether a JSON text that comes in pieces has closed all that it opened. Costs a look at each byte
+/// and keeps none; whether the text is valid is not asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Balance {
+    /// Reads on.
+    pub fn read(&mut self, text: &str) {
+        text.bytes().for_each(|byte| self.take(byte));
+    }
+
+    /// Reads on in the text that the JSON string `quoted` is, without taking it out.
+    pub fn read_quoted(&mut self, quoted: &str) {
+        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        let mut bytes = inner.bytes();
+        while let Some(byte) = bytes.next() {
+            self.take(if byte == b'\\' { unescaped(&mut bytes) } else { byte });
+        }
+    }
+
+    /// Something is open.
+    pub fn is_half(&self) -> bool {
+        self.depth > 0 || self.in_string
+    }
+
+    fn take(&mut self, byte: u8) {
+        if self.in_string {
+            self.in_string = self.escaped || byte != b'"';
+            self.escaped = !self.escaped && byte == b'\\';
+            return;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+/// What an escape stands for, where it is a mark of JSON's own; else some byte that is none.
+fn unescaped(bytes: &mut std::str::Bytes<'_>) -> u8 {
+    match bytes.next() {
+        Some(b'u') => {
+            let digits = bytes.by_ref().take(4).map(|digit| char::from(digit).to_digit(16));
+            let code = digits.fold(0, |code, digit| code * 16 + digit.unwrap_or(0));
+            u8::try_from(code).ok().filter(u8::is_ascii).unwrap_or(b' ')
+        }
+        Some(mark @ (b'"' | b'\\' | b'/')) => mark,
+        Some(_) | None => b' ',
+    }
+}
+
 impl<'a> Members<'a> {
     pub fn iter(&self) -> std::slice::Iter<'_, Member<'a>> {
         self.members.iter()

@@ -73,6 +73,14 @@ pub enum Finish {
 }
 
 impl Finish {
+    /// Whether all that the reply began is meant to be whole. The other reasons say that it is not.
+    pub fn claims_whole(self) -> bool {
+        match self {
+            Finish::Stop | Finish::StopSequence | Finish::ToolCalls | Finish::Pause => true,
+            Finish::Length | Finish::ContentFilter | Finish::Refusal | Finish::Error => false,
+        }
+    }
+
     /// OpenRouter's normalised `finish_reason`.
     pub fn reason(self) -> &'static str {
         match self {

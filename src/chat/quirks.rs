@@ -38,6 +38,8 @@ pub struct Quirks {
     pub stream_usage: StreamUsage,
     /// `completion_tokens` leaves reasoning out (xAI).
     pub usage_excludes_reasoning: bool,
+    /// It never gives a reason to finish: its `[DONE]` alone ends a reply.
+    pub silent_finish: bool,
     /// `usage.cost` is in dollars and may be trusted.
     pub reports_cost: bool,
     /// Who seals this provider's reasoning, and so whose seals it can read; `Unknown` where it is
@@ -55,6 +57,7 @@ impl Quirks {
         max_tokens: MaxTokensName::AsSent,
         stream_usage: StreamUsage::Ask,
         usage_excludes_reasoning: false,
+        silent_finish: false,
         reports_cost: false,
         past_reasoning: PastReasoning::Unwanted,
         more_sampling: true,

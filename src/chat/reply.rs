@@ -60,6 +60,8 @@ pub struct Facts {
     pub output_bytes: u64,
     /// The error that ended the stream from within. Nothing is emitted after it.
     pub fault: Option<ProviderError>,
+    /// The fault is an end that is none: within a tool call, or without a reason to finish.
+    pub truncated: bool,
     /// The provider's id of the reply.
     pub upstream_id: Option<String>,
     pub system_fingerprint: Option<String>,
@@ -82,6 +84,28 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Takes note that the provider claimed an end that is none; `how` is for people.
+    pub fn cut_short(&mut self, how: &str) {
+        (self.finish, self.finish_reason, self.done) = (None, None, false);
+        if self.fault.is_none() {
+            self.truncated = true;
+            self.fault = Some(ProviderError { message: how.to_owned(), ..ProviderError::default() });
+        }
+    }
+
+    /// Why a whole reply with these facts is none.
+    pub fn reply_fault(&self) -> Option<ReplyFault> {
+        let fault = self.fault.clone()?;
+        Some(if self.truncated { ReplyFault::Truncated(fault) } else { ReplyFault::Error(fault) })
+    }
+}
+
+/// How a reply ends within a tool call, for people.
+pub const WITHIN_A_CALL: &str = "The provider ended the reply within a tool call.";
+/// How a reply ends that gives no reason to finish, for people.
+pub const WITHOUT_A_REASON: &str = "The provider ended the reply without a reason to finish.";
+
 /// Why a body with status 200 is no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyFault {
@@ -89,6 +113,8 @@ pub enum ReplyFault {
     NotJson(String),
     /// The body reports an error.
     Error(ProviderError),
+    /// The body claims to be whole and is not; in which way.
+    Truncated(ProviderError),
     /// No choices, or neither output nor a reason to finish in any.
     Empty,
 }

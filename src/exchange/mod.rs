@@ -288,7 +288,8 @@ impl Exchange {
             self.begin(now);
         } else if let Some(fault) = &facts.fault {
             let said = fault.clone();
-            self.fail_attempt(now, view::inner_fault(&said), Some(said));
+            let fault = view::stream_fault(facts, &said);
+            self.fail_attempt(now, fault, Some(said));
         } else if facts.done {
             self.fail_attempt(now, Fault::BadReply, None);
         }
@@ -325,7 +326,8 @@ impl Exchange {
         };
         if let Some(fault) = &lane.facts().fault {
             let said = fault.clone();
-            self.break_off(now, view::inner_fault(&said), Some(said));
+            let fault = view::stream_fault(lane.facts(), &said);
+            self.break_off(now, fault, Some(said));
         } else if lane.facts().done {
             self.complete_stream(now);
         }
@@ -353,7 +355,7 @@ impl Exchange {
                     // Another attempt has begun, or there is none to make.
                     Stage::Sending | Stage::Ended => {}
                     // A peek leads to none of these.
-                    Stage::Holding | Stage::Collecting(_) | Stage::Failing(..) => {}
+                    Stage::Fetching(_) | Stage::Holding | Stage::Collecting(_) | Stage::Failing(..) => {}
                 }
             }
             Stage::Streaming(mut lane) => {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::account::command::Refusal;
 use crate::account::key::KeyRefusal;
-use crate::chat::{ProviderError, ReplyFault};
+use crate::chat::{Facts, ProviderError, ReplyFault};
 use crate::error::{Cause, Failure};
 use crate::id::GenerationId;
 use crate::money::Money;
@@ -43,6 +43,11 @@ fn head(status: u16, content_type: &str, generation: &GenerationId) -> Head {
     Head { status, headers }
 }
 
+/// The fault that ended a stream from within.
+pub fn stream_fault(facts: &Facts, said: &ProviderError) -> Fault {
+    if facts.truncated { Fault::Truncated } else { inner_fault(said) }
+}
+
 /// The fault behind an error that came with status 200.
 pub fn inner_fault(said: &ProviderError) -> Fault {
     let fault = said.status.and_then(|status| classify(status, None));
@@ -69,6 +74,7 @@ pub fn reply_fault(fault: ReplyFault) -> (Fault, Option<ProviderError>) {
         ReplyFault::NotJson(_) => (Fault::BadReply, None),
         ReplyFault::Empty => (Fault::BadReply, None),
         ReplyFault::Error(said) => (inner_fault(&said), Some(said)),
+        ReplyFault::Truncated(said) => (Fault::Truncated, Some(said)),
     }
 }
 

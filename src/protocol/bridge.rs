@@ -3,7 +3,7 @@
 //! reply event by event. The only place, but for `mod.rs`, that knows more than one protocol.
 
 use super::gemini::Framing;
-use super::lane::{Hidden, Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
+use super::lane::{self, Hidden, Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
 use super::openai_responses::Echo;
 use super::{
     anthropic_messages, bedrock, cohere, embeddings, gemini, ollama, openai_chat, openai_completions,
@@ -409,7 +409,7 @@ impl Bridge {
             (Face::Responses, Protocol::OpenAiResponses)
             | (Face::Messages, Protocol::AnthropicMessages)
             | (Face::Gemini(_), Protocol::Gemini) => Ok(Whole::Same(read.facts)),
-            _ => Ok(Whole::Translated(self.sayable(read))),
+            _ => lane::whole(self.sayable(read)).map(Whole::Translated),
         }
     }
 

@@ -1,7 +1,7 @@
 //! How a reply gets from a provider's protocol into a client's: a lane. Where both are the same a
 //! lane splices bytes; else it translates event by event. The exchange knows no other difference.
 
-use crate::chat::{Bill, Event, Facts, Finish, ProviderError, Quirks};
+use crate::chat::{Bill, Event, Facts, Finish, Quirks, ReplyFault, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json;
 
@@ -198,18 +198,27 @@ fn ends_within_a_call(event: &Event, open: &mut Vec<usize>) -> bool {
     match event {
         Event::ToolCall { call, .. } => open.push(*call),
         Event::ToolCallEnd { call } => open.retain(|other| other != call),
-        Event::Finish { reason: Finish::Stop | Finish::ToolCalls, .. } => return !open.is_empty(),
+        Event::Finish { reason, .. } => return reason.claims_whole() && !open.is_empty(),
         Event::Text(_) | Event::Reasoning { .. } | Event::Seal { .. } | Event::Arguments { .. } => {}
-        Event::Refusal(_) | Event::Image { .. } | Event::Citation(_) | Event::Finish { .. } => {}
+        Event::Refusal(_) | Event::Image { .. } | Event::Citation(_) => {}
     }
     false
 }
 
 fn broken_off(facts: &Facts) -> Facts {
-    let message = "The provider ended the reply within a tool call.".to_owned();
-    let fault = || ProviderError { message, ..ProviderError::default() };
-    let fault = facts.fault.clone().unwrap_or_else(fault);
-    Facts { fault: Some(fault), finish: None, finish_reason: None, done: false, ..facts.clone() }
+    let mut facts = facts.clone();
+    facts.cut_short(WITHIN_A_CALL);
+    facts
+}
+
+/// A whole reply that may be told in another protocol: one that claims its end within a call is
+/// none.
+pub fn whole(mut reply: WholeReply) -> Result<WholeReply, ReplyFault> {
+    let mut open = Vec::new();
+    if reply.events.iter().any(|event| ends_within_a_call(event, &mut open)) {
+        reply.facts.cut_short(WITHIN_A_CALL);
+    }
+    reply.facts.reply_fault().map_or(Ok(reply), Err)
 }
 
 /// Finds names for the tools that a target refuses: letters, digits, `_` and `-`, at most `most`
@@ -262,6 +271,8 @@ pub struct Teller {
     names: Vec<Renamed>,
     calls: usize,
     open: Vec<OpenCall>,
+    /// A call ended whose arguments are not whole.
+    half: bool,
 }
 
 /// A call whose arguments are still coming.
@@ -297,6 +308,9 @@ impl Teller {
         self.facts.began = true;
         self.facts.output_bytes += bytes.unwrap_or(0) as u64;
         if let Event::Finish { reason, native } = &event {
+            if reason.claims_whole() && (self.half || !self.open.is_empty()) {
+                return self.facts.cut_short(WITHIN_A_CALL);
+            }
             self.facts.finish = Some(native.clone());
             self.facts.finish_reason = Some(reason.reason());
         }
@@ -330,6 +344,7 @@ impl Teller {
         let OpenCall { custom, arguments, .. } = self.open.remove(place);
         let object = json::members(&arguments);
         if object.is_err() && !arguments.is_empty() {
+            self.half = true;
             return;
         }
         if custom {

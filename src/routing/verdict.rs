@@ -171,7 +171,9 @@ impl Fault {
             Fault::BadReply => {
                 Failure::new(Cause::ProviderUnavailable, said("The provider's reply was not an answer"))
             }
-            Fault::Truncated => Failure::new(Cause::ProviderUnavailable, "The provider's reply broke off"),
+            Fault::Truncated => {
+                Failure::new(Cause::ProviderUnavailable, said("The provider's reply broke off"))
+            }
             Fault::Unfit => {
                 Failure::invalid(words.unwrap_or("No provider of this model can take this request"))
             }

@@ -17,7 +17,7 @@ use millrace::protocol::lane::{Renamed, WholeReply};
 use crate::wires::{self, joined};
 
 /// One message of the event stream, its headers all strings.
-fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
+pub fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
     let mut head = Vec::new();
     for (name, value) in headers {
         head.push(name.len() as u8);
@@ -41,7 +41,7 @@ fn seal(head: &[u8], payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn event(name: &str, payload: &str) -> Vec<u8> {
+pub fn event(name: &str, payload: &str) -> Vec<u8> {
     let headers = [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
     frame(&headers, payload)
 }

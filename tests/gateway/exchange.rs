@@ -129,6 +129,25 @@ fn after_the_first_content_nothing_else_is_tried() {
 }
 
 #[test]
+fn an_end_that_is_none_is_a_reply_that_broke_off() {
+    let call = r#"{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":"}}]}"#;
+    let ends = [
+        ("within a call", delta(call), finish("tool_calls")),
+        ("without a reason", delta(r#"{"content":"a"}"#), "data: [DONE]\n\n".to_owned()),
+    ];
+    for (name, begin, end) in ends {
+        let mut play = Play::stream(TWO_PROVIDERS);
+        play.held().skip().head(200).chunk(&begin).skip().chunk(&end);
+        let told = play.steps();
+        let has = |word: &str| told.iter().any(|step| step.contains(word));
+        assert!(has("cancel") && has("error") && has("log broken_off"), "{name}: {told:?}");
+        let free = told.iter().any(|step| step == "settle 0");
+        assert!(!has("send") && !free, "{name}: what came is paid for: {told:?}");
+        assert!(play.log().contains("truncated"), "{name}: {}", play.log());
+    }
+}
+
+#[test]
 fn a_stream_that_finished_needs_no_terminator() {
     for close in [Play::end as fn(&mut Play) -> &mut Play, Play::broken] {
         let mut play = Play::stream(r#""model":"millrace/echo""#);

@@ -5,6 +5,27 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 #[test]
+fn what_is_half_lacks_the_end_of_something() {
+    let whole = ["", " ", "{}", "null", r#"{"a":"}{\\\"["}"#, r#"[{"a":[1]}] "#, r#"{"\u00e9\u2028":"/"}"#];
+    for text in whole {
+        for cut in 0..=text.len() {
+            let Some((one, other)) = text.split_at_checked(cut) else { continue };
+            let (mut plain, mut quoted) = (json::Balance::default(), json::Balance::default());
+            for piece in [one, other] {
+                plain.read(piece);
+                quoted.read_quoted(&json::quote(piece));
+            }
+            assert!(!plain.is_half() && !quoted.is_half(), "{one}|{other}");
+            let (mut plain, mut quoted) = (json::Balance::default(), json::Balance::default());
+            plain.read(one);
+            quoted.read_quoted(&json::quote(one).replace('{', "\\u007b"));
+            let half = !one.trim().is_empty() && one != text.trim_end() && one != text && text != "null";
+            assert_eq!((plain.is_half(), quoted.is_half()), (half, half), "{one}");
+        }
+    }
+}
+
+#[test]
 fn members_keep_their_bytes() {
     let text =
         " { \"a\" : 12345678901234567890123 ,\n\"b\\u0063\":1.0, \"d\":\"\\u00e9\\/\", \"e\":[1e21, {}] } ";

@@ -1,5 +1,7 @@
 //! What holds for every translated stream, whoever reads and whoever writes it.
 
+mod ends;
+
 use std::collections::BTreeSet;
 
 use millrace::catalog::{self, Protocol};

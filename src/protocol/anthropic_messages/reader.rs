@@ -3,8 +3,11 @@
 
 use super::wire::{self, Counts};
 use crate::chat::conversation::{Issuer, ReasoningKind, Seal};
-use crate::chat::{Citation, Event, Facts, Finish, ProviderError as Fault, Quirks, ReplyFault};
-use crate::json::{self, Members};
+use crate::chat::{
+    Citation, Event, Facts, Finish, ProviderError as Fault, Quirks, ReplyFault, WITHIN_A_CALL,
+    WITHOUT_A_REASON,
+};
+use crate::json::{self, Balance, Members};
 use crate::protocol::lane::{Reader, Renamed, WholeReply};
 use crate::sse::{self, Frame};
 
@@ -28,6 +31,8 @@ pub(super) struct Reply {
     block: Block,
     calls: usize,
     started: bool,
+    /// The arguments of a call have ended and are not whole.
+    half: bool,
     stop_reason: Option<String>,
 }
 
@@ -98,8 +103,10 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
     if blocks.is_empty() && reply.stop_reason.is_none() {
         return Err(ReplyFault::Empty);
     }
+    // A whole body is whole, whatever it says of its end.
+    reply.stop_reason.get_or_insert_with(|| "end_turn".to_owned());
     reply.finish(&mut events);
-    Ok(WholeReply { events, facts: reply.facts })
+    reply.facts.reply_fault().map_or(Ok(WholeReply { events, facts: reply.facts }), Err)
 }
 
 impl Reply {
@@ -222,10 +229,27 @@ impl Reply {
             None if self.calls > 0 => Finish::ToolCalls,
             None => Finish::Stop,
         };
-        self.facts.finish.clone_from(&self.stop_reason);
+        if self.stop_reason.is_none() && !self.quirks.is_some_and(|quirks| quirks.silent_finish) {
+            return self.facts.cut_short(WITHOUT_A_REASON);
+        }
+        if self.ends_half() {
+            return self.facts.cut_short(WITHIN_A_CALL);
+        }
+        self.facts.finish = Some(self.stop_reason.clone().unwrap_or_else(|| "end_turn".to_owned()));
         self.facts.finish_reason = Some(reason.reason());
         self.facts.done = true;
         events.push(Event::Finish { reason, native });
+    }
+
+    /// A call has ended whose arguments have not.
+    pub(super) fn is_half(&self) -> bool {
+        self.half
+    }
+
+    /// The reply says that it is whole, and a call in it is not.
+    pub(super) fn ends_half(&self) -> bool {
+        let reason = self.stop_reason.as_deref().map_or(Finish::Stop, wire::finish_of);
+        self.half && reason.claims_whole()
     }
 
     fn open(&mut self, block: &Members<'_>, events: &mut Vec<Event>) {
@@ -344,6 +368,9 @@ impl Reply {
         }
         // A call that a limit cut off is closed on the wire all the same.
         if !arguments.is_empty() && json::members(&arguments).is_err() {
+            let mut balance = Balance::default();
+            balance.read(&arguments);
+            self.half |= balance.is_half();
             return;
         }
         let text = if tool.custom { free_text(&arguments) } else { arguments };

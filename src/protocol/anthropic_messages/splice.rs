@@ -5,7 +5,7 @@ use super::reader::{FRAME_LIMIT, Reply};
 use super::seal::MARK;
 use super::stream::{PING, write_error_event, write_stop};
 use super::wire::{self, write_event};
-use crate::chat::{Bill, Facts, Identity, Quirks};
+use crate::chat::{Bill, Facts, Identity, Quirks, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fields::unheeded;
@@ -192,18 +192,24 @@ impl Rest {
                 }
             }
             "message_delta" => {
-                self.close_block(out);
+                if !self.reply.ends_half() {
+                    self.close_block(out);
+                }
                 if let Some(earlier) = self.ending.replace(text.into_owned()) {
                     write_event(b"message_delta", earlier.as_bytes(), out);
                 }
             }
             "message_stop" => {}
+            // Only at the end can a limit have cut a call.
+            "content_block_start" if self.reply.is_half() => self.reply.facts.cut_short(WITHIN_A_CALL),
             "content_block_start" => {
                 self.close_block(out);
                 let index = json::members(text.trim()).ok().and_then(|it| it.get("index"));
                 self.block = index.map(str::to_owned);
                 write_event(b"content_block_start", frame.data, out);
             }
+            // Closed when the reason to finish says that a limit cut the call.
+            "content_block_stop" if self.reply.is_half() => {}
             "content_block_stop" => {
                 self.block = None;
                 write_event(b"content_block_stop", frame.data, out);

@@ -93,6 +93,7 @@ impl Blocks {
         facts.usage = reply.value("usage").and_then(wire::usage_from);
         facts.service_tier = service_tier(reply);
         facts.done = true;
-        Ok(WholeReply { events: self.events, facts: self.teller.facts })
+        let (events, facts) = (self.events, self.teller.facts);
+        facts.reply_fault().map_or(Ok(WholeReply { events, facts }), Err)
     }
 }

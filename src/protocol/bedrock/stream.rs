@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::frame::{FrameFault, FrameReader, Message};
 use super::wire;
 use crate::chat::conversation::{ReasoningKind, Seal};
-use crate::chat::{Citation, Event, Facts, Finish, ProviderError, Quirks};
+use crate::chat::{Citation, Event, Facts, Finish, ProviderError, Quirks, WITHOUT_A_REASON};
 use crate::json::{self, Members};
 use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, Teller};
@@ -193,6 +193,9 @@ impl Blocks {
         if reason == Finish::Error {
             self.fail(wire::malformed(native));
             return;
+        }
+        if native.is_empty() {
+            return self.teller.facts.cut_short(WITHOUT_A_REASON);
         }
         self.teller.tell(Event::Finish { reason, native: native.to_owned() }, events);
     }

@@ -35,7 +35,8 @@ pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<Wh
     teller.facts.usage = reply.value("usage").and_then(wire::usage_from);
     teller.facts.upstream_id = reply.string("id").map(|id| id.into_owned());
     teller.facts.done = true;
-    Ok(WholeReply { events, facts: teller.facts })
+    let facts = teller.facts;
+    facts.reply_fault().map_or(Ok(WholeReply { events, facts }), Err)
 }
 
 fn read_message(message: &Members<'_>, teller: &mut Teller, events: &mut Vec<Event>) {

@@ -3,7 +3,7 @@
 
 use super::wire::{self, Offsets};
 use crate::chat::conversation::ReasoningKind;
-use crate::chat::{Event, Facts, Finish, ProviderError, Quirks};
+use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, WITHOUT_A_REASON};
 use crate::json::{self, Members};
 use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, Teller};
@@ -192,9 +192,12 @@ impl Reply {
             self.fail(wire::fault(&native, delta, text));
             return;
         }
+        if native.is_empty() {
+            return self.teller.facts.cut_short(WITHOUT_A_REASON);
+        }
         self.teller.tell(Event::Finish { reason, native }, events);
         // `[DONE]` follows, and nothing else.
-        self.teller.facts.done = true;
+        self.teller.facts.done = self.teller.facts.fault.is_none();
     }
 
     fn fail(&mut self, fault: ProviderError) {

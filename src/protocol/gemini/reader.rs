@@ -97,8 +97,8 @@ pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<Wh
     }
     // A whole body is whole, whatever it says of its end.
     reply.end_whole(&mut events);
-    match reply.facts.fault.take() {
-        Some(fault) => Err(ReplyFault::Error(fault)),
+    match reply.facts.reply_fault() {
+        Some(fault) => Err(fault),
         None if !reply.facts.done => Err(ReplyFault::Empty),
         None => Ok(WholeReply { events, facts: reply.facts }),
     }

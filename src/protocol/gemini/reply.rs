@@ -8,7 +8,7 @@ use super::partial::Arguments;
 use super::wire::{self, Counts};
 use super::{MINTED, seal};
 use crate::chat::conversation::ReasoningKind;
-use crate::chat::{Citation, Event, Facts, Finish, ProviderError};
+use crate::chat::{Citation, Event, Facts, Finish, ProviderError, WITHIN_A_CALL};
 use crate::json::{self, Members};
 use crate::protocol::fault::cut;
 use crate::protocol::lane::Renamed;
@@ -268,9 +268,11 @@ impl Reply {
             Some(_) => wire::finish(&native, self.calls > 0),
             None => Finish::ContentFilter,
         };
+        if self.open.take().is_some() && reason.claims_whole() {
+            return self.facts.cut_short(WITHIN_A_CALL);
+        }
         self.facts.finish = Some(native.clone());
         self.facts.finish_reason = Some(reason.reason());
-        self.end_call(reason, events);
         let grounding = self.grounding.take().map(|raw| citation::from_grounding(&raw, &self.text));
         for citation in grounding.into_iter().flatten().chain(std::mem::take(&mut self.citations)) {
             self.push(Event::Citation(citation), events);
@@ -285,16 +287,6 @@ impl Reply {
             self.finish = Some("FINISH_REASON_UNSPECIFIED".to_owned());
         }
         self.end(events);
-    }
-
-    /// A call that was never closed is complete only where the model meant to stop.
-    fn end_call(&mut self, reason: Finish, events: &mut Vec<Event>) {
-        match reason {
-            Finish::Stop | Finish::StopSequence | Finish::ToolCalls => self.close(events),
-            Finish::Length | Finish::ContentFilter | Finish::Refusal | Finish::Pause | Finish::Error => {
-                self.open = None;
-            }
-        }
     }
 }
 

@@ -76,8 +76,8 @@ pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<Wh
     let (mut reply, mut events) = (Reply { teller: Teller::new(names.to_vec()), calls: 0 }, Vec::new());
     reply.read(&line, text.trim(), &mut events);
     let facts = reply.teller.facts;
-    match facts.fault {
-        Some(fault) => Err(ReplyFault::Error(fault)),
+    match facts.reply_fault() {
+        Some(fault) => Err(fault),
         None if facts.done => Ok(WholeReply { events, facts }),
         None => Err(ReplyFault::Empty),
     }
@@ -117,7 +117,7 @@ impl Reply {
             let reason = wire::finish(&native);
             self.teller.tell(Event::Finish { reason, native }, events);
             self.teller.facts.usage = wire::usage(line);
-            self.teller.facts.done = true;
+            self.teller.facts.done = self.teller.facts.fault.is_none();
         }
     }
 

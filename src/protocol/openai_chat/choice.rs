@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::progress::Progress;
 use super::wire;
 use crate::json::{self, Members};
 
@@ -28,8 +29,9 @@ pub(super) struct Seen {
     pub finish: Option<String>,
     /// The same in OpenRouter's words.
     reason: Option<&'static str>,
-    /// Indices of the choices that called a tool.
-    called: Vec<u64>,
+    pub progress: Progress,
+    /// A choice claims to be whole, and a call of it is not.
+    pub half: bool,
     /// What the model thought is counted, but not shown.
     hides_reasoning: bool,
 }
@@ -38,8 +40,8 @@ pub(super) struct Seen {
 const NEVER_NULL: &[&str] =
     &["tool_calls", "images", "audio", "reasoning_details", "annotations", "function_call"];
 
-/// As many choices as a request may ask for.
-const MOST_CALLED: usize = 128;
+/// The index of the one call that OpenAI's older `function_call` is.
+const OLD_CALL: u64 = u64::MAX;
 
 impl Seen {
     pub(super) fn hide_reasoning(&mut self) {
@@ -61,6 +63,7 @@ impl Seen {
 
     fn write_choice(&mut self, choice: &Members<'_>, position: u64, form: Form, out: &mut Vec<u8>) {
         let index = choice.get("index").and_then(json::whole).unwrap_or(position);
+        self.progress.see(index);
         out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
         let (name, content) = match form {
             Form::Part => ("delta", choice.object("delta")),
@@ -96,6 +99,8 @@ impl Seen {
             format!(",\"finish_reason\":\"{normal}\",\"native_finish_reason\":").as_bytes(),
         );
         json::write_string(&native, out);
+        self.progress.finish(index);
+        self.half |= matches!(normal, "stop" | "tool_calls") && self.progress.is_half(index);
         self.finish = Some(native.into_owned());
         self.reason = Some(normal);
     }
@@ -103,7 +108,7 @@ impl Seen {
     /// Groq, Mistral and local servers say `stop` at times though tools were called.
     fn normal_finish(&self, finish: &str, index: u64) -> &'static str {
         match wire::finish_reason(finish) {
-            "stop" if self.called.contains(&index) => "tool_calls",
+            "stop" if self.progress.has_called(index) => "tool_calls",
             normal => normal,
         }
     }
@@ -137,6 +142,14 @@ impl Seen {
                 "role" | "content" | "reasoning" | "reasoning_content" | "refusal" => {}
                 "reasoning_details" if self.hides_reasoning => {}
                 "tool_calls" => self.write_calls(member.value, index, form, out),
+                "function_call" if !json::is_null(member.value) => {
+                    self.output = true;
+                    let call = content.object("function_call");
+                    if let Some(arguments) = call.as_ref().and_then(|call| call.get("arguments")) {
+                        self.progress.arguments(index, OLD_CALL, arguments);
+                    }
+                    write_member(member.text, out);
+                }
                 key if NEVER_NULL.contains(&key) => {
                     if !json::is_null(member.value) {
                         self.output |= key != "annotations" && !is_hollow(member.value);
@@ -167,32 +180,33 @@ impl Seen {
         let Ok(calls) = json::elements(raw) else { return };
         if !calls.is_empty() {
             self.output = true;
-            if self.called.len() < MOST_CALLED && !self.called.contains(&index) {
-                self.called.push(index);
-            }
+            self.progress.call(index);
         }
         out.extend_from_slice(b",\"tool_calls\":[");
         for (position, call) in calls.iter().enumerate() {
             if position > 0 {
                 out.push(b',');
             }
-            self.write_call(call, position, form, out);
+            self.write_call(call, (index, position), form, out);
         }
         out.push(b']');
     }
 
-    fn write_call(&mut self, raw: &str, position: usize, form: Form, out: &mut Vec<u8>) {
+    fn write_call(&mut self, raw: &str, (choice, position): (u64, usize), form: Form, out: &mut Vec<u8>) {
         let Ok(call) = json::members(raw) else {
             out.extend_from_slice(raw.as_bytes());
             return;
         };
         let function = call.object("function");
-        self.bytes += function.as_ref().and_then(|it| it.string("arguments")).map_or(0, |it| it.len() as u64);
+        let index = call.get("index").and_then(json::whole).unwrap_or(position as u64);
+        if let Some(arguments) = function.as_ref().and_then(|function| function.get("arguments")) {
+            self.bytes += json::string(arguments).map_or(0, |text| text.len() as u64);
+            self.progress.arguments(choice, index, arguments);
+        }
         if is_proper_call(&call, function.as_ref(), form) {
             out.extend_from_slice(raw.as_bytes());
             return;
         }
-        let index = call.get("index").and_then(json::whole).unwrap_or(position as u64);
         out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
         if form == Form::Whole && !call.has("type") {
             out.extend_from_slice(br#","type":"function""#);

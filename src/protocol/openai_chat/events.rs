@@ -5,8 +5,8 @@ use super::choice::{Form, joined_text, split_content};
 use super::details::{Thoughts, google_seal};
 use super::wire;
 use crate::chat::conversation::{ReasoningKind, Seal};
-use crate::chat::{Citation, Event, Facts, Finish};
-use crate::json::{self, Members};
+use crate::chat::{Citation, Event, Facts, Finish, WITHIN_A_CALL};
+use crate::json::{self, Balance, Members};
 use crate::protocol::fields::is_hollow;
 use crate::protocol::lane::Renamed;
 
@@ -81,8 +81,8 @@ impl Choices {
                 self.read_content(&content, form, events);
             }
             match choice.string("finish_reason").filter(|finish| !finish.is_empty()) {
-                Some(native) => self.finish(&native, &choice, facts, events),
-                None if form == Form::Whole => self.finish("stop", &choice, facts, events),
+                Some(native) => self.finish(&native, own_native(&choice), facts, events),
+                None if form == Form::Whole => self.finish("stop", own_native(&choice), facts, events),
                 None => {}
             }
         }
@@ -212,21 +212,27 @@ impl Choices {
         events.push(Event::ToolCall { call: number, id, name, custom, seal });
     }
 
-    fn finish(&mut self, native: &str, choice: &Members<'_>, facts: &mut Facts, events: &mut Vec<Event>) {
+    /// Ends a reply whose provider gives no reason to finish.
+    pub(super) fn finish_unsaid(&mut self, facts: &mut Facts, events: &mut Vec<Event>) {
+        self.finish("stop", None, facts, events);
+    }
+
+    /// `own` is the reason in the words of the provider's provider.
+    fn finish(&mut self, native: &str, own: Option<String>, facts: &mut Facts, events: &mut Vec<Event>) {
         self.finished = true;
         self.thoughts.close(events);
         let reason = self.reason(native);
-        // The limit of tokens may have cut a call off.
-        let whole = |call: &&Call| reason != Finish::Length || is_complete(&call.arguments);
-        for call in self.calls.iter().filter(whole) {
+        if reason.claims_whole() && self.calls.iter().any(Call::is_half) {
+            return facts.cut_short(WITHIN_A_CALL);
+        }
+        for call in self.calls.iter().filter(|call| call.is_whole(reason)) {
             call.end(events);
         }
         if !self.cited {
             let citation = |url: &String| Citation { url: url.clone(), ..Citation::default() };
             events.extend(self.sources.iter().map(citation).map(Event::Citation));
         }
-        let native =
-            choice.string("native_finish_reason").map_or(native.to_owned(), |native| native.into_owned());
+        let native = own.unwrap_or_else(|| native.to_owned());
         facts.finish = Some(native.clone());
         facts.finish_reason = Some(reason.reason());
         events.push(Event::Finish { reason, native });
@@ -246,11 +252,32 @@ impl Choices {
 }
 
 impl Call {
+    /// Something in the arguments is open that nothing closes.
+    fn is_half(&self) -> bool {
+        let mut balance = Balance::default();
+        balance.read(&self.arguments);
+        self.is_json() && balance.is_half()
+    }
+
+    /// The provider's own custom tools take free text.
+    fn is_json(&self) -> bool {
+        self.wrapped || !self.custom
+    }
+
+    /// Whether the call can be ended. The limit of tokens may have cut off free text as well.
+    fn is_whole(&self, reason: Finish) -> bool {
+        match is_complete(&self.arguments) {
+            true => true,
+            false if !reason.claims_whole() => false,
+            // A model that did not keep to the form of a custom tool is taken at its word.
+            false => !self.is_json() || self.wrapped || self.arguments.trim().is_empty(),
+        }
+    }
+
     fn end(&self, events: &mut Vec<Event>) {
         let Some(call) = self.number else { return };
         if self.wrapped {
             let input = json::members(&self.arguments).ok().and_then(|object| object.string("input"));
-            // A model that did not keep to the form is taken at its word.
             let text = input.map_or_else(|| self.arguments.clone(), |input| input.into_owned());
             events.push(Event::Arguments { call, text });
         }
@@ -293,6 +320,10 @@ fn note_losses(choice: &Members<'_>, facts: &mut Facts) {
     if content.array("annotations").unwrap_or_default().iter().any(is_file) {
         facts.lose("choices[0].message.annotations: of a file, which has no address");
     }
+}
+
+fn own_native(choice: &Members<'_>) -> Option<String> {
+    choice.string("native_finish_reason").map(|native| native.into_owned())
 }
 
 fn is_complete(arguments: &str) -> bool {

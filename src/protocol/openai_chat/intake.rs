@@ -2,7 +2,7 @@
 //! ids, faults, the end. What the choices say is left to who asked.
 
 use super::wire::{self, Counts};
-use crate::chat::{Facts, ProviderError as Fault, Quirks};
+use crate::chat::{Facts, ProviderError as Fault, Quirks, WITHIN_A_CALL, WITHOUT_A_REASON};
 use crate::json::{self, Members};
 use crate::protocol::fault;
 use crate::protocol::openai_wire::{self, Data};
@@ -63,6 +63,26 @@ impl Intake {
 
     pub(super) fn facts(&self) -> &Facts {
         &self.chunks.facts
+    }
+
+    pub(super) fn facts_mut(&mut self) -> &mut Facts {
+        &mut self.chunks.facts
+    }
+
+    /// The provider's `[DONE]` came after output, and no reason to finish before it.
+    pub(super) fn ends_unsaid(&self) -> bool {
+        let facts = &self.chunks.facts;
+        facts.done && facts.began && facts.fault.is_none() && facts.finish.is_none()
+    }
+
+    /// Takes such an end for `reason`, if the provider is known to give none.
+    pub(super) fn take_silence(&mut self, half: bool, reason: &'static str) {
+        let facts = &mut self.chunks.facts;
+        match self.chunks.quirks.silent_finish {
+            true if half => facts.cut_short(WITHIN_A_CALL),
+            true => (facts.finish, facts.finish_reason) = (Some(reason.to_owned()), Some(reason)),
+            false => facts.cut_short(WITHOUT_A_REASON),
+        }
     }
 }
 

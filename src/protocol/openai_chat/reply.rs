@@ -3,7 +3,7 @@
 
 use super::choice::{Form, Seen, write_member};
 use super::wire::Counts;
-use crate::chat::{Bill, Facts, Identity, ProviderError as Fault, Quirks, ReplyFault};
+use crate::chat::{Bill, Facts, Identity, ProviderError as Fault, Quirks, ReplyFault, WITHIN_A_CALL};
 use crate::json::{self, Members};
 use crate::protocol::fault;
 use crate::protocol::openai_wire;
@@ -27,6 +27,9 @@ pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
     seen.write_choices(&choices, Form::Whole, &mut Vec::new());
     if !seen.output && seen.finish.is_none() {
         return Err(ReplyFault::Empty);
+    }
+    if seen.half || seen.finish.is_none() && seen.progress.any_half() {
+        return Err(ReplyFault::Truncated(fault::worded(WITHIN_A_CALL.to_owned())));
     }
     if !seen.output && seen.finish_reason() == Some("error") {
         return Err(ReplyFault::Error(empty_fault(&choices, &seen, &text)));
@@ -57,6 +60,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         cost: counts.cost(quirks),
         output_bytes: seen.bytes,
         fault: None,
+        truncated: false,
         upstream_id: own("id"),
         system_fingerprint: own("system_fingerprint"),
         service_tier: own("service_tier"),

@@ -5,7 +5,7 @@
 use super::choice::{Form, Seen, write_member};
 use super::closing;
 use super::intake::{Chunk, Intake};
-use crate::chat::{Bill, Facts, Identity, Quirks};
+use crate::chat::{Bill, Facts, Identity, Quirks, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json::Members;
 use crate::protocol::lane::Lane;
@@ -43,12 +43,25 @@ impl Splice {
     /// comments, padding, usage and `[DONE]` are not among them.
     pub fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         self.intake.read(bytes, |chunk, facts| self.chunks.write(chunk, facts, out));
+        self.take_end();
     }
 
     /// Ends the input: a last frame without its blank line is read, and so is an error that
     /// stands bare behind the frames.
     pub fn end_of_input(&mut self, out: &mut Vec<u8>) {
         self.intake.end(|chunk, facts| self.chunks.write(chunk, facts, out));
+        self.take_end();
+    }
+
+    /// The provider's `[DONE]` is an end where a reason to finish came before it, or where the
+    /// provider never gives one.
+    fn take_end(&mut self) {
+        if !self.intake.ends_unsaid() {
+            return;
+        }
+        let progress = &self.chunks.seen.progress;
+        let reason = if progress.any_called() { "tool_calls" } else { "stop" };
+        self.intake.take_silence(progress.any_half(), reason);
     }
 
     pub fn facts(&self) -> &Facts {
@@ -114,11 +127,15 @@ impl Chunks {
         data.extend_from_slice(b",\"choices\":");
         self.seen.write_choices(chunk.choices, Form::Part, &mut data);
         data.push(b'}');
+        if self.seen.half {
+            return facts.cut_short(WITHIN_A_CALL);
+        }
         sse::write_frame(&data, out);
         facts.began |= self.seen.output || self.seen.finish.is_some();
         facts.output_bytes = self.seen.bytes;
-        facts.finish_reason = self.seen.finish_reason();
-        facts.finish.clone_from(&self.seen.finish);
+        let all_finished = self.seen.progress.all_finished();
+        facts.finish_reason = self.seen.finish_reason().filter(|_| all_finished);
+        facts.finish = self.seen.finish.clone().filter(|_| all_finished);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::choice::Form;
 use super::events::Choices;
 use super::intake::Intake;
-use crate::chat::{Event, Facts, Quirks};
+use crate::chat::{Event, Facts, Quirks, WITHOUT_A_REASON};
 use crate::protocol::lane::{Reader, Renamed};
 
 /// Reads one stream.
@@ -11,11 +11,26 @@ use crate::protocol::lane::{Reader, Renamed};
 pub struct StreamReader {
     intake: Intake,
     choices: Choices,
+    quirks: Quirks,
 }
 
 impl StreamReader {
     pub fn new(quirks: Quirks, names: Vec<Renamed>) -> StreamReader {
-        StreamReader { intake: Intake::new(quirks), choices: Choices::new(names) }
+        StreamReader { intake: Intake::new(quirks), choices: Choices::new(names), quirks }
+    }
+}
+
+impl StreamReader {
+    /// The provider's `[DONE]` is an end where a reason to finish came before it, or where the
+    /// provider never gives one.
+    fn take_end(&mut self, events: &mut Vec<Event>) {
+        if !self.intake.ends_unsaid() {
+            return;
+        }
+        match self.quirks.silent_finish {
+            true => self.choices.finish_unsaid(self.intake.facts_mut(), events),
+            false => self.intake.facts_mut().cut_short(WITHOUT_A_REASON),
+        }
     }
 }
 
@@ -24,6 +39,7 @@ impl Reader for StreamReader {
         self.intake.read(bytes, |chunk, facts| {
             self.choices.read(chunk.members, chunk.choices, Form::Part, facts, events);
         });
+        self.take_end(events);
     }
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
@@ -33,6 +49,7 @@ impl Reader for StreamReader {
         if self.intake.facts().fault.is_none() {
             self.choices.end(events);
         }
+        self.take_end(events);
     }
 
     fn facts(&self) -> &Facts {

@@ -18,10 +18,10 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
     let text = String::from_utf8_lossy(body);
     let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     let choices = reply.array("choices").unwrap_or_default();
-    let (mut seen, mut events) = (Facts::default(), Vec::new());
-    Choices::new(names.to_vec()).read(&reply, &choices, Form::Whole, &mut seen, &mut events);
-    facts.losses = seen.losses;
-    Ok(WholeReply { events, facts })
+    let (mut told, mut events) = (Facts::default(), Vec::new());
+    Choices::new(names.to_vec()).read(&reply, &choices, Form::Whole, &mut told, &mut events);
+    facts.losses = std::mem::take(&mut told.losses);
+    told.reply_fault().map_or(Ok(WholeReply { events, facts }), Err)
 }
 
 /// Writes a whole reply.

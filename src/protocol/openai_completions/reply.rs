@@ -66,6 +66,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         cost: counts.cost(quirks),
         output_bytes: seen.bytes,
         fault: None,
+        truncated: false,
         upstream_id: own("id"),
         system_fingerprint: own("system_fingerprint"),
         service_tier: own("service_tier"),

@@ -2,7 +2,7 @@
 //! are cut. Choices keep their members' bytes; the gateway's own members are put before them.
 
 use super::wire::{self, Counts};
-use crate::chat::{Bill, Facts, Identity, ProviderError, Quirks};
+use crate::chat::{Bill, Facts, Identity, ProviderError, Quirks, WITHOUT_A_REASON};
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::fault;
@@ -37,6 +37,10 @@ pub(super) struct Seen {
     pub bytes: u64,
     /// The last reason to finish, in the provider's words.
     pub finish: Option<String>,
+    /// The choices that have begun and not finished.
+    open: Vec<u64>,
+    /// Those that have finished.
+    finished: Vec<u64>,
 }
 
 /// The greatest frame that is taken.
@@ -116,10 +120,24 @@ impl Chunks {
             return;
         }
         openai_wire::read_frame(&frame, |text, data| match data {
-            Data::Done => self.facts.done = true,
+            Data::Done => self.end(),
             Data::Object(members) => self.read_chunk(&members, frame.event, text, out),
             Data::Broken(message) => self.fail(message, text),
         });
+    }
+
+    /// `[DONE]` is an end where a reason to finish came before it, or where the provider never
+    /// gives one.
+    fn end(&mut self) {
+        self.facts.done = true;
+        match (&self.facts.finish, self.facts.began, self.quirks.silent_finish) {
+            (Some(_), ..) | (None, false, _) => {}
+            (None, true, true) => {
+                self.facts.finish = Some("stop".to_owned());
+                self.facts.finish_reason = Some("stop");
+            }
+            (None, true, false) => self.facts.cut_short(WITHOUT_A_REASON),
+        }
     }
 
     fn read_chunk(&mut self, chunk: &Members<'_>, event: &[u8], text: &str, out: &mut Vec<u8>) {
@@ -150,8 +168,9 @@ impl Chunks {
         sse::write_frame(&data, out);
         self.facts.began |= self.seen.output || self.seen.finish.is_some();
         self.facts.output_bytes = self.seen.bytes;
-        self.facts.finish_reason = self.seen.finish.as_deref().map(wire::finish_reason);
-        self.facts.finish.clone_from(&self.seen.finish);
+        let finish = self.seen.finish.clone().filter(|_| self.seen.open.is_empty());
+        self.facts.finish_reason = finish.as_deref().map(wire::finish_reason);
+        self.facts.finish = finish;
     }
 
     /// Takes note of what the chunk says besides its choices.
@@ -211,6 +230,9 @@ pub(super) enum Absent {
     Empty,
 }
 
+/// As many choices as a request may ask for, for each of its prompts.
+const MOST_CHOICES: usize = 4096;
+
 impl Seen {
     /// Appends the client's form of the choices that the array `raw` holds.
     pub(super) fn write_choices(&mut self, raw: &[&str], absent: Absent, out: &mut Vec<u8>) {
@@ -230,6 +252,7 @@ impl Seen {
         self.count(text);
         self.count(choice.get("reasoning").unwrap_or_default());
         let index = choice.get("index").and_then(json::whole).unwrap_or(position);
+        self.see(index, choice.string("finish_reason").is_some_and(|finish| !finish.is_empty()));
         let logprobs = choice.get("logprobs").unwrap_or("null");
         out.extend_from_slice(
             format!("{{\"text\":{text},\"index\":{index},\"logprobs\":{logprobs},").as_bytes(),
@@ -245,6 +268,18 @@ impl Seen {
             }
         }
         out.push(b'}');
+    }
+
+    /// Takes note of a choice, and whether it finishes.
+    fn see(&mut self, index: u64, finishes: bool) {
+        if finishes {
+            self.open.retain(|open| *open != index);
+        }
+        let list = if finishes { &mut self.finished } else { &mut self.open };
+        if list.len() < MOST_CHOICES && !list.contains(&index) {
+            list.push(index);
+        }
+        self.open.retain(|open| !self.finished.contains(open));
     }
 
     fn count(&mut self, value: &str) {

@@ -3,7 +3,7 @@
 
 use super::told::{Channel, Told};
 use super::wire;
-use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault};
+use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault, WITHIN_A_CALL};
 use crate::json::{self, Members};
 use crate::protocol::fault;
 use crate::protocol::lane::{Reader, Renamed, WholeReply};
@@ -80,7 +80,8 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
         Some(_) | None => return Err(ReplyFault::Empty),
     }
     telling.finish(&response, &mut events);
-    Ok(WholeReply { events, facts: telling.told.teller.facts })
+    let facts = telling.told.teller.facts;
+    facts.reply_fault().map_or(Ok(WholeReply { events, facts }), Err)
 }
 
 /// The fault of a response that failed without a word.
@@ -97,6 +98,16 @@ impl Telling {
 
     pub fn facts(&self) -> &Facts {
         &self.told.teller.facts
+    }
+
+    /// Whether the call that an event is about lacks the end of its arguments.
+    pub fn is_half(&self, event: &Members<'_>) -> bool {
+        self.told.is_half(event)
+    }
+
+    /// The reply goes on where only its end could be.
+    pub fn cut_short(&mut self) {
+        self.told.teller.facts.cut_short(WITHIN_A_CALL);
     }
 
     pub fn is_over(&self) -> bool {
@@ -244,6 +255,9 @@ impl Telling {
                 None => self.told.push(Some(position as u64), &item, events),
             };
             self.told.complete(position, &item, events);
+        }
+        if !incomplete && self.told.any_half() {
+            return self.told.teller.facts.cut_short(WITHIN_A_CALL);
         }
         for position in 0..self.told.items.len() {
             self.told.end_call(position, incomplete, events);

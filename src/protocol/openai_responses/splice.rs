@@ -132,6 +132,8 @@ struct Events {
     response: Option<String>,
     /// The type of the event that ends the stream, held back for its usage.
     last: Option<String>,
+    /// The events that close half a call, until the end says that a limit cut it.
+    held: Vec<(String, String)>,
     /// What the events say in neutral words, of which only the facts are wanted.
     heard: Vec<Event>,
 }
@@ -146,6 +148,7 @@ impl Splice {
             done: BTreeMap::new(),
             response: None,
             last: None,
+            held: Vec::new(),
             heard: Vec::new(),
         };
         Splice { frames: sse::Reader::new(FRAME_LIMIT), events }
@@ -202,13 +205,30 @@ impl Events {
             self.response = Some(response.to_owned());
         }
         if self.telling.facts().done {
+            for (kind, text) in std::mem::take(&mut self.held) {
+                self.write(&kind, &text, out);
+            }
             self.last = Some(kind);
             return;
         }
-        let more = self.missing(&kind, &event);
+        match kind.as_str() {
+            "response.function_call_arguments.done" | "response.output_item.done"
+                if self.telling.is_half(&event) =>
+            {
+                self.held.push((kind, text));
+            }
+            // Only at the end can a limit have cut a call.
+            "response.output_item.added" if !self.held.is_empty() => self.telling.cut_short(),
+            _ => self.write(&kind, &text, out),
+        }
+    }
+
+    fn write(&mut self, kind: &str, text: &str, out: &mut Vec<u8>) {
+        let Ok(event) = json::members(text) else { return };
+        let more = self.missing(kind, &event);
         let data = event.edit(|member| self.edit(member), &more);
         self.sequence += 1;
-        wire::write_event(&kind, &data, out);
+        wire::write_event(kind, &data, out);
     }
 
     fn edit(&self, member: &Member<'_>) -> Edit {

@@ -5,7 +5,7 @@
 use super::seal::{self, Sealed};
 use crate::chat::conversation::{Issuer, ReasoningKind};
 use crate::chat::{Citation, Event};
-use crate::json::{self, Members};
+use crate::json::{self, Balance, Members};
 use crate::protocol::fields::is_hollow;
 use crate::protocol::lane::{Renamed, Teller};
 use crate::protocol::usage;
@@ -17,6 +17,8 @@ pub(super) struct Told {
     pub items: Vec<Item>,
     /// How many calls were opened.
     pub calls: usize,
+    /// The calls that take free text.
+    free: Vec<usize>,
     sealer: Issuer,
     names: Vec<Renamed>,
 }
@@ -34,6 +36,8 @@ pub(super) struct Item {
     kind: Kind,
     parts: Vec<Part>,
     done: bool,
+    /// Of the arguments of a call.
+    balance: Balance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ pub(super) enum Channel {
 
 impl Told {
     pub fn new(sealer: Issuer, names: Vec<Renamed>) -> Told {
-        Told { teller: Teller::default(), items: Vec::new(), calls: 0, sealer, names }
+        Told { teller: Teller::default(), items: Vec::new(), calls: 0, free: Vec::new(), sealer, names }
     }
 
     /// The item that an event is about.
@@ -106,7 +110,8 @@ impl Told {
     fn keep(&mut self, index: Option<u64>, id: String, kind: Kind) -> usize {
         let index = index.or(Some(self.items.len() as u64));
         if self.items.len() < MOST_ITEMS {
-            self.items.push(Item { index, id, kind, parts: Vec::new(), done: false });
+            let (parts, balance) = (Vec::new(), Balance::default());
+            self.items.push(Item { index, id, kind, parts, done: false, balance });
         }
         self.items.len() - 1
     }
@@ -126,6 +131,9 @@ impl Told {
     fn open_call(&mut self, item: &Members<'_>, custom: bool, events: &mut Vec<Event>) -> Kind {
         let call = self.calls;
         self.calls += 1;
+        if custom {
+            self.free.push(call);
+        }
         let own = |key| item.string(key).filter(|text| !text.is_empty()).map(|text| text.into_owned());
         let id = own("call_id").or_else(|| own("id")).unwrap_or_else(|| format!("call_{call}"));
         let sent = own("name").unwrap_or_default();
@@ -162,7 +170,7 @@ impl Told {
 
     /// Tells `text` of a part, or what is new in it if it is the whole.
     pub fn tell(&mut self, item: usize, part: usize, text: &str, whole: bool, events: &mut Vec<Event>) {
-        let Item { kind, parts, .. } = &mut self.items[item];
+        let Item { kind, parts, balance, .. } = &mut self.items[item];
         let part = &mut parts[part];
         let text = if whole { text.get(part.bytes..).unwrap_or_default() } else { text };
         part.bytes += text.len();
@@ -170,6 +178,9 @@ impl Told {
         if is_input != matches!(kind, Kind::Call(_)) {
             part.bytes -= text.len();
             return;
+        }
+        if is_input && !self.free.contains(&kind.call()) {
+            balance.read(text);
         }
         let event = part.channel.event(text, *kind);
         self.teller.tell(event, events);
@@ -243,6 +254,16 @@ impl Told {
                 self.teller.facts.lose("output: what the vendor's own tools did");
             }
         }
+    }
+
+    /// Whether the arguments of the item that an event is about lack their end.
+    pub fn is_half(&self, event: &Members<'_>) -> bool {
+        self.find(event).is_some_and(|position| self.items[position].balance.is_half())
+    }
+
+    /// Whether those of any item do.
+    pub fn any_half(&self) -> bool {
+        self.items.iter().any(|item| item.balance.is_half())
     }
 
     pub fn end_call(&mut self, position: usize, cut: bool, events: &mut Vec<Event>) {

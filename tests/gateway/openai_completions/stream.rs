@@ -275,7 +275,9 @@ proptest! {
         if !failed {
             let (again, splice) = splice([&stream[..]]);
             prop_assert_eq!(said(&chunks(&again)), said(&chunks(&stream)));
-            prop_assert!(splice.facts().done && splice.facts().fault.is_none());
+            let facts = splice.facts();
+            prop_assert_eq!(facts.truncated, facts.began && !finished, "only a reason to finish ends it");
+            prop_assert_ne!(facts.done, facts.truncated);
         }
     }
 

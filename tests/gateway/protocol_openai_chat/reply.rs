@@ -36,6 +36,7 @@ fn a_body_that_is_no_reply_is_told_apart() {
         let found = match read_reply(body.as_bytes(), &ASK).expect_err(body) {
             ReplyFault::Error(Fault { status, code, message, .. }) => Some((status, code, message)),
             ReplyFault::Empty => None,
+            ReplyFault::Truncated(fault) => panic!("{body}: {fault:?}"),
             ReplyFault::NotJson(why) => panic!("{body}: {why}"),
         };
         assert_eq!(found, *expected, "{body}");
