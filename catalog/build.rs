@@ -89,6 +89,10 @@ struct Provider {
     #[serde(default = "yes")]
     more_sampling: bool,
     #[serde(default)]
+    call_ids: CallIdForm,
+    #[serde(default)]
+    turn_order: TurnOrder,
+    #[serde(default)]
     cache_marks: bool,
     trains: Option<bool>,
     retains: Option<bool>,
@@ -195,6 +199,23 @@ enum PastReasoning {
     Unwanted,
     Content,
     Details,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "snake_case")]
+enum CallIdForm {
+    #[default]
+    AsSent,
+    Nine,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "snake_case")]
+enum TurnOrder {
+    #[default]
+    Free,
+    Alternating,
+    AnswersTools,
 }
 
 #[derive(Deserialize)]

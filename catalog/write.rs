@@ -15,7 +15,7 @@ pub(super) fn provider(provider: &Provider, out: &mut String) {
     let Provider { max_tokens, stream_usage, usage_excludes_reasoning, reports_cost, .. } = provider;
     let Provider { sealer, past_reasoning, more_sampling, cache_marks, .. } = provider;
     let Provider { headquarters, datacenters, regions, .. } = provider;
-    let Provider { silent_finish, .. } = provider;
+    let Provider { silent_finish, call_ids, turn_order, .. } = provider;
     let Provider { privacy_policy_url, terms_of_service_url, status_page_url, .. } = provider;
     let _ = writeln!(
         out,
@@ -25,7 +25,7 @@ pub(super) fn provider(provider: &Provider, out: &mut String) {
          quirks: Quirks {{ max_tokens: MaxTokensName::{max_tokens:?}, stream_usage: StreamUsage::{stream_usage:?}, \
          usage_excludes_reasoning: {usage_excludes_reasoning}, reports_cost: {reports_cost}, sealer: Issuer::{sealer:?}, \
          past_reasoning: PastReasoning::{past_reasoning:?}, more_sampling: {more_sampling}, \
-         cache_marks: {cache_marks}, silent_finish: {silent_finish} }}, \
+         cache_marks: {cache_marks}, silent_finish: {silent_finish}, call_ids: CallIdForm::{call_ids:?}, turn_order: TurnOrder::{turn_order:?} }}, \
          data_policy: {}, \
          headquarters: {headquarters:?}, datacenters: &{datacenters:?}, regions: &{regions:?}, privacy_policy_url: {privacy_policy_url:?}, \
          terms_of_service_url: {terms_of_service_url:?}, status_page_url: {status_page_url:?} }},",

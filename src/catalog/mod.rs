@@ -14,7 +14,7 @@ use crate::money::Price;
 mod table {
     use super::{DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, Tier};
     use crate::chat::conversation::Issuer;
-    use crate::chat::{MaxTokensName, PastReasoning, Quirks, StreamUsage};
+    use crate::chat::{CallIdForm, MaxTokensName, PastReasoning, Quirks, StreamUsage, TurnOrder};
     use crate::money::Price;
 
     include!(concat!(env!("OUT_DIR"), "/catalog.rs"));

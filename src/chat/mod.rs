@@ -10,7 +10,7 @@ mod usage;
 
 pub use conversation::Conversation;
 pub use event::{Citation, Event, Finish};
-pub use quirks::{MaxTokensName, PastReasoning, Quirks, StreamUsage};
+pub use quirks::{CallIdForm, MaxTokensName, PastReasoning, Quirks, StreamUsage, TurnOrder};
 pub use reply::{Bill, Facts, Identity, ProviderError, ReplyFault, WITHIN_A_CALL, WITHOUT_A_REASON};
 pub use request::{ChatRequest, Needs, Output, RequestSize};
 pub use usage::Usage;

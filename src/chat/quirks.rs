@@ -31,6 +31,25 @@ pub enum PastReasoning {
     Details,
 }
 
+/// The ids of tool calls that a provider takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallIdForm {
+    /// Whatever the client sent, if it is not very long.
+    AsSent,
+    /// Nine letters and digits (Mistral).
+    Nine,
+}
+
+/// The order in which a provider takes turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnOrder {
+    Free,
+    /// User and assistant in turns, and the system before them (Perplexity).
+    Alternating,
+    /// Results of tools are answered before the user speaks (Mistral).
+    AnswersTools,
+}
+
 /// The departures of one provider from OpenAI's Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
@@ -48,6 +67,8 @@ pub struct Quirks {
     pub past_reasoning: PastReasoning,
     /// It takes `top_k`, `min_p` and `repetition_penalty`, which OpenAI refuses.
     pub more_sampling: bool,
+    pub call_ids: CallIdForm,
+    pub turn_order: TurnOrder,
     /// It takes `cache_control` marks on parts.
     pub cache_marks: bool,
 }
@@ -61,6 +82,8 @@ impl Quirks {
         reports_cost: false,
         past_reasoning: PastReasoning::Unwanted,
         more_sampling: true,
+        call_ids: CallIdForm::AsSent,
+        turn_order: TurnOrder::Free,
         cache_marks: false,
         sealer: Issuer::Unknown,
     };

@@ -5,6 +5,7 @@
 pub mod anthropic_messages;
 pub mod bedrock;
 pub mod bridge;
+pub mod call_ids;
 pub mod cohere;
 pub mod embeddings;
 pub mod fault;

@@ -6,6 +6,7 @@ pub mod grammar;
 mod reply;
 mod request;
 mod stream;
+mod strict;
 
 use millrace::chat::{Bill, Event, Facts, Identity, PastReasoning, Quirks, Usage};
 use millrace::money::Money;

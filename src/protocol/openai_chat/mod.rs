@@ -15,6 +15,7 @@ mod reply;
 mod splice;
 mod stream_reader;
 mod stream_writer;
+mod strict;
 mod upstream;
 mod whole;
 mod wire;

@@ -1,6 +1,7 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns. Nothing is rebuilt, so what the gateway does not know arrives as it was sent.
 
+use super::strict;
 use super::write_conversation::{NO_WORD, effort_of};
 use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
@@ -45,8 +46,10 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;
     let model = json::quote(target.model);
     let limit = Limit::of(&request, target.quirks.max_tokens);
+    let changed = request.get("messages").and_then(|messages| strict::change(messages, target.quirks));
     let edit = |member: &Member<'_>| match member.key.as_ref() {
         "model" => Edit::Value(model.clone()),
+        "messages" => changed.as_ref().map_or(Edit::Keep, |it| Edit::Value(it.messages.clone())),
         "stream_options" if ask => Edit::Value(stream_options(member.value)),
         "stream_options" => Edit::Drop,
         "max_tokens" | "max_completion_tokens" => limit.edit(member),
@@ -54,7 +57,9 @@ pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
         _ => Edit::Keep,
     };
     let body = request.edit(edit, &additions(&request, target, ask)).into_bytes();
-    Written { body, losses: losses(&request, ask), ..Written::default() }
+    let mut losses = losses(&request, ask);
+    losses.extend(changed.into_iter().flat_map(|it| it.losses));
+    Written { body, losses, ..Written::default() }
 }
 
 /// What of the gateway's own members no one heeds.

@@ -1,13 +1,15 @@
 //! A conversation as a provider's request. What Chat Completions cannot say, or this provider
 //! does not take, is listed with a reason. The messages are written in `write_messages.rs`.
 
+use super::strict;
 use super::write_messages::write_messages;
 use crate::chat::conversation::{
     CacheMark, Conversation, Effort, Format, Part, Reasoning, Sampling, Tool, ToolChoice, ToolKind,
 };
-use crate::chat::{MaxTokensName, StreamUsage};
+use crate::chat::{MaxTokensName, Quirks, StreamUsage};
 use crate::error::Failure;
 use crate::json;
+use crate::protocol::call_ids::CallIds;
 use crate::protocol::lane::{Renamed, Target, Written, rename, sent_name};
 use crate::protocol::writing::{self, FREE_TEXT, UNNAMED, budget_loss};
 
@@ -15,6 +17,7 @@ use crate::protocol::writing::{self, FREE_TEXT, UNNAMED, budget_loss};
 pub(super) struct Draft<'a> {
     pub target: &'a Target<'a>,
     pub names: Vec<Renamed>,
+    pub ids: CallIds,
     pub losses: Vec<String>,
     out: Vec<u8>,
 }
@@ -57,12 +60,17 @@ pub fn write_conversation(
     stream: bool,
 ) -> Result<Written, Failure> {
     let names = rename_tools(conversation);
-    let mut draft = Draft { target, names, losses: Vec::new(), out: Vec::new() };
+    let ids = call_ids(conversation, target.quirks);
+    let mut draft = Draft { target, names, ids, losses: Vec::new(), out: Vec::new() };
     for path in &conversation.unspoken {
         draft.lose(path, NO_WORD);
     }
     draft.member("model", &json::quote(target.model));
-    let messages = write_messages(conversation, &mut draft)?;
+    let mut messages = write_messages(conversation, &mut draft)?;
+    if let Some(changed) = strict::change(&messages, target.quirks) {
+        messages = changed.messages;
+        changed.losses.into_iter().for_each(|loss| draft.losses.push(loss));
+    }
     draft.member("messages", &messages);
     write_stream(stream, &mut draft);
     write_limit(conversation, &mut draft);
@@ -87,6 +95,16 @@ fn write_stream(stream: bool, draft: &mut Draft<'_>) {
     if draft.target.quirks.stream_usage == StreamUsage::Ask {
         draft.member("stream_options", "{\"include_usage\":true}");
     }
+}
+
+fn call_ids(conversation: &Conversation, quirks: &Quirks) -> CallIds {
+    let parts = conversation.turns.iter().flat_map(|turn| &turn.parts);
+    let ids = parts.filter_map(|part| match part {
+        Part::ToolCall(call) => Some(call.id.as_str()),
+        Part::ToolResult(result) => Some(result.call.as_str()),
+        _ => None,
+    });
+    CallIds::new(ids, quirks.call_ids)
 }
 
 /// OpenAI takes names of 64 letters, digits, `_` and `-`.

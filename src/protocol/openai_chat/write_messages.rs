@@ -75,7 +75,7 @@ fn write_result(
     if result.is_error {
         texts.insert(0, text("Error:"));
     }
-    let id = call_id(&result.call);
+    let id = draft.ids.sent(&result.call).to_owned();
     if !others.is_empty() {
         texts.push(text("What this call gave is shown in the next message."));
         moved.push(text(&format!("The result of the call `{id}`:")));
@@ -176,7 +176,7 @@ fn write_thoughts(parts: &[Part], draft: &mut Draft<'_>) -> String {
 }
 
 fn write_call(call: &ToolCall, draft: &Draft<'_>) -> String {
-    let id = json::quote(&call_id(&call.id));
+    let id = json::quote(draft.ids.sent(&call.id));
     let name = json::quote(sent_name(&draft.names, &call.name));
     let arguments = match call.custom {
         true => format!("{{\"input\":{}}}", json::quote(&call.arguments)),
@@ -187,23 +187,6 @@ fn write_call(call: &ToolCall, draft: &Draft<'_>) -> String {
     let arguments = json::quote(&arguments);
     let function = format!("{{\"name\":{name},\"arguments\":{arguments}}}");
     format!("{{\"id\":{id},\"type\":\"function\",\"function\":{function}}}")
-}
-
-/// The provider's id of a call, the same for the call and its result: OpenAI takes 40 characters.
-fn call_id(id: &str) -> String {
-    const LONGEST: usize = 40;
-    if (1..=LONGEST).contains(&id.len()) {
-        return id.to_owned();
-    }
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let head: String = id.chars().take(LONGEST - 17).map(plain).collect();
-    format!("{head}_{:016x}", digest(id))
-}
-
-/// FNV-1a with 64 bits.
-fn digest(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The JSON of `content`: a string where it is one plain text, else an array of parts. Texts

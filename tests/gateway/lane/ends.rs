@@ -4,6 +4,7 @@
 use millrace::catalog::{self, Protocol};
 use millrace::chat::{Bill, Facts, Identity, Quirks, ReplyFault};
 use millrace::error::{Cause, Failure};
+use millrace::media::Fetched;
 use millrace::money::Money;
 use millrace::protocol::bridge::{Bridge, Face, cross};
 use millrace::protocol::gemini::Framing;
@@ -203,7 +204,9 @@ fn bridge(face: Face, slug: &str, wire: Protocol, stream: bool) -> Bridge {
     };
     let body = body.to_string();
     let request = face.read_request(body.as_bytes(), "m", stream).expect("well formed");
-    cross(face, wire, body.as_bytes(), &request, provider, &target).expect("it can be said").bridge
+    cross(face, wire, body.as_bytes(), &request, provider, &target, &Fetched::default())
+        .expect("it can be said")
+        .bridge
 }
 
 /// The reply cut into single bytes, as the exchange would end it.
