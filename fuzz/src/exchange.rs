@@ -44,7 +44,7 @@ pub fn check(data: &[u8]) {
 
 /// Feeds one thing, and returns the rest of the script.
 fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -> &'a [u8] {
-    let status = |status| Input::Head { status, retry_after_s: Some(u32::from(status) / 100) };
+    let status = |status| Input::Head { status, retry_after_s: Some(u32::from(status) / 100), error_type: None };
     let input = match what {
         b'H' => Input::Held,
         b'C' => Input::Refused(Refusal::Credit { available: Money::from_pico(5), missing: Money::MAX }),

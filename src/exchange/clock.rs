@@ -12,7 +12,7 @@ impl Exchange {
         }
         if let Some(awaited) = self.late(now) {
             return match &self.stage {
-                Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
+                Stage::Failing(failing) => self.fail_attempt(now, failing.fault.clone(), None),
                 // All that a provider can still add after its finish is usage.
                 Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
                 Stage::Streaming(_) => self.break_off(now, Fault::Late(awaited), None),
@@ -42,7 +42,7 @@ impl Exchange {
                 found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));
             }
             Stage::Sending => {}
-            Stage::Failing(_, until, _) => found.push((*until, Awaited::Head)),
+            Stage::Failing(failing) => found.push((failing.until, Awaited::Head)),
             Stage::Peeking(..) => found.push((self.sent.plus(limits.first_token), Awaited::FirstToken)),
             Stage::Streaming(_) => found.push((self.last_progress.plus(limits.idle), Awaited::NextToken)),
         }

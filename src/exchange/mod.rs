@@ -61,12 +61,22 @@ enum Stage {
     /// The rest of a reply that is not streamed.
     Collecting(Vec<u8>),
     /// The rest of a provider's error.
-    Failing(Fault, Time, Vec<u8>),
+    Failing(Failing),
     /// The first content of a stream; what came so far is held back.
     Peeking(Box<dyn Lane>, Vec<u8>),
     /// The rest of a stream that has begun.
     Streaming(Box<dyn Lane>),
     Ended,
+}
+
+/// A provider's error whose body is still coming.
+struct Failing {
+    fault: Fault,
+    /// When the body is not waited for any longer.
+    until: Time,
+    /// The kind of the error, where a header names it.
+    error_type: Option<String>,
+    body: Vec<u8>,
 }
 
 pub struct Exchange {
@@ -144,7 +154,9 @@ impl Exchange {
             }
             Input::AccountDown => self.refuse(now, view::account_down()),
             Input::Fetched(fetched) => self.take_fetched(now, fetched),
-            Input::Head { status, retry_after_s } => self.take_head(now, status, retry_after_s),
+            Input::Head { status, retry_after_s, error_type } => {
+                self.take_head(now, status, retry_after_s, error_type);
+            }
             Input::Chunk(bytes) => self.take_chunk(now, bytes),
             Input::End => self.take_end(now),
             Input::Unreachable | Input::Broken => self.take_break(now),
@@ -235,13 +247,16 @@ impl Exchange {
         }
     }
 
-    fn take_head(&mut self, now: Time, status: u16, retry_after_s: Option<u32>) {
+    fn take_head(&mut self, now: Time, status: u16, retry_after_s: Option<u32>, error_type: Option<&str>) {
         if !matches!(self.stage, Stage::Sending) {
             return;
         }
         let lane = || self.bridge.as_ref().map(|bridge| bridge.lane(self.identity(), self.quirks()));
         self.stage = match (classify(status, retry_after_s), self.arrival.request.stream) {
-            (Some(fault), _) => Stage::Failing(fault, now.plus(ERROR_BODY), Vec::new()),
+            (Some(fault), _) => {
+                let (until, error_type) = (now.plus(ERROR_BODY), error_type.map(str::to_owned));
+                Stage::Failing(Failing { fault, until, error_type, body: Vec::new() })
+            }
             (None, true) => lane().map_or(Stage::Sending, |lane| Stage::Peeking(lane, Vec::new())),
             (None, false) => Stage::Collecting(Vec::new()),
         };
@@ -260,7 +275,7 @@ impl Exchange {
                 );
             }
             Stage::Collecting(body) => body.extend_from_slice(bytes),
-            Stage::Failing(_, _, body) => {
+            Stage::Failing(Failing { body, .. }) => {
                 let room = MAX_ERROR - body.len();
                 body.extend_from_slice(&bytes[..bytes.len().min(room)]);
                 if body.len() == MAX_ERROR {
@@ -340,8 +355,10 @@ impl Exchange {
                 self.fail_attempt(now, Fault::Unreachable, None)
             }
             Stage::Collecting(body) => self.take_reply(now, &body),
-            Stage::Failing(fault, _, body) => {
-                let said = self.bridge.as_ref().map(|bridge| bridge.read_error(&body)).unwrap_or_default();
+            Stage::Failing(Failing { fault, error_type, body, .. }) => {
+                let error_type = error_type.as_deref();
+                let read = |bridge: &Bridge| bridge.read_error(error_type, &body);
+                let said = self.bridge.as_ref().map(read).unwrap_or_default();
                 let wait_s = self.bridge.as_ref().and_then(|bridge| bridge.retry_after_s(&body));
                 self.fail_attempt(now, view::told_fault(fault, wait_s, &said), Some(said));
             }
@@ -425,7 +442,7 @@ impl Exchange {
             Stage::Holding | Stage::Ended => {}
             Stage::Fetching(_) | Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),
             Stage::Collecting(_) | Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
-            Stage::Failing(fault, ..) => self.fail_attempt(now, fault.clone(), None),
+            Stage::Failing(failing) => self.fail_attempt(now, failing.fault.clone(), None),
             Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
             Stage::Streaming(_) => self.break_off(now, Fault::Truncated, None),
         }

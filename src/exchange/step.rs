@@ -58,6 +58,8 @@ pub enum Input<'a> {
     Head {
         status: u16,
         retry_after_s: Option<u32>,
+        /// `x-amzn-errortype`: Amazon names the kind of an error nowhere else.
+        error_type: Option<&'a str>,
     },
     Unreachable,
     Chunk(&'a [u8]),

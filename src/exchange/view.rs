@@ -10,6 +10,7 @@ use crate::error::{Cause, Failure};
 use crate::id::GenerationId;
 use crate::money::Money;
 use crate::protocol::bridge::{Bridge, Face};
+use crate::protocol::complaint;
 use crate::routing::verdict::{Fault, classify, is_too_long};
 
 use super::{Attempt, Exchange, Head};
@@ -144,7 +145,7 @@ impl Exchange {
         let provider = self.routes[last.route].candidate.provider;
         failure = failure.with("provider_name", provider.name);
         if let (Some(said), false) = (&last.said, is_credential(last)) {
-            failure = failure.with("raw", said.raw.as_str());
+            failure = failure.with("raw", complaint::readable(&said.raw));
             if let Some(code) = &said.code {
                 failure = failure.with("provider_code", code.as_str());
             }

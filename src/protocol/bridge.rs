@@ -366,15 +366,15 @@ impl Bridge {
         }
     }
 
-    /// Reads the body of an answer that is an error.
-    pub fn read_error(&self, body: &[u8]) -> ProviderError {
+    /// Reads the body of an answer that is an error. `error_type` is the header `x-amzn-errortype`.
+    pub fn read_error(&self, error_type: Option<&str>, body: &[u8]) -> ProviderError {
         match self.wire {
             Protocol::OpenAiChat | Protocol::Millrace => openai_chat::read_error(body),
             Protocol::OpenAiResponses => openai_responses::read_error(body),
             Protocol::AnthropicMessages => anthropic_messages::read_error(body),
             Protocol::Gemini => gemini::read_error(body),
             Protocol::Cohere => cohere::read_error(body),
-            Protocol::Bedrock => bedrock::read_error(body),
+            Protocol::Bedrock => bedrock::read_typed_error(error_type, body),
             Protocol::Ollama => ollama::read_error(body),
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::chat::ProviderError;
 use crate::json::{self, Members};
+use crate::protocol::complaint;
 
 const RAW_LIMIT: usize = 4 * 1024;
 
@@ -15,18 +16,29 @@ pub fn read(
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let fault = json::members(first_object(text)).ok().and_then(|members| fault_in(&members, text));
-    fault.unwrap_or_else(|| ProviderError { raw: cut(text).to_owned(), ..ProviderError::default() })
+    complete(fault.unwrap_or_default(), text)
+}
+
+/// The error with the words that its `text` has for it where `fault` has none.
+pub fn complete(fault: ProviderError, text: &str) -> ProviderError {
+    let raw = cut(text).to_owned();
+    if !fault.message.is_empty() {
+        return ProviderError { raw, ..fault };
+    }
+    let said = complaint::of_body(text);
+    ProviderError { code: fault.code.or(said.code), message: said.message, raw, ..fault }
 }
 
 /// As [`read`], where the body is never more than the one object that `fault_of` reads.
 pub fn read_object(body: &[u8], fault_of: impl FnOnce(&Members<'_>) -> ProviderError) -> ProviderError {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
-    let fault = json::members(text).map(|error| fault_of(&error)).unwrap_or_default();
-    ProviderError { raw: cut(text).to_owned(), ..fault }
+    let error = json::members(text).ok().filter(|error| error.value("error_description").is_none());
+    complete(error.map(|error| fault_of(&error)).unwrap_or_default(), text)
 }
 
-/// The error that an object reports: under `error`, or as a whole if it `is_flat`.
+/// The error that an object reports: under `error`, `errors` or `fault`, or as a whole if it
+/// `is_flat`.
 pub fn find(
     members: &Members<'_>,
     text: &str,
@@ -37,11 +49,16 @@ pub fn find(
     if let Some(error) = members.value("error") {
         return Some(match json::members(error) {
             Ok(error) => ProviderError { raw, ..fault_of(&error) },
+            Err(_) if members.value("error_description").is_some() => {
+                complete(ProviderError::default(), text)
+            }
             // xAI and Ollama: `{"code":"…","error":"text"}`.
             Err(_) => ProviderError { message: words(error), raw, ..fault_of(members) },
         });
     }
-    is_flat.then(|| ProviderError { raw, ..fault_of(members) })
+    let listed = members.array("errors").is_some_and(|errors| !errors.is_empty());
+    let wrapped = listed || members.object("fault").is_some();
+    (is_flat || wrapped).then(|| complete(ProviderError { raw, ..fault_of(members) }, text))
 }
 
 /// As [`find`], in the shapes of OpenAI, Cohere, Gemini, Jina and Voyage. What has one of the
@@ -76,8 +93,12 @@ pub fn status_in(error: &Members<'_>, names: &[&str]) -> Option<u16> {
 }
 
 pub fn message_in(error: &Members<'_>) -> String {
-    let message = ["message", "detail"].into_iter().find_map(|name| error.value(name));
-    message.map(words).unwrap_or_default()
+    // What is no string is for `complete` to read.
+    ["message", "detail"]
+        .into_iter()
+        .find_map(|name| error.string(name))
+        .map(|it| cut(&it).to_owned())
+        .unwrap_or_default()
 }
 
 /// A string's text, or the JSON of what is no string.

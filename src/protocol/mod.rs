@@ -7,6 +7,7 @@ pub mod bedrock;
 pub mod bridge;
 pub mod call_ids;
 pub mod cohere;
+pub mod complaint;
 pub mod embeddings;
 pub mod fault;
 pub mod fields;

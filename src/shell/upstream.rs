@@ -37,7 +37,7 @@ pub enum Connection {
 /// What a provider did.
 pub enum Event {
     Fetched(Fetched),
-    Head { status: u16, retry_after_s: Option<u32> },
+    Head { status: u16, retry_after_s: Option<u32>, error_type: Option<String> },
     Unreachable,
     Chunk(Vec<u8>),
     End,
@@ -49,9 +49,11 @@ impl Event {
     pub fn as_input(&mut self) -> Input<'_> {
         match self {
             Event::Fetched(fetched) => Input::Fetched(std::mem::take(fetched)),
-            Event::Head { status, retry_after_s } => {
-                Input::Head { status: *status, retry_after_s: *retry_after_s }
-            }
+            Event::Head { status, retry_after_s, error_type } => Input::Head {
+                status: *status,
+                retry_after_s: *retry_after_s,
+                error_type: error_type.as_deref(),
+            },
             Event::Unreachable => Input::Unreachable,
             Event::Chunk(bytes) => Input::Chunk(bytes),
             Event::End => Input::End,
@@ -123,7 +125,11 @@ impl Connection {
             return Event::Unreachable;
         };
         let reader = stream.get_reader().unchecked_into();
-        let event = Event::Head { status: response.status(), retry_after_s: retry_after(&response) };
+        let event = Event::Head {
+            status: response.status(),
+            retry_after_s: retry_after(&response),
+            error_type: response.headers().get("x-amzn-errortype").ok().flatten(),
+        };
         *self = Connection::Open { reader, read: None, abort };
         event
     }

@@ -1,6 +1,6 @@
 //! What holds for every translated stream, whoever reads and whoever writes it.
 
-mod ends;
+pub mod ends;
 
 use std::collections::BTreeSet;
 

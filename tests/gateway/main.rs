@@ -11,6 +11,7 @@ mod config;
 mod embeddings;
 mod endpoint;
 mod exchange;
+mod fault;
 mod gemini;
 mod grid;
 mod id;

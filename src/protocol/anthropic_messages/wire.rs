@@ -7,7 +7,7 @@ use crate::chat::{Bill, Finish, Identity, ProviderError as Fault, Quirks, Usage}
 use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::money::Money;
-use crate::protocol::fault::{cut, http_status, words};
+use crate::protocol::fault::{self, cut, http_status, words};
 use crate::protocol::usage::{count, safe, update, upstream_cost};
 
 /// The counts that a provider reported. They are cumulative: of each the last that came counts.
@@ -241,7 +241,7 @@ pub fn read_error(body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     let fault = json::members(text).ok().and_then(|members| fault_in(&members, text));
-    fault.unwrap_or_else(|| Fault { raw: cut(text).to_owned(), ..Fault::default() })
+    fault::complete(fault.unwrap_or_default(), text)
 }
 
 /// The error that an object reports, as Anthropic or those in front of it word it.
@@ -250,6 +250,7 @@ pub(super) fn fault_in(members: &Members<'_>, text: &str) -> Option<Fault> {
     if let Some(error) = members.value("error") {
         return Some(match json::members(error) {
             Ok(error) => Fault { raw, ..fault_of(&error) },
+            Err(_) if members.value("error_description").is_some() => fault::complete(Fault::default(), text),
             Err(_) => Fault { message: words(error), raw, ..Fault::default() },
         });
     }
@@ -265,7 +266,7 @@ fn fault_of(error: &Members<'_>) -> Fault {
     Fault {
         status: own.or_else(|| kind.as_deref().and_then(status_of)),
         code: kind,
-        message: message.map(words).unwrap_or_default(),
+        message: message.and_then(json::string).map(|it| cut(&it).to_owned()).unwrap_or_default(),
         raw: String::new(),
     }
 }

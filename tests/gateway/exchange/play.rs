@@ -122,11 +122,11 @@ impl Play {
     }
 
     pub fn head(&mut self, status: u16) -> &mut Play {
-        self.feed(Input::Head { status, retry_after_s: None })
+        self.feed(Input::Head { status, retry_after_s: None, error_type: None })
     }
 
     pub fn head_retry(&mut self, status: u16, seconds: u32) -> &mut Play {
-        self.feed(Input::Head { status, retry_after_s: Some(seconds) })
+        self.feed(Input::Head { status, retry_after_s: Some(seconds), error_type: None })
     }
 
     pub fn chunk(&mut self, text: &str) -> &mut Play {

@@ -192,7 +192,7 @@ fn fails(face: Face, out: &str) -> bool {
     }
 }
 
-fn bridge(face: Face, slug: &str, wire: Protocol, stream: bool) -> Bridge {
+pub fn bridge(face: Face, slug: &str, wire: Protocol, stream: bool) -> Bridge {
     let provider = catalog::provider(slug).expect("a row of the catalog");
     let target = Target { model: "m", quirks: &Quirks::NONE, max_output: Some(99) };
     let body = match face {
