@@ -41,7 +41,7 @@ pub fn write(route: &Route, arrival: &Arrival, body: Vec<u8>, now: Time) -> Outg
     let provider = candidate.provider;
     let (face, stream) = (arrival.face, arrival.request.stream);
     let wire = face.wire(provider, candidate.protocol);
-    let path = path(face, wire, &candidate.upstream_model, stream);
+    let path = path(face, wire, provider, &candidate.upstream_model, stream);
     let mut headers = match &route.key {
         Some(key) if key.is_service_account => Vec::new(),
         Some(key) if wire == Protocol::Bedrock => bedrock_headers(route, key, &path, &body, now),

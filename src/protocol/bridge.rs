@@ -2,6 +2,7 @@
 //! same protocol on both sides bytes are spliced; else a request is translated once, and its
 //! reply event by event. The only place, but for `mod.rs`, that knows more than one protocol.
 
+use super::embeddings::Embedder;
 use super::gemini::Framing;
 use super::lane::{self, Hidden, Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
 use super::openai_responses::Echo;
@@ -54,7 +55,7 @@ enum About {
     Chat,
     Responses(Box<Echo>),
     Messages { input_tokens: u64 },
-    Embeddings(Box<embeddings::EmbeddingsRequest>),
+    Embeddings(Box<embeddings::EmbeddingsRequest>, Embedder),
     Rerank { request: Box<rerank::RerankRequest>, body: Vec<u8> },
 }
 
@@ -285,12 +286,9 @@ fn embed(
     provider: &Provider,
     target: &Target<'_>,
 ) -> Result<(Written, About), Failure> {
-    let written = match wire {
-        Protocol::Gemini => embeddings::gemini::write_request(body, target)?,
-        Protocol::Cohere => embeddings::cohere::write_request(body, target)?,
-        _ => embeddings::write_request(body, target, embeddings::Dialect::of(provider.slug)),
-    };
-    Ok((written, About::Embeddings(Box::new(embeddings::read_request(body)?))))
+    let embedder = Embedder::of(wire, provider);
+    let written = embedder.write_request(body, target)?;
+    Ok((written, About::Embeddings(Box::new(embeddings::read_request(body)?), embedder)))
 }
 
 fn rank(
@@ -305,13 +303,9 @@ fn rank(
 }
 
 /// The path at a provider's address that takes a request of `face`, from the slash on.
-pub fn path(face: Face, wire: Protocol, model: &str, stream: bool) -> String {
+pub fn path(face: Face, wire: Protocol, provider: &Provider, model: &str, stream: bool) -> String {
     match (face, wire) {
-        (Face::Embeddings, Protocol::Gemini) => format!("/models/{model}:batchEmbedContents"),
-        (Face::Embeddings, Protocol::Cohere) => "/embed".to_owned(),
-        // Ollama's own address has OpenAI's protocol below this.
-        (Face::Embeddings, Protocol::Ollama) => "/v1/embeddings".to_owned(),
-        (Face::Embeddings, _) => "/embeddings".to_owned(),
+        (Face::Embeddings, _) => Embedder::of(wire, provider).path(wire, model),
         (Face::Rerank, _) => "/rerank".to_owned(),
         (_, Protocol::OpenAiChat | Protocol::Millrace) => "/chat/completions".to_owned(),
         (_, Protocol::OpenAiResponses) => "/responses".to_owned(),
@@ -388,7 +382,9 @@ impl Bridge {
     /// Reads a whole body that came with a success status.
     pub fn read_whole(&self, body: &[u8], quirks: &Quirks) -> Result<Whole, ReplyFault> {
         match &self.about {
-            About::Embeddings(request) => return self.read_embeddings(body, request, quirks),
+            About::Embeddings(request, embedder) => {
+                return embedder.read_reply(body, request, quirks).map(Whole::Embeddings);
+            }
             About::Rerank { request, .. } => return rerank::read_reply(body, request).map(Whole::Rerank),
             About::Chat | About::Responses(_) | About::Messages { .. } => {}
         }
@@ -419,20 +415,6 @@ impl Bridge {
         read.events.retain(|event| !self.hidden.hides(event));
         read.events.iter().filter_map(|it| writer.loss(it)).for_each(|loss| read.facts.lose(loss));
         read
-    }
-
-    fn read_embeddings(
-        &self,
-        body: &[u8],
-        request: &embeddings::EmbeddingsRequest,
-        quirks: &Quirks,
-    ) -> Result<Whole, ReplyFault> {
-        let read = match self.wire {
-            Protocol::Gemini => embeddings::gemini::read_reply(body, request),
-            Protocol::Cohere => embeddings::cohere::read_reply(body, request),
-            _ => embeddings::read_reply(body, request, embeddings::Dialect::Compatible, quirks),
-        };
-        read.map(Whole::Embeddings)
     }
 
     /// Writes a whole reply for the client. `body` is the provider's, that `whole` was read from.

@@ -4,13 +4,14 @@ mod grammar;
 mod recorded;
 mod reply;
 mod request;
+mod routed;
 
 use millrace::chat::{Bill, Identity, Quirks, ReplyFault, Usage};
 use millrace::error::Failure;
 use millrace::money::Money;
 use millrace::protocol::embeddings::{
     Dialect, EmbeddingsReply, EmbeddingsRequest, Encoding, InputKind, cohere, gemini, read_error, read_reply,
-    read_request, write_error, write_reply, write_request,
+    read_request, vertex, write_error, write_reply, write_request,
 };
 use millrace::protocol::lane::Target;
 use proptest::prelude::*;

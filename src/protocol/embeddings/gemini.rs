@@ -59,7 +59,7 @@ fn part(piece: &Piece<'_>, position: usize) -> Result<String, Failure> {
 }
 
 /// Gemini's word for what an embedding is for.
-fn task_type(input_type: &str) -> Option<&'static str> {
+pub(super) fn task_type(input_type: &str) -> Option<&'static str> {
     match input_type {
         "search_query" | "query" | "RETRIEVAL_QUERY" => Some("RETRIEVAL_QUERY"),
         "search_document" | "document" | "RETRIEVAL_DOCUMENT" => Some("RETRIEVAL_DOCUMENT"),

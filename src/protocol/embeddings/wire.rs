@@ -11,5 +11,5 @@ pub fn read_error(body: &[u8]) -> ProviderError {
 
 /// The error that an object reports, whether under `error` or flat; `None` if it reports none.
 pub(super) fn fault_in(members: &Members<'_>, text: &str) -> Option<ProviderError> {
-    fault::find_unless(&["data", "embeddings", "embedding"], members, text)
+    fault::find_unless(&["data", "embeddings", "embedding", "predictions"], members, text)
 }

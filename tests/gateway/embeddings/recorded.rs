@@ -18,6 +18,7 @@ fn spoken(recording: &Recording) -> Option<Spoken> {
         }
         Wire::GeminiEmbeddings => Some(Spoken::Gemini),
         Wire::CohereEmbeddings => Some(Spoken::Cohere),
+        Wire::VertexEmbeddings => Some(Spoken::Vertex),
         _ => None,
     }
 }
@@ -27,6 +28,7 @@ enum Spoken {
     OpenAi(Dialect),
     Gemini,
     Cohere,
+    Vertex,
 }
 
 /// One exchange whose request is at hand.
@@ -49,7 +51,7 @@ fn exchanges() -> impl Iterator<Item = Exchange> {
 
 /// How many embeddings a request asks for.
 fn count(sent: &Value) -> Option<usize> {
-    ["input", "texts", "images", "requests"].into_iter().find_map(|key| match &sent[key] {
+    ["input", "texts", "images", "requests", "instances"].into_iter().find_map(|key| match &sent[key] {
         // Numbers are the tokens of one text.
         Value::Array(all) => Some(if all.iter().all(Value::is_number) { 1 } else { all.len() }),
         Value::String(_) => Some(1),
@@ -65,7 +67,9 @@ fn every_recorded_reply_comes_through_in_both_encodings() {
         let Some(count) = count(&exchange.sent) else { continue };
         let both = ["float", "base64"].map(|encoding| {
             let reply = read(exchange.spoken, body, &asked(count, encoding)).map_err(|fault| {
-                let none = ["data", "embeddings", "embedding"].iter().all(|key| upstream.get(*key).is_none());
+                let none = ["data", "embeddings", "embedding", "predictions"]
+                    .iter()
+                    .all(|key| upstream.get(*key).is_none());
                 assert!(none, "{name}: {fault:?}");
             });
             let reply = reply.ok()?;
@@ -86,7 +90,13 @@ fn every_recorded_reply_comes_through_in_both_encodings() {
 
 /// The first embedding as the provider has it, if it is one of plain numbers.
 fn first_vector(reply: &Value) -> Option<Vec<f32>> {
-    let places = ["/data/0/embedding", "/embeddings/0/values", "/embeddings/float/0", "/embeddings/0"];
+    let places = [
+        "/predictions/0/embeddings/values",
+        "/data/0/embedding",
+        "/embeddings/0/values",
+        "/embeddings/float/0",
+        "/embeddings/0",
+    ];
     let numbers = places.into_iter().find_map(|place| reply.pointer(place)?.as_array())?;
     numbers.iter().map(|number| number.to_string().parse().ok()).collect()
 }
@@ -135,28 +145,35 @@ fn translated_requests_are_like_the_recorded_ones() {
         let items = match spoken {
             Spoken::Gemini => sent["requests"].as_array().cloned().unwrap_or_default(),
             Spoken::Cohere => sent["texts"].as_array().cloned().unwrap_or_default(),
+            Spoken::Vertex => sent["instances"].as_array().cloned().unwrap_or_default(),
             Spoken::OpenAi(_) => continue,
         };
         let text = |item: &Value| match item["content"]["parts"].as_array().map(Vec::as_slice) {
             Some([part]) => part["text"].as_str().map(str::to_owned),
             Some(_) => None,
-            None => item.as_str().map(str::to_owned),
+            None => item["content"].as_str().or(item.as_str()).map(str::to_owned),
         };
         let texts: Option<Vec<String>> = items.iter().map(text).collect();
         let Some(texts) = texts.filter(|texts| !texts.is_empty()) else { continue };
-        let Some(model) = sent["model"].as_str().or(items[0]["model"].as_str()) else { continue };
+        let own = sent["model"].as_str().or(items[0]["model"].as_str());
+        let Some(model) = own.or((spoken == Spoken::Vertex).then_some("text-embedding-004")) else {
+            continue;
+        };
         let dimensions =
             ["outputDimensionality", "output_dimensionality"].iter().find_map(|key| items[0].get(*key));
+        let dimensions = dimensions.or(sent["parameters"].get("outputDimensionality"));
         let dimensions = dimensions.or(sent.get("output_dimension")).cloned().unwrap_or_default();
         let body = json!({"model": "m", "input": texts, "dimensions": dimensions}).to_string();
         let target = Target { model, ..TARGET };
         let written = match spoken {
             Spoken::Gemini => gemini::write_request(body.as_bytes(), &target),
+            Spoken::Vertex => vertex::write_request(body.as_bytes(), &target),
             Spoken::Cohere | Spoken::OpenAi(_) => cohere::write_request(body.as_bytes(), &target),
         };
         let written: Value = serde_json::from_slice(&written.expect("good").body).expect("JSON");
         check_alike(&written, &sent, name);
-        let pair = [&written, &sent].map(|body| body["requests"].as_array().cloned().unwrap_or_default());
+        let list = if spoken == Spoken::Vertex { "instances" } else { "requests" };
+        let pair = [&written, &sent].map(|body| body[list].as_array().cloned().unwrap_or_default());
         pair[0].iter().zip(&pair[1]).for_each(|(ours, theirs)| check_alike(ours, theirs, name));
     }
 }
@@ -164,11 +181,15 @@ fn translated_requests_are_like_the_recorded_ones() {
 /// What both say is the same.
 fn check_alike(ours: &Value, theirs: &Value, name: &str) {
     for (key, value) in ours.as_object().expect("an object") {
-        let free = FREE.contains(&key.as_str()) || key == "requests" || key == "content";
+        let free =
+            FREE.contains(&key.as_str()) || ["requests", "content", "instances"].contains(&key.as_str());
         let same = theirs.get(key).is_none_or(|theirs| free || theirs == value);
         assert!(same, "{name}: {key}: {value}");
     }
-    let text = |body: &Value| body["content"]["parts"][0]["text"].clone();
+    let text = |body: &Value| match &body["content"] {
+        content @ Value::String(_) => content.clone(),
+        content => content["parts"][0]["text"].clone(),
+    };
     assert_eq!(text(ours), text(theirs), "{name}");
 }
 
@@ -177,6 +198,7 @@ fn read(spoken: Spoken, body: &[u8], request: &EmbeddingsRequest) -> Result<Embe
         Spoken::OpenAi(dialect) => read_reply(body, request, dialect, &TRUSTED),
         Spoken::Gemini => gemini::read_reply(body, request),
         Spoken::Cohere => cohere::read_reply(body, request),
+        Spoken::Vertex => vertex::read_reply(body, request),
     }
 }
 
@@ -187,7 +209,10 @@ fn check_usage(name: &str, upstream: &Value, reply: &EmbeddingsReply) {
         &upstream["usageMetadata"]["promptTokenCount"],
         &upstream["meta"]["billed_units"]["input_tokens"],
     ];
-    let expected = counts.into_iter().find_map(Value::as_u64);
+    let predictions = upstream["predictions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let counted = |it: &Value| it["embeddings"]["statistics"]["token_count"].as_u64();
+    let predicted = predictions.iter().map(counted).sum::<Option<u64>>().filter(|_| !predictions.is_empty());
+    let expected = counts.into_iter().find_map(Value::as_u64).or(predicted);
     let total = reply.facts.usage.map(|usage| usage.total());
     assert!(total == expected || expected.is_none(), "{name}: {total:?} {expected:?}");
 }

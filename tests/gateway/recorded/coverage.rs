@@ -22,6 +22,7 @@ const COLUMNS: &[(Wire, &str)] = &[
     (Wire::Embeddings, "embed."),
     (Wire::GeminiEmbeddings, "gem-emb"),
     (Wire::CohereEmbeddings, "coh-emb"),
+    (Wire::VertexEmbeddings, "ver-emb"),
     (Wire::GeminiCount, "gem-cnt"),
 ];
 

@@ -43,7 +43,9 @@ fn read_error(wire: Wire, body: &[u8]) -> Option<ProviderError> {
         Wire::Bedrock => bedrock::read_error(body),
         Wire::Cohere => cohere::read_error(body),
         Wire::Ollama => ollama::read_error(body),
-        Wire::Embeddings | Wire::GeminiEmbeddings | Wire::CohereEmbeddings => embeddings::read_error(body),
+        Wire::Embeddings | Wire::GeminiEmbeddings | Wire::CohereEmbeddings | Wire::VertexEmbeddings => {
+            embeddings::read_error(body)
+        }
         Wire::Other => return None,
     })
 }

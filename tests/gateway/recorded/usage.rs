@@ -137,7 +137,9 @@ fn as_stream(wire: Wire, reply: &Value) -> Option<Vec<u8>> {
         Wire::Ollama => return Some(format!("{reply}\n").into_bytes()),
         // As frames of the event stream: `bedrock/recorded.rs`.
         Wire::Bedrock | Wire::GeminiCount | Wire::Other => return None,
-        Wire::Embeddings | Wire::GeminiEmbeddings | Wire::CohereEmbeddings => return None,
+        Wire::Embeddings | Wire::GeminiEmbeddings | Wire::CohereEmbeddings | Wire::VertexEmbeddings => {
+            return None;
+        }
     };
     if !reply.is_object() {
         return None;

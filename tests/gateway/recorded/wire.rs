@@ -20,6 +20,7 @@ pub enum Wire {
     Embeddings,
     GeminiEmbeddings,
     CohereEmbeddings,
+    VertexEmbeddings,
     /// Files, caches, model lists and what else there is: not covered.
     Other,
 }
@@ -54,6 +55,11 @@ pub fn recognise(method: &str, url: &str, reply: Option<&Reply>) -> Wire {
     let raw = [":rawPredict", ":streamRawPredict"].iter().any(|end| url.ends_with(end));
     if raw && url.contains("/publishers/anthropic/") {
         return Wire::Messages;
+    }
+    // Other models of Vertex AI, which make pictures, are asked in the same way.
+    let model = url.rsplit('/').next().unwrap_or_default();
+    if model.ends_with(":predict") && model.contains("embedding") {
+        return Wire::VertexEmbeddings;
     }
     let found = PATHS.iter().find(|(end, _)| url.ends_with(end));
     found.map_or(Wire::Other, |(_, wire)| *wire)

@@ -1,0 +1,69 @@
+//! Vertex AI's `:predict`: one instance of text for each input, and a count of tokens beside each
+//! vector. <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>
+
+use super::face::EmbeddingsRequest;
+use super::gemini::task_type;
+use super::reply::{self, EmbeddingsReply};
+use super::upstream::{Piece, accepted, read_inputs, unknown_losses};
+use super::vector::Packing;
+use crate::chat::{ReplyFault, Usage};
+use crate::error::Failure;
+use crate::json;
+use crate::protocol::fields::must_be;
+use crate::protocol::lane::{Target, Written};
+use crate::protocol::usage::count;
+
+const WIRE: &str = "Vertex AI's embeddings";
+/// The most texts of one request. Models called `gemini-embedding-…` take one.
+const MOST_TEXTS: usize = 250;
+
+/// Writes the body for `…:predict`. `body` is one that `read_request` accepted.
+pub fn write_request(body: &[u8], target: &Target<'_>) -> Result<Written, Failure> {
+    let request = accepted(body);
+    let mut losses = unknown_losses(&request, WIRE);
+    let mut task = String::new();
+    if let Some(kind) = request.string("input_type") {
+        match task_type(&kind) {
+            Some(name) => task = format!(",\"task_type\":\"{name}\""),
+            None => losses.push(format!("input_type: not expressible in {WIRE}")),
+        }
+    }
+    let inputs = read_inputs(&request, WIRE)?;
+    let most = if target.model.starts_with("gemini-embedding") { 1 } else { MOST_TEXTS };
+    if inputs.len() > most {
+        return Err(Failure::invalid(format!(
+            "`input` holds more than the {most} that {WIRE} takes at once."
+        )));
+    }
+    let instance = |(position, pieces): (usize, &Vec<Piece<'_>>)| match pieces.as_slice() {
+        [Piece::Text(text)] => Ok(format!("{{\"content\":{text}{task}}}")),
+        _ => Err(must_be(&format!("input[{position}]"), "one text")),
+    };
+    let instances: Result<Vec<String>, Failure> = inputs.iter().enumerate().map(instance).collect();
+    let mut body = format!("{{\"instances\":[{}]", instances?.join(","));
+    if let Some(dimensions) = request.value("dimensions") {
+        body.push_str(&format!(",\"parameters\":{{\"outputDimensionality\":{dimensions}}}"));
+    }
+    body.push('}');
+    Ok(Written { body: body.into_bytes(), losses, ..Written::default() })
+}
+
+/// Reads a body that came with status 200.
+pub fn read_reply(body: &[u8], request: &EmbeddingsRequest) -> Result<EmbeddingsReply, ReplyFault> {
+    let text = String::from_utf8_lossy(body);
+    let reply = reply::open(&text)?;
+    let (mut vectors, mut tokens) = (Vec::new(), None::<u64>);
+    for prediction in reply.array("predictions").unwrap_or_default() {
+        let made = json::members(prediction).ok().and_then(|prediction| prediction.object("embeddings"));
+        let Some(made) = made else { continue };
+        vectors.extend(made.value("values"));
+        let counted = made.object("statistics").and_then(|statistics| count(&statistics, "token_count"));
+        if let Some(counted) = counted {
+            tokens = Some(tokens.unwrap_or(0).saturating_add(counted));
+        }
+    }
+    let mut read = EmbeddingsReply::default();
+    read.take_vectors(&vectors, Packing::Floats, request)?;
+    read.facts.usage = tokens.map(|input| Usage { input, ..Usage::default() });
+    Ok(read)
+}
