@@ -10,7 +10,7 @@ mod wire;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use millrace::chat::Quirks;
+use millrace::chat::{Event, Quirks};
 use serde_json::Value;
 
 pub use usage::facts;
@@ -138,6 +138,16 @@ fn reply(bytes: Vec<u8>, extension: &str) -> Reply {
         _ => false,
     };
     if streamed { Reply::Stream(bytes) } else { Reply::Whole(bytes) }
+}
+
+/// Whether `events` show that a reply claims an end that is none: a call is open, or there is no
+/// reason to finish.
+pub fn lack_an_end(events: &[Event]) -> bool {
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    let opened = count(|event| matches!(event, Event::ToolCall { .. }));
+    let ended = count(|event| matches!(event, Event::ToolCallEnd { .. }));
+    let finished = events.iter().any(|event| matches!(event, Event::Finish { .. }));
+    opened > ended || !finished
 }
 
 /// The JSON of every `data:` of a stream of server-sent events.

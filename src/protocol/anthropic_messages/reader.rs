@@ -160,6 +160,8 @@ impl Reply {
                     self.read_opening(&message);
                 }
             }
+            // Only at the end can a limit have cut a call.
+            "content_block_start" if self.half => self.facts.cut_short(WITHIN_A_CALL),
             "content_block_start" => {
                 if let Some(block) = members.object("content_block") {
                     self.open(&block, events);

@@ -5,7 +5,7 @@ use super::reader::{FRAME_LIMIT, Reply};
 use super::seal::MARK;
 use super::stream::{PING, write_error_event, write_stop};
 use super::wire::{self, write_event};
-use crate::chat::{Bill, Facts, Identity, Quirks, WITHIN_A_CALL};
+use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fields::unheeded;
@@ -200,8 +200,6 @@ impl Rest {
                 }
             }
             "message_stop" => {}
-            // Only at the end can a limit have cut a call.
-            "content_block_start" if self.reply.is_half() => self.reply.facts.cut_short(WITHIN_A_CALL),
             "content_block_start" => {
                 self.close_block(out);
                 let index = json::members(text.trim()).ok().and_then(|it| it.get("index"));

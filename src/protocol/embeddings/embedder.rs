@@ -27,9 +27,11 @@ impl Embedder {
             Protocol::Gemini => Embedder::Gemini,
             Protocol::Cohere => Embedder::Cohere,
             Protocol::OpenAiChat | Protocol::OpenAiResponses | Protocol::AnthropicMessages => {
-                Embedder::Like(dialect(provider))
+                Embedder::Like(Dialect::of(provider.slug))
             }
-            Protocol::Bedrock | Protocol::Ollama | Protocol::Millrace => Embedder::Like(dialect(provider)),
+            Protocol::Bedrock | Protocol::Ollama | Protocol::Millrace => {
+                Embedder::Like(Dialect::of(provider.slug))
+            }
         }
     }
 
@@ -62,21 +64,11 @@ impl Embedder {
     pub fn path(self, wire: Protocol, model: &str) -> String {
         match self {
             Embedder::Gemini => format!("/models/{model}:batchEmbedContents"),
-            Embedder::Vertex => format!("/models/{model}:predict"),
+            Embedder::Vertex => format!("/models/{model}:{}", vertex::method(model)),
             Embedder::Cohere => "/embed".to_owned(),
             // Ollama's own address has OpenAI's protocol below this.
             Embedder::Like(_) if wire == Protocol::Ollama => "/v1/embeddings".to_owned(),
             Embedder::Like(_) => "/embeddings".to_owned(),
         }
-    }
-}
-
-fn dialect(provider: &Provider) -> Dialect {
-    match provider.slug {
-        "openai" | "azure" => Dialect::OpenAi,
-        "mistral" => Dialect::Mistral,
-        "voyage" => Dialect::Voyage,
-        "perplexity" => Dialect::Perplexity,
-        _ => Dialect::Compatible,
     }
 }

@@ -95,12 +95,16 @@ impl Seen {
         };
         let native = choice.string("native_finish_reason").unwrap_or_else(|| finish.clone());
         let normal = self.normal_finish(&finish, index);
+        if matches!(normal, "stop" | "tool_calls") && self.progress.is_half(index) {
+            self.half = true;
+            out.extend_from_slice(br#","finish_reason":null,"native_finish_reason":null"#);
+            return;
+        }
         out.extend_from_slice(
             format!(",\"finish_reason\":\"{normal}\",\"native_finish_reason\":").as_bytes(),
         );
         json::write_string(&native, out);
         self.progress.finish(index);
-        self.half |= matches!(normal, "stop" | "tool_calls") && self.progress.is_half(index);
         self.finish = Some(native.into_owned());
         self.reason = Some(normal);
     }

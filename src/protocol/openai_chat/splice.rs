@@ -127,15 +127,15 @@ impl Chunks {
         data.extend_from_slice(b",\"choices\":");
         self.seen.write_choices(chunk.choices, Form::Part, &mut data);
         data.push(b'}');
-        if self.seen.half {
-            return facts.cut_short(WITHIN_A_CALL);
-        }
         sse::write_frame(&data, out);
         facts.began |= self.seen.output || self.seen.finish.is_some();
         facts.output_bytes = self.seen.bytes;
         let all_finished = self.seen.progress.all_finished();
         facts.finish_reason = self.seen.finish_reason().filter(|_| all_finished);
         facts.finish = self.seen.finish.clone().filter(|_| all_finished);
+        if self.seen.half {
+            facts.cut_short(WITHIN_A_CALL);
+        }
     }
 }
 

@@ -73,6 +73,9 @@ struct Stream {
     failed: bool,
 }
 
+/// The blocks that come in pieces, and in which.
+const KNOWN_BLOCKS: &[&str] = &["text", "thinking", "redacted_thinking", "tool_use"];
+
 impl Stream {
     fn step(&mut self, event: &str, value: &Value) -> Checked {
         if self.stopped || self.failed {
@@ -99,6 +102,8 @@ impl Stream {
                 self.failed = true;
                 check_error(value)
             }
+            // Anthropic adds kinds of events without a new version, and clients read past them.
+            new if value["type"] == new => Ok(()),
             _ => Err("unknown event".to_owned()),
         }
     }
@@ -144,6 +149,8 @@ impl Stream {
             "input_json_delta" => ("partial_json", "tool_use"),
             "citations_delta" => ("citation", "text"),
             "compaction_delta" => return Ok(()),
+            // So are deltas of blocks that are new.
+            _ if !KNOWN_BLOCKS.contains(&kind.as_str()) => return Ok(()),
             _ => return Err("unknown delta".to_owned()),
         };
         if kind != block && !kind.ends_with("tool_use") {

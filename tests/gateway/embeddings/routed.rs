@@ -1,6 +1,7 @@
 //! Embeddings by way of the table of pairs: each provider gets and gives them in words of its own.
 
 use millrace::catalog::{self, Protocol};
+use millrace::media::Fetched;
 use millrace::protocol::bridge::{Bridge, Crossing, Face, Whole, cross, path};
 
 use super::*;
@@ -10,7 +11,15 @@ fn ask(slug: &str, model: &str, body: &Value) -> Result<Crossing, Failure> {
     let body = body.to_string();
     let request = Face::Embeddings.read_request(body.as_bytes(), "", false).expect("well formed");
     let wire = Face::Embeddings.wire(provider, None);
-    cross(Face::Embeddings, wire, body.as_bytes(), &request, provider, &Target { model, ..TARGET })
+    cross(
+        Face::Embeddings,
+        wire,
+        body.as_bytes(),
+        &request,
+        provider,
+        &Target { model, ..TARGET },
+        &Fetched::default(),
+    )
 }
 
 fn answer(bridge: &Bridge, reply: &Value) -> Result<Vec<Vec<f32>>, ReplyFault> {
@@ -57,9 +66,21 @@ fn vertex_is_asked_to_predict() {
 }
 
 #[test]
+fn vertexs_newer_models_are_asked_in_geminis_words() {
+    let body = json!({"model": "m", "input": ["a"], "dimensions": 2, "input_type": "search_document"});
+    let crossing = ask("google-vertex", "gemini-embedding-2", &body).expect("it can be said");
+    let expected = json!({"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 2, "taskType": "RETRIEVAL_DOCUMENT"});
+    assert_eq!(serde_json::from_slice::<Value>(&crossing.body).expect("JSON"), expected);
+    assert_eq!(address("google-vertex", "gemini-embedding-2"), "/models/gemini-embedding-2:embedContent");
+    let reply = json!({"embedding": {"values": [0.5, 1.0]}, "usageMetadata": {"promptTokenCount": 3}});
+    assert_eq!(answer(&crossing.bridge, &reply).expect("a reply"), [[0.5, 1.0]]);
+}
+
+#[test]
 fn vertex_refuses_what_it_does_not_take() {
     let rows = [
         ("gemini-embedding-001", json!(["a", "b"]), "more than the 1"),
+        ("gemini-embedding-2", json!(["a", "b"]), "more than the 1"),
         ("text-embedding-005", json!(vec!["a"; 251]), "more than the 250"),
         ("text-embedding-005", json!([[1, 2]]), "token ids"),
         (

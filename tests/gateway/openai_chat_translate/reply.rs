@@ -61,6 +61,14 @@ fn recorded_replies_are_spliced_and_written_alike() {
         let reply = match read_reply(body, &Quirks::NONE) {
             Ok(reply) => reply,
             Err(ReplyFault::Error(_)) => continue,
+            Err(ReplyFault::Truncated(_)) => {
+                let upstream: Value = serde_json::from_slice(body).expect(name);
+                let half = |call: &[Value; 3]| {
+                    call[2].as_str().is_some_and(|text| serde_json::from_str::<Value>(text).is_err())
+                };
+                assert!(calls(&upstream).iter().any(half), "{name}");
+                continue;
+            }
             Err(fault) => panic!("{name}: {fault:?}"),
         };
         let whole = read_whole(body, &Quirks::NONE, &[]).expect(name);
