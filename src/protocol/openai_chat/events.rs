@@ -75,8 +75,8 @@ impl Choices {
             facts.lose("choices: only the first is told");
         }
         if let Some(choice) = first.filter(|_| !self.finished) {
-            note_losses(&choice, facts);
             let content = choice.object(if form == Form::Part { "delta" } else { "message" });
+            note_losses(&choice, content.as_ref(), facts);
             if let Some(content) = content {
                 self.read_content(&content, form, events);
             }
@@ -308,11 +308,11 @@ impl Piece {
 }
 
 /// Takes note of what a choice says that has no event.
-fn note_losses(choice: &Members<'_>, facts: &mut Facts) {
+fn note_losses(choice: &Members<'_>, content: Option<&Members<'_>>, facts: &mut Facts) {
     if choice.value("logprobs").is_some_and(|value| !is_hollow(value)) {
         facts.lose("choices[0].logprobs: no other protocol's");
     }
-    let Some(content) = choice.object("delta").or_else(|| choice.object("message")) else { return };
+    let Some(content) = content else { return };
     if content.value("audio").is_some() {
         facts.lose("choices[0].message.audio: sound goes to clients of Chat Completions alone");
     }
