@@ -128,7 +128,7 @@ fn drive(mut exchange: Exchange) {
             Step::Hold { .. } => Input::Held,
             Step::Send(outgoing) => {
                 drop(black_box(outgoing));
-                exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None });
+                exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None, error_type: None });
                 exchange.feed(NOW, Input::Chunk(REPLY));
                 Input::End
             }
