@@ -1,6 +1,6 @@
 //! What is wrong with a catalog. Every mistake is collected, so that one build shows them all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     DataPolicy, Modality, Model, Offer, PARAMETERS, Price, Protocol, Provider, QUANTIZATIONS, TOKENIZERS,
@@ -22,12 +22,31 @@ pub(super) fn check(providers: &[Provider], models: &[Model]) -> Vec<String> {
         let mut say = |what: String| mistakes.push(format!("provider {}: {what}", provider.slug));
         check_provider(provider, &mut say);
     }
+    mistakes.extend(sold_twice(models));
     for model in models {
         let mut say = |what: String| mistakes.push(format!("model {}: {what}", model.slug));
         check_model(model, providers, &mut say);
         if model.successor.as_ref().is_some_and(|successor| !models.iter().any(|one| one.slug == *successor))
         {
             say("its successor is no model".into());
+        }
+    }
+    mistakes
+}
+
+/// A provider's model that two slugs sell, perhaps at two prices; one of them may be free.
+fn sold_twice(models: &[Model]) -> Vec<String> {
+    let mut slugs = BTreeMap::new();
+    let mut mistakes = Vec::new();
+    for model in models.iter().filter(|model| !model.slug.ends_with(":free")) {
+        for offer in &model.offers {
+            let other = *slugs.entry((&offer.provider, &offer.model)).or_insert(&model.slug);
+            if *other != model.slug {
+                mistakes.push(format!(
+                    "model {}: {}'s {} is sold as {other} already",
+                    model.slug, offer.provider, offer.model
+                ));
+            }
         }
     }
     mistakes

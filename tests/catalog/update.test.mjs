@@ -99,6 +99,16 @@ test("what cannot be sold is refused with a reason", () => {
   }
 });
 
+test("what is sold under one name is not sold under another", () => {
+  const { models, refused } = run([model("acme/two", [endpoint({}, { provider_model_id: "one" })]), model("acme/three", [endpoint()]), model("acme/four", [endpoint()])]);
+  assert.deepEqual(models.map(({ slug }) => slug), ["acme/one", "acme/three"]);
+  assert.deepEqual(refused.map(({ what, why }) => `${what}: ${why}`), [
+    "acme/two at acme: sold as acme/one", "acme/two: nobody offers it", "acme/four at acme: sold as acme/three", "acme/four: nobody offers it",
+  ]);
+  const twice = [byHand(), { ...byHand(), slug: "acme/two" }];
+  assert.deepEqual(mistakesIn({ ...catalog(), models: twice }), ["acme's one is sold as acme/one and acme/two"]);
+});
+
 test("a free model is one whose slug says so", () => {
   const { models, mistakes } = run([model("acme/two:free", [endpoint({ prompt: "0", completion: "0" })])]);
   assert.equal(find(models, "acme/two:free").offers[0].prompt, "0");
@@ -140,9 +150,12 @@ test("names are changed and strays go home", () => {
   const { models } = run([
     model("acme/two-x", [endpoint({}, { provider: "other", provider_model_id: "two-x" })]),
     model("acme/two", [endpoint({}, { provider_model_id: "two" })]),
-    model("acme/three", [endpoint({}, { provider_model_id: "three" }), endpoint({}, { provider: "other", provider_model_id: "four" })]),
+    model("acme/three", [endpoint({}, { provider_model_id: "three" }), endpoint({}, { provider_model_id: "four" })]),
     model("acme/four", []),
+    model("acme/five-0813", [endpoint({}, { provider_model_id: "five" })]),
+    model("acme/five", []),
   ]);
+  assert.deepEqual(find(models, "acme/five-0813").offers.map(({ model }) => model), ["five"], "it may stand for the newest");
   assert.deepEqual(find(models, "acme/two").offers.map(({ provider }) => provider), ["acme", "other"]);
   assert.deepEqual(find(models, "acme/four").offers.map(({ model }) => model), ["four"]);
   assert.deepEqual(find(models, "acme/three").offers.length, 1);
@@ -187,7 +200,7 @@ test("only --prune removes, and only what came from the same source", () => {
 });
 
 test("what is not sound is named", () => {
-  const unsound = { ...byHand(), offers: [{ ...byHand().offers[0], completion: 1, provider: "gone", tiers: [{ above_prompt_tokens: 2 }, { above_prompt_tokens: 1 }] }] };
+  const unsound = { ...byHand(), offers: [{ ...byHand().offers[0], completion: 1, provider: "gone", model: "gone", tiers: [{ above_prompt_tokens: 2 }, { above_prompt_tokens: 1 }] }] };
   assert.deepEqual(run([], { models: [unsound, byHand()] }).mistakes, ["acme/one: twice"]);
   assert.deepEqual(mistakesIn({ ...catalog(), models: [unsound, byHand()] }), ["acme/one: twice", "acme/one: at gone: no such provider", "acme/one: at gone: completion 1: not a text", "acme/one: at gone: tiers must rise"]);
 });

@@ -111,6 +111,7 @@ fn the_latest_of_a_family_is_the_highest_version() {
         let row = |(slug, created): &(&str, u64)| {
             let mut model = model_row();
             (model["slug"], model["created"]) = (json!(slug), json!(created));
+            model["offers"][0]["model"] = json!(slug);
             if slug.ends_with(":free") {
                 model["offers"][0] = json!({
                     "provider": "acme", "model": "one", "context_length": 8192, "prompt": "0", "completion": "0",
@@ -551,6 +552,14 @@ fn what_stands_twice_is_refused() {
     let (providers, models) = (json!([provider_row(), provider_row()]), json!([model_row(), model_row()]));
     let mistakes = build::tables(&providers.to_string(), &models.to_string()).unwrap_err();
     assert_eq!(mistakes, ["provider acme: twice", "model acme/one: twice"]);
+    let mut second = model_row();
+    second["slug"] = json!("acme/two");
+    let build = |second: &Value| {
+        build::tables(&json!([provider_row()]).to_string(), &json!([model_row(), second]).to_string())
+    };
+    assert_eq!(build(&second).unwrap_err(), ["model acme/two: acme's one is sold as acme/one already"]);
+    second["offers"][0]["model"] = json!("two");
+    assert!(build(&second).is_ok());
 }
 
 fn build_with(place: &str, member: &str, value: Value) -> Result<String, Vec<String>> {

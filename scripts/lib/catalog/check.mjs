@@ -7,12 +7,21 @@ import { PRICES } from "./merge.mjs";
 /** Every mistake in words. */
 export function mistakesIn({ models, providers }) {
   const rows = new Set(providers.map((row) => row.slug));
-  return [...twiceIn(models), ...models.flatMap((model) => modelMistakes(model, rows).map((what) => `${model.slug}: ${what}`))];
+  return [...twiceIn(models), ...soldTwice(models), ...models.flatMap((model) => modelMistakes(model, rows).map((what) => `${model.slug}: ${what}`))];
 }
 
 /** A slug that two models have. */
 export function twiceIn(models) {
   return duplicates(models.map((model) => model.slug)).map((slug) => `${slug}: twice`);
+}
+
+/** A provider's model that two slugs sell, perhaps at two prices; one of them may be free. */
+function soldTwice(models) {
+  const paid = models.filter(({ slug }) => !slug.endsWith(":free"));
+  const names = paid.flatMap(({ slug, offers }) => [...new Set(offers.map((offer) => `${offer.provider}'s ${offer.model}`))].map((name) => [name, slug]));
+  const slugs = new Map();
+  for (const [name, slug] of names) slugs.set(name, [...(slugs.get(name) ?? []), slug]);
+  return [...slugs].filter(([, all]) => all.length > 1).map(([name, all]) => `${name} is sold as ${all.join(" and ")}`);
 }
 
 function modelMistakes(model, rows) {

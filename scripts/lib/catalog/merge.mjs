@@ -27,7 +27,8 @@ const TAKES_FILES = ["openai", "azure", "xai"];
  * offers that came from a source of the same name and are not in it any more.
  */
 export function merge(catalog, source, options) {
-  const state = { ...catalog, options, changes: [], refused: [] };
+  const sold = new Map(catalog.models.flatMap(({ slug, offers }) => offers.map((offer) => [`${offer.provider} ${offer.model}`, slug])));
+  const state = { ...catalog, sold, options, changes: [], refused: [] };
   const ours = new Map(catalog.models.map((model) => [model.slug, model]));
   const seen = new Set();
   for (const theirs of source.models) {
@@ -48,11 +49,13 @@ function mergeModel(ours, theirs, state) {
     const tag = tagOf(called ?? offer);
     const known = offers.get(tag);
     const whole = finishOffer(offer, model, state);
+    const elsewhere = state.sold.get(`${offer.provider} ${offer.model}`) ?? model.slug;
     const textOnly = files && !known && !takesFiles(offer, state);
-    const why = textOnly ? "takes no files, as the model does elsewhere" : unsellable(whole, model);
+    const why = elsewhere !== model.slug ? `sold as ${elsewhere}` : textOnly ? "takes no files, as the model does elsewhere" : unsellable(whole, model);
     if (why) state.refused.push({ what: `${model.slug} at ${tag}`, why });
     else if (known) offers.set(tag, updateOffer(known, whole, model, state));
     else {
+      state.sold.set(`${offer.provider} ${offer.model}`, model.slug);
       offers.set(tag, whole);
       if (ours) state.changes.push({ kind: "new offer", slug: model.slug, tag, to: whole });
     }

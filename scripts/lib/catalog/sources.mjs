@@ -50,15 +50,21 @@ function isOpenRouterForm(document) {
 
 // OpenRouter's form.
 
-/** Endpoints that a source put to a model of another name than theirs, put where their name belongs. */
+/**
+ * Endpoints that a source put beside the provider's own of a model, though they are called like
+ * another model: put with that one. An only endpoint stays: its name may stand for a newer version.
+ */
 function atHome(models) {
   const homes = new Map(models.filter(({ id }) => !id.includes(":")).map((model) => [`${authorOf(model.id)}/${plain(model.id)}`, model.id]));
   const moved = new Map();
   const kept = models.map((model) => {
-    const homeOf = (endpoint) => homes.get(`${authorOf(model.id)}/${plain(endpoint.provider_model_id)}`) ?? model.id;
-    const strays = (model.endpoints ?? []).filter((endpoint) => homeOf(endpoint) !== model.id && plain(model.id) !== plain(endpoint.provider_model_id));
+    const endpoints = model.endpoints ?? [];
+    const isNamed = ({ provider_model_id: name }) => plain(name) === plain(model.id);
+    const hasNamed = new Set(endpoints.filter(isNamed).map(({ provider }) => provider));
+    const homeOf = ({ provider_model_id: name }) => homes.get(`${authorOf(model.id)}/${plain(name)}`) ?? model.id;
+    const strays = endpoints.filter((endpoint) => hasNamed.has(endpoint.provider) && !isNamed(endpoint) && homeOf(endpoint) !== model.id);
     for (const stray of strays) moved.set(homeOf(stray), [...(moved.get(homeOf(stray)) ?? []), stray]);
-    return { ...model, endpoints: (model.endpoints ?? []).filter((endpoint) => !strays.includes(endpoint)) };
+    return { ...model, endpoints: endpoints.filter((endpoint) => !strays.includes(endpoint)) };
   });
   return kept.map((model) => ({ ...model, endpoints: [...model.endpoints, ...(moved.get(model.id) ?? [])] }));
 }
