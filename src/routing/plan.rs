@@ -140,6 +140,8 @@ fn collect(
         Named::Catalog(model, _) => model
             .offers
             .iter()
+            // Another service than the ordinary has to be asked for, and is priced for who does.
+            .filter(|offer| offer.service_tier.is_none())
             .map(|offer| {
                 let filter = by_provider(offer.provider)
                     .or_else(|| offer_filter(model, offer, query.preference, query.needs, query.size));

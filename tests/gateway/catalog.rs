@@ -156,6 +156,9 @@ fn offers_know_their_tag_region_and_data_policy() {
     let fable = offer("anthropic/claude-fable-5", "amazon-bedrock").data_policy;
     assert_eq!((fable.retains, fable.retention_days, fable.zdr), (Some(true), Some(30), Some(false)));
     assert_eq!(offer("openai/gpt-oss-120b", "novita").data_policy.zdr, None, "unknown is no promise");
+    let (ordinary, priority) = (offer("openai/gpt-5", "openai"), offer("openai/gpt-5", "openai/priority"));
+    assert_eq!((ordinary.service_tier, priority.service_tier), (None, Some("priority")));
+    assert!(priority.prices.blend() > ordinary.prices.blend());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace::catalog::{self, Catalog, Modality, Model, Protocol, Provider};
+use millrace::catalog::{self, Catalog, Modality, Model, Offer, Protocol, Provider};
 use millrace::chat::{Needs, Output, RequestSize};
 use millrace::error::{Cause, Failure};
 use millrace::health::Unknown;
@@ -302,7 +302,7 @@ proptest! {
         let request = Request::read(model.slug, made_by(model));
         let plan = request.plan(seed).unwrap();
         prop_assert_eq!(&plan, &request.plan(seed).unwrap());
-        prop_assert_eq!(plan.len(), model.offers.len());
+        prop_assert_eq!(plan.len(), ordinary(model).count());
         let rest: Vec<i128> = plan.candidates()[1..].iter().map(|one| one.prices.blend()).collect();
         prop_assert!(rest.is_sorted(), "the fallbacks are not by price");
         prop_assert!(plan.get(plan.len()).is_none());
@@ -314,7 +314,7 @@ proptest! {
         let alive: Vec<&str> = catalog::providers().iter().enumerate()
             .filter(|(row, _)| live >> (row % 64) & 1 == 1).map(|(_, provider)| provider.slug).collect();
         let request = Request { live: Some(alive.iter().map(ToString::to_string).collect()), ..Request::read(model.slug, made_by(model)) };
-        let offered = model.offers.iter().filter(|offer| alive.contains(&offer.provider.slug)).count();
+        let offered = ordinary(model).filter(|offer| alive.contains(&offer.provider.slug)).count();
         match request.plan(seed) {
             Ok(plan) => {
                 prop_assert_eq!(plan.len(), offered);
@@ -322,7 +322,7 @@ proptest! {
             }
             Err(failure) => {
                 prop_assert_eq!(offered, 0);
-                prop_assert_eq!(failure.metadata["candidates"].as_array().unwrap().len(), model.offers.len());
+                prop_assert_eq!(failure.metadata["candidates"].as_array().unwrap().len(), ordinary(model).count());
             }
         }
     }
@@ -334,6 +334,11 @@ proptest! {
 }
 
 /// A request for what the model makes.
+/// The offers that nobody has to ask for by a service tier.
+fn ordinary(model: &Model) -> impl Iterator<Item = &Offer> {
+    model.offers.iter().filter(|offer| offer.service_tier.is_none())
+}
+
 fn made_by(model: &Model) -> &'static str {
     match model.output_modalities[0] {
         Modality::Embeddings => r#"{"output": "embeddings"}"#,

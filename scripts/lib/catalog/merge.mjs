@@ -45,9 +45,9 @@ function mergeModel(ours, theirs, state) {
   const offers = new Map((ours?.offers ?? []).map((offer) => [tagOf(offer), offer]));
   const files = model.input.includes("file") && [...offers.values(), ...theirs.offers].some((offer) => takesFiles(offer, state));
   for (const offer of theirs.offers) {
-    const called = [...offers.values()].find((one) => one.provider === offer.provider && one.model === offer.model);
-    const tag = tagOf(called ?? offer);
-    const known = offers.get(tag);
+    const called = () => [...offers.values()].find((one) => one.provider === offer.provider && one.model === offer.model);
+    const known = offers.get(tagOf(offer)) ?? called();
+    const tag = tagOf(known ?? offer);
     const whole = finishOffer(offer, model, state);
     const elsewhere = state.sold.get(`${offer.provider} ${offer.model}`) ?? model.slug;
     const textOnly = files && !known && !takesFiles(offer, state);
