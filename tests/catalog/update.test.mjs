@@ -64,6 +64,25 @@ test("a price that a source does not say is kept", () => {
   assert.deepEqual(changes, [{ kind: "price", slug: "acme/two", tag: "acme", member: "prompt", from: "0.000001", to: "0.0000012" }]);
 });
 
+test("the same source a second time changes nothing", () => {
+  const files = { input_modalities: ["text", "file", "video"] };
+  const theirs = [
+    model("acme/two", [endpoint({ input_cache_read: "0.0000001" }, { context_length: 9000 }), endpoint({}, { provider: "other" })], files),
+    model("acme/three", [endpoint({}, { provider_model_id: "three", max_completion_tokens: 99999 })], { output_modalities: ["embeddings"] }),
+  ];
+  const first = run(theirs);
+  const second = run(theirs, { models: first.models });
+  assert.deepEqual(second.changes, []);
+  assert.deepEqual(second.models, first.models);
+  assert.equal(find(first.models, "acme/two").context_length, 9000);
+});
+
+test("--only looks at what it names", () => {
+  const theirs = [model("acme/two", [endpoint({ prompt: "0" })]), model("acme/three", [endpoint({ prompt: "0" })])];
+  const { refused } = run(theirs, {}, { only: ["acme/th*"] });
+  assert.deepEqual(refused.map(({ what }) => what), ["acme/three at acme", "acme/three"]);
+});
+
 test("what was written by hand wins, and the difference is shown", () => {
   const { models, changes } = run([model("acme/one", [endpoint({ prompt: "0.5" }, { provider_model_id: "one" }), endpoint({}, { provider: "Other AI" })])]);
   const one = find(models, "acme/one");

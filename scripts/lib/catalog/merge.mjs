@@ -10,7 +10,7 @@ export const PRICES = [
 ];
 const OFFER_FACTS = ["model", "context_length", "max_output", "quantization", ...PRICES, "tiers", "without"];
 const MODEL_FACTS = [
-  "canonical_slug", "name", "created", "expires", "context_length", "input", "output", "hugging_face_id", "knowledge_cutoff",
+  "canonical_slug", "name", "created", "expires", "input", "output", "hugging_face_id", "knowledge_cutoff",
   "distillable", "reasoning", "default_parameters", "parameters",
 ];
 /** Parameters of which a source tells for each offer whether they are honoured. */
@@ -48,7 +48,7 @@ function mergeModel(ours, theirs, state) {
     const called = () => [...offers.values()].find((one) => one.provider === offer.provider && one.model === offer.model);
     const known = offers.get(tagOf(offer)) ?? called();
     const tag = tagOf(known ?? offer);
-    const whole = finishOffer(offer, model, state);
+    const whole = finishOffer({ ...offer, context_length: offer.context_length ?? known?.context_length }, model, state);
     const elsewhere = state.sold.get(`${offer.provider} ${offer.model}`) ?? model.slug;
     const textOnly = files && !known && !takesFiles(offer, state);
     const why = elsewhere !== model.slug ? `sold as ${elsewhere}` : textOnly ? "takes no files, as the model does elsewhere" : unsellable(whole, model);
@@ -67,6 +67,9 @@ function mergeModel(ours, theirs, state) {
   if (state.options.prune) for (const offer of [...offers.values()]) prune(offer, theirs, offers, model, state);
   const finished = finishModel({ ...model, offers: [...offers.values()] }, state);
   if (!ours) state.changes.push({ kind: "new model", slug: finished.slug, to: finished });
+  else if (!same(ours.context_length, finished.context_length)) {
+    state.changes.push({ kind: "fact", slug: ours.slug, member: "context_length", from: ours.context_length, to: finished.context_length });
+  }
   return finished;
 }
 
@@ -77,14 +80,23 @@ function newModel(theirs, { options }) {
 
 function updateModel(ours, theirs, state) {
   if (!ours.source) return ours;
-  const updated = { ...ours };
+  const updated = { ...ours, context_length: theirs.context_length ?? ours.context_length };
   for (const member of MODEL_FACTS) {
-    const to = member === "parameters" ? together(theirs[member]) : theirs[member];
+    const to = factOf(member, ours, theirs);
     if (to === undefined || same(ours[member], to)) continue;
     updated[member] = to;
     state.changes.push({ kind: "fact", slug: ours.slug, member, from: ours[member], to });
   }
   return updated;
+}
+
+/** What a source makes of a model's fact, as it will stand in the file. */
+function factOf(member, ours, theirs) {
+  const fact = theirs[member];
+  if (fact === undefined) return undefined;
+  if (member === "parameters") return ours.output.includes("text") ? together([...fact, "max_tokens"]) : [];
+  if (member === "input") return ours.input.length < fact.length && ours.input.every((one) => fact.includes(one)) ? ours.input : fact;
+  return fact;
 }
 
 function updateOffer(ours, theirs, model, state) {
@@ -107,15 +119,16 @@ function finishOffer({ says, source, ...offer }, model, { providers }) {
   const max = model.output.includes("text") ? offer.max_output : undefined;
   const honoured = providers.find((row) => row.slug === offer.provider).parameters ?? [];
   const told = says && together(says);
-  const without = told
+  const without = told && model.output.includes("text")
     ? TOLD.filter((name) => model.parameters.includes(name) && honoured.includes(name) && !told.includes(name === "parallel_tool_calls" ? "tools" : name))
     : (offer.without ?? []);
+  const tiers = offer.tiers?.filter((tier) => tier.above_prompt_tokens < context);
   return compact({
     ...offer,
     ...(!model.output.includes("text") && offer.completion !== undefined && { completion: "0" }),
     context_length: context,
     max_output: max && Math.min(max, context),
-    tiers: offer.tiers?.filter((tier) => tier.above_prompt_tokens < context),
+    tiers: tiers?.length ? tiers : undefined,
     without: without.length ? without : undefined,
     source,
   });
@@ -123,8 +136,8 @@ function finishOffer({ says, source, ...offer }, model, { providers }) {
 
 /** Facts of a model that follow from its offers. Those of a model by hand stand as they are. */
 function finishModel(model, { providers }) {
-  const offers = model.offers.map((offer) => (offer.tiers?.length === 0 ? compact({ ...offer, tiers: undefined }) : offer));
-  if (model.source === undefined) return { ...model, offers };
+  if (model.source === undefined) return model;
+  const { offers } = model;
   const rows = offers.map((offer) => providers.find((row) => row.slug === offer.provider));
   const files = offers.some((offer) => takesFiles(offer, { providers }));
   const pricesSound = offers.every((offer) => offer.audio_input !== undefined) && rows.every((row) => row.protocol === "openai_chat");

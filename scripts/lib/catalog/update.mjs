@@ -16,6 +16,7 @@ export function update(catalog, document, { only = [], ...options }) {
   const source = readSource(document, { ...catalog, byModel, label: options.label });
   const wanted = ({ slug }) => only.length === 0 || only.some((pattern) => fits(pattern, slug));
   const merged = merge(catalog, { ...source, models: source.models.filter(wanted) }, options);
-  const refused = [...source.refused, ...merged.refused];
-  return { ...merged, refused, repaired: source.repaired, mistakes: [...twiceIn(catalog.models), ...mistakesIn({ ...catalog, models: merged.models })] };
+  const about = ({ what }) => wanted({ slug: what.split(/ at |: /)[0] });
+  const refused = [...source.refused, ...merged.refused].filter(about);
+  return { ...merged, refused, repaired: source.repaired.filter(about), mistakes: [...twiceIn(catalog.models), ...mistakesIn({ ...catalog, models: merged.models })] };
 }
