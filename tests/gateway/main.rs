@@ -6,6 +6,7 @@ mod anthropic_messages;
 mod architecture;
 mod bedrock;
 mod catalog;
+mod catalog_format;
 mod cohere;
 mod config;
 mod embeddings;
