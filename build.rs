@@ -13,13 +13,22 @@ mod money;
 use std::path::Path;
 use std::{env, fs, process};
 
+const INPUTS: [&str; 9] = [
+    "build.rs",
+    "catalog/alias.rs",
+    "catalog/build.rs",
+    "catalog/check.rs",
+    "catalog/models.json",
+    "catalog/providers.json",
+    "catalog/write.rs",
+    "src/catalog/index.rs",
+    "src/money.rs",
+];
+
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    for name in ["build.rs", "catalog"] {
-        println!("cargo::rerun-if-changed={name}");
-    }
-    for name in ["src/money.rs", "src/catalog/index.rs"] {
+    for name in INPUTS {
         println!("cargo::rerun-if-changed={name}");
     }
     let read = |name: &str| fs::read_to_string(Path::new(&root).join("catalog").join(name)).expect(name);
