@@ -390,4 +390,4 @@ fn with_link() -> (Play, Vec<Link>) {
 }
 
 const TWO_PROVIDERS: &str =
-    r#""model":"openai/gpt-oss-120b","provider":{"order":["groq","deepinfra"],"only":["groq","deepinfra"]}"#;
+    r#""model":"openai/gpt-oss-20b","provider":{"order":["groq","deepinfra"],"only":["groq","deepinfra"]}"#;
