@@ -1,7 +1,27 @@
 //! How endpoints fare: what was measured of each, and whether it may be tried now. An endpoint is a
-//! model at a provider, named by the model's slug and the offer's tag.
+//! model at a provider, named by the model's slug and the offer's tag. Everything here is a value
+//! that is told what happened and when; who tells whom is the shell's.
+
+mod breaker;
+mod endpoint;
+mod histogram;
+mod knowledge;
+mod news;
+pub mod quota;
+mod series;
+mod shard;
+mod store;
 
 use crate::time::Time;
+
+pub use breaker::{Breaker, Rest};
+pub use endpoint::EndpointHealth;
+pub use histogram::Histogram;
+pub use knowledge::Knowledge;
+pub use news::{Blame, Event, News, Subject};
+pub use series::{Counts, Series, Tools};
+pub use shard::{Filed, Reply, Report, Shard};
+pub use store::{Admission, Store};
 
 /// What is known of one endpoint at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,18 +41,32 @@ pub enum Condition {
     /// Nothing speaks against it, or nothing is known.
     #[default]
     Stable,
-    /// It failed too often in the last 30 seconds, or its one probe is due: after the stable ones.
+    /// It failed too often in the last 30 seconds: after the stable ones.
     Shaky,
-    /// It cools down or its breaker is open: last of all, until then.
+    /// It cools down, its breaker is open, or its one probe is under way: last of all, until then.
     Out { until: Time },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Percentiles {
     pub p50: u32,
     pub p75: u32,
     pub p90: u32,
     pub p99: u32,
+}
+
+/// What anybody may be told of an endpoint, in the terms of OpenRouter's list of endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Public {
+    /// Milliseconds to the first token over the last half hour.
+    pub latency_30m: Option<Percentiles>,
+    /// Tokens of output per second over the last half hour.
+    pub throughput_30m: Option<Percentiles>,
+    /// Successes among successes and errors, in millionths; rate limits are neither. `None`
+    /// without either.
+    pub uptime_5m_ppm: Option<u32>,
+    pub uptime_30m_ppm: Option<u32>,
+    pub uptime_1d_ppm: Option<u32>,
 }
 
 /// Where a plan looks up how endpoints stand.

@@ -15,6 +15,7 @@ mod exchange;
 mod fault;
 mod gemini;
 mod grid;
+mod health;
 mod id;
 mod json;
 mod key;
