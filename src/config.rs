@@ -1,6 +1,7 @@
 //! What the operator set: limits, the root secret, and which providers are live with which keys.
 //! Read from named variables; knows nothing of where they come from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use crate::protocol::gemini::vertex::{self, ServiceAccount};
 /// Providers whose keys and addresses follow from more than one variable.
 const BEDROCK: &str = "amazon-bedrock";
 const VERTEX: &str = "google-vertex";
+/// Characters of a digest, enough to tell an operator's keys apart.
+const DIGEST: usize = 12;
 
 /// A text that must never be shown. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,6 +76,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderKey {
     pub secret: Secret,
+    /// The beginning of the secret's SHA-256, by which its health is remembered.
+    pub digest: String,
     pub weight: u32,
     /// Of a pair of access keys (Amazon), whose other half `secret` is.
     pub access_key_id: Option<String>,
@@ -125,6 +130,14 @@ impl Config {
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {
         self.connections.iter().find(|connection| connection.provider.slug == provider.slug)
+    }
+
+    /// The digests of the keys of each live provider, by its slug.
+    pub fn key_digests(&self) -> BTreeMap<String, Vec<String>> {
+        let digests =
+            |connection: &Connection| connection.keys.iter().map(|key| key.digest.clone()).collect();
+        let all = self.connections.iter();
+        all.map(|connection| (connection.provider.slug.to_owned(), digests(connection))).collect()
     }
 
     pub fn is_live(&self, provider: &Provider) -> bool {
@@ -195,6 +208,7 @@ impl ProviderKey {
     fn new(secret: &str, weight: u32) -> ProviderKey {
         ProviderKey {
             secret: Secret::new(secret),
+            digest: KeyHash::of(secret).as_str()[..DIGEST].to_owned(),
             weight,
             access_key_id: None,
             session_token: None,

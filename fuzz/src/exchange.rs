@@ -6,7 +6,7 @@ use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::{self, Catalog};
 use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
-use millrace::health::Unknown;
+use millrace::health::{Admission, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
@@ -27,24 +27,29 @@ pub fn check(data: &[u8]) {
     let Some((head, script)) = data.split_first_chunk::<3>() else { return };
     let Some((mut exchange, mut now)) = start(*head) else { return };
     let mut seen = Seen::default();
-    seen.take(&mut exchange);
+    seen.take(&mut exchange, now);
     let mut rest = script;
     while let Some((first, behind)) = rest.split_first() {
         now = now.plus(Duration::from_millis(1));
         rest = feed(&mut exchange, &mut now, *first, behind);
-        seen.take(&mut exchange);
+        seen.take(&mut exchange, now);
     }
     // Whatever came before, a client that leaves after its hold ends everything.
     exchange.feed(now, Input::Held);
-    seen.take(&mut exchange);
+    seen.take(&mut exchange, now);
     exchange.feed(now, Input::ClientGone);
-    seen.take(&mut exchange);
+    seen.take(&mut exchange, now);
     seen.check();
 }
 
 /// Feeds one thing, and returns the rest of the script.
 fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -> &'a [u8] {
-    let status = |status| Input::Head { status, retry_after_s: Some(u32::from(status) / 100), error_type: None };
+    let status = |status| Input::Head {
+        status,
+        retry_after_s: Some(u32::from(status) / 100),
+        error_type: None,
+        exhausted_until: None,
+    };
     let input = match what {
         b'H' => Input::Held,
         b'C' => Input::Refused(Refusal::Credit { available: Money::from_pico(5), missing: Money::MAX }),
@@ -80,7 +85,7 @@ fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -
 }
 
 impl Seen {
-    fn take(&mut self, exchange: &mut Exchange) {
+    fn take(&mut self, exchange: &mut Exchange, now: Time) {
         loop {
             let name = match exchange.step() {
                 Step::Wait { .. } => return,
@@ -94,6 +99,18 @@ impl Seen {
                     "hold"
                 }
                 Step::Fetch(_) => "fetch",
+                Step::Admit(_) => {
+                    let until = now.plus(Duration::from_secs(1));
+                    let admission = match self.names.len() % 5 {
+                        0 => Admission::Later,
+                        1 => Admission::Not { until },
+                        2 => Admission::Probe,
+                        _ => Admission::Free,
+                    };
+                    exchange.feed(now, Input::Admission(admission));
+                    continue;
+                }
+                Step::Note(_) => continue,
                 Step::Send(_) => "send",
                 Step::Cancel => "cancel",
                 Step::Release => "release",

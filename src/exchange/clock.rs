@@ -12,12 +12,16 @@ impl Exchange {
         }
         if let Some(awaited) = self.late(now) {
             return match &self.stage {
+                Stage::Asking | Stage::Pausing(_) => self.give_up(now),
                 Stage::Failing(failing) => self.fail_attempt(now, failing.fault.clone(), None),
                 // All that a provider can still add after its finish is usage.
                 Stage::Streaming(lane) if lane.facts().finish.is_some() => self.complete_stream(now),
                 Stage::Streaming(_) => self.break_off(now, Fault::Late(awaited), None),
                 _ => self.fail_attempt(now, Fault::Late(awaited), None),
             };
+        }
+        if matches!(self.stage, Stage::Pausing(until) if now >= until) {
+            return self.resume(now);
         }
         if self.arrival.request.stream && now >= self.next_comment {
             self.begin_head();
@@ -36,7 +40,8 @@ impl Exchange {
         let limits = &self.arrival.limits;
         let mut found = vec![(self.arrival.now.plus(limits.total), Awaited::End)];
         match &self.stage {
-            Stage::Holding | Stage::Fetching(_) | Stage::Collecting(_) | Stage::Ended => {}
+            Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Fetching(_) => {}
+            Stage::Collecting(_) | Stage::Ended => {}
             Stage::Sending if self.arrival.request.stream => {
                 found.push((self.sent.plus(limits.headers), Awaited::Head));
                 found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));
@@ -52,6 +57,10 @@ impl Exchange {
     pub(super) fn deadline(&self) -> Time {
         let limits = self.limits().into_iter().map(|(at, _)| at);
         let comment = self.arrival.request.stream.then_some(self.next_comment);
-        limits.chain(comment).min().expect("the total limit always applies")
+        let pause = match self.stage {
+            Stage::Pausing(until) => Some(until),
+            _ => None,
+        };
+        limits.chain(comment).chain(pause).min().expect("the total limit always applies")
     }
 }

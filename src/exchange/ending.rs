@@ -13,29 +13,18 @@ impl Exchange {
     /// Ends the current attempt, which has given the client nothing, and starts the next or gives up.
     pub(super) fn fail_attempt(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
         self.outbox.push_back(Step::Cancel);
+        self.note_failure(now, &fault, said.as_ref());
         self.note_attempt(now, fault.status(), Some(fault.clone()), said);
-        match self.next_route(fault.verdict()) {
-            Some(next) => {
-                self.current = next;
-                self.send(now);
-            }
-            None => self.give_up(now),
-        }
-    }
-
-    pub(super) fn next_route(&self, verdict: Verdict) -> Option<usize> {
-        let offer = self.routes[self.current].offer;
-        let rest = self.current + 1..self.routes.len();
-        match verdict {
-            Verdict::GiveUp => None,
-            Verdict::NextKey => rest.into_iter().next(),
-            Verdict::NextOffer => rest.into_iter().find(|next| self.routes[*next].offer != offer),
+        self.spend(now, &fault);
+        match fault.verdict() {
+            Verdict::GiveUp => self.give_up(now),
+            Verdict::NextKey | Verdict::NextOffer => self.advance(now),
         }
     }
 
     /// Every attempt failed: the client gets the last failure, and pays nothing.
     pub(super) fn give_up(&mut self, now: Time) {
-        let failure = self.failure();
+        let failure = self.failure(now);
         self.answer_failure(&failure);
         self.end(now, Outcome::Failed(failure.cause));
     }
@@ -77,9 +66,10 @@ impl Exchange {
             return;
         };
         self.outbox.push_back(Step::Cancel);
+        self.note_failure(now, &fault, said.as_ref());
         self.note_attempt(now, fault.status(), Some(fault), said);
         self.reply_losses = lane.losses();
-        let failure = self.failure();
+        let failure = self.failure(now);
         let outcome = Outcome::BrokenOff(failure.cause);
         let charge = self.charge(&outcome, Some(lane.facts()));
         let mut out = Vec::new();
@@ -96,8 +86,9 @@ impl Exchange {
             Stage::Holding => self.stage = Stage::Holding,
             Stage::Ended => {}
             Stage::Streaming(lane) => {
-                self.outbox.clear();
+                self.drop_steps();
                 self.outbox.push_back(Step::Cancel);
+                self.note_leave();
                 self.note_attempt(now, Some(200), None, None);
                 let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
                 self.settle(now, Outcome::Cancelled, charge, Some(lane.facts()));
@@ -107,12 +98,23 @@ impl Exchange {
             | Stage::Collecting(_)
             | Stage::Failing(..)
             | Stage::Peeking(..) => {
-                self.outbox.clear();
+                self.drop_steps();
                 self.outbox.push_back(Step::Cancel);
+                self.note_leave();
                 self.note_attempt(now, None, None, None);
                 self.end(now, Outcome::Cancelled);
             }
+            // Nothing is under way.
+            Stage::Asking | Stage::Pausing(_) => {
+                self.drop_steps();
+                self.end(now, Outcome::Cancelled);
+            }
         }
+    }
+
+    /// Takes back what has not been done yet, but for what health is to be told.
+    fn drop_steps(&mut self) {
+        self.outbox.retain(|step| matches!(step, Step::Note(_)));
     }
 
     /// Ends without anything delivered.
@@ -143,9 +145,9 @@ impl Exchange {
     }
 
     /// What the client is told after the last attempt failed.
-    pub(super) fn failure(&self) -> Failure {
+    pub(super) fn failure(&self, now: Time) -> Failure {
         let Some(last) = self.attempts.last() else {
-            return Failure::new(Cause::Internal, "No attempt was made");
+            return self.not_admitted(now);
         };
         let fault = last.fault.clone().unwrap_or(Fault::BadReply);
         let failure = fault.failure(last.words());

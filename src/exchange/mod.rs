@@ -2,8 +2,10 @@
 //! `feed` says what happened. A fallback, a client that leaves and a limit that runs out are
 //! inputs like any other. Knows nothing of how its steps are carried out.
 
+mod admission;
 mod clock;
 mod ending;
+mod news;
 mod outcome;
 mod outgoing;
 mod record;
@@ -25,6 +27,7 @@ use crate::protocol::lane::{Lane, Target};
 use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
 
+use admission::Turn;
 pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
 pub use outgoing::{Outgoing, ServiceLogin};
@@ -54,6 +57,10 @@ struct Attempt {
 /// What the exchange is waiting for.
 enum Stage {
     Holding,
+    /// Whether the current route may be used.
+    Asking,
+    /// The end of a short wait that a provider asked for.
+    Pausing(Time),
     /// The bytes of links that the current attempt's provider does not take.
     Fetching(Vec<Link>),
     /// The head of the current attempt.
@@ -82,8 +89,13 @@ struct Failing {
 pub struct Exchange {
     arrival: Arrival,
     routes: Vec<Route>,
+    /// Which routes are still to be tried; one for each.
+    turns: Vec<Turn>,
     /// The route of the current attempt.
     current: usize,
+    /// The current attempt probes what was out.
+    probe: bool,
+    pauses: u32,
     sent: Time,
     /// What brings the current attempt's reply to the client.
     bridge: Option<Bridge>,
@@ -109,8 +121,11 @@ impl Exchange {
         let next_comment = now.plus(arrival.limits.comment_after);
         let mut exchange = Exchange {
             arrival,
+            turns: vec![Turn::Due; routes.len()],
             routes,
             current: 0,
+            probe: false,
+            pauses: 0,
             sent: now,
             bridge: None,
             reply_losses: Vec::new(),
@@ -147,14 +162,16 @@ impl Exchange {
         }
         match input {
             Input::Held if self.client_gone => self.end(now, Outcome::Cancelled),
-            Input::Held => self.send(now),
+            Input::Held => self.advance(now),
+            Input::Admission(admission) => self.take_admission(now, admission),
             Input::Refused(refusal) => {
                 let failure = view::refusal(&refusal, |available| self.affordable_max_tokens(available));
                 self.refuse(now, failure);
             }
             Input::AccountDown => self.refuse(now, view::account_down()),
             Input::Fetched(fetched) => self.take_fetched(now, fetched),
-            Input::Head { status, retry_after_s, error_type } => {
+            Input::Head { status, retry_after_s, error_type, exhausted_until } => {
+                self.note_allowance(exhausted_until);
                 self.take_head(now, status, retry_after_s, error_type);
             }
             Input::Chunk(bytes) => self.take_chunk(now, bytes),
@@ -265,7 +282,8 @@ impl Exchange {
     fn take_chunk(&mut self, now: Time, bytes: &[u8]) {
         let mut out = Vec::new();
         match &mut self.stage {
-            Stage::Holding | Stage::Fetching(_) | Stage::Sending | Stage::Ended => {}
+            Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Fetching(_) => {}
+            Stage::Sending | Stage::Ended => {}
             Stage::Collecting(body) if body.len() + bytes.len() > MAX_REPLY => {
                 let message = "longer than the gateway takes".to_owned();
                 self.fail_attempt(
@@ -317,6 +335,7 @@ impl Exchange {
         };
         self.stage = Stage::Streaming(lane);
         self.first_token = Some(now);
+        self.note_beginning(now, true);
         self.begin_head();
         self.advance_stream(now, held);
     }
@@ -350,7 +369,7 @@ impl Exchange {
 
     fn take_end(&mut self, now: Time) {
         match std::mem::replace(&mut self.stage, Stage::Sending) {
-            Stage::Holding => self.stage = Stage::Holding,
+            stage @ (Stage::Holding | Stage::Asking | Stage::Pausing(_)) => self.stage = stage,
             Stage::Fetching(_) | Stage::Sending | Stage::Ended => {
                 self.fail_attempt(now, Fault::Unreachable, None)
             }
@@ -369,10 +388,14 @@ impl Exchange {
                 match &self.stage {
                     Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
                     Stage::Streaming(_) => self.end_stream(now),
-                    // Another attempt has begun, or there is none to make.
-                    Stage::Sending | Stage::Ended => {}
+                    // Another attempt has begun or is waited for, or there is none to make.
+                    Stage::Asking
+                    | Stage::Pausing(_)
+                    | Stage::Fetching(_)
+                    | Stage::Sending
+                    | Stage::Ended => {}
                     // A peek leads to none of these.
-                    Stage::Fetching(_) | Stage::Holding | Stage::Collecting(_) | Stage::Failing(..) => {}
+                    Stage::Holding | Stage::Collecting(_) | Stage::Failing(..) => {}
                 }
             }
             Stage::Streaming(mut lane) => {
@@ -402,6 +425,7 @@ impl Exchange {
         };
         self.note_attempt(now, Some(200), None, None);
         self.reply_losses = lane.losses();
+        self.note_success(now, lane.facts());
         let charge = self.charge(&Outcome::Complete, Some(lane.facts()));
         let mut out = Vec::new();
         lane.write_end(&self.bill(&charge), &mut out);
@@ -424,6 +448,8 @@ impl Exchange {
         };
         self.stage = Stage::Ended;
         self.note_attempt(now, Some(200), None, None);
+        self.note_beginning(now, false);
+        self.note_success(now, whole.facts());
         self.first_token = Some(now);
         self.reply_losses = whole.losses().to_vec();
         let charge = self.charge(&Outcome::Complete, Some(whole.facts()));
@@ -439,7 +465,7 @@ impl Exchange {
 
     fn take_break(&mut self, now: Time) {
         match &self.stage {
-            Stage::Holding | Stage::Ended => {}
+            Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Ended => {}
             Stage::Fetching(_) | Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),
             Stage::Collecting(_) | Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
             Stage::Failing(failing) => self.fail_attempt(now, failing.fault.clone(), None),
@@ -452,8 +478,14 @@ impl Exchange {
     fn keep_alive(&self) -> &'static [u8] {
         match &self.stage {
             Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
-            Stage::Holding | Stage::Fetching(_) | Stage::Sending => self.arrival.face.keep_alive(),
-            Stage::Collecting(_) | Stage::Failing(..) | Stage::Ended => self.arrival.face.keep_alive(),
+            Stage::Holding
+            | Stage::Asking
+            | Stage::Pausing(_)
+            | Stage::Fetching(_)
+            | Stage::Sending
+            | Stage::Collecting(_)
+            | Stage::Failing(..)
+            | Stage::Ended => self.arrival.face.keep_alive(),
         }
     }
 

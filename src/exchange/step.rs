@@ -4,6 +4,7 @@ use crate::account::command::Refusal;
 use crate::account::key::KeySnapshot;
 use crate::chat::ChatRequest;
 use crate::config::Limits;
+use crate::health::{Admission, News, Subject};
 use crate::id::GenerationId;
 use crate::media::{Fetched, Link};
 use crate::money::Money;
@@ -22,6 +23,10 @@ pub enum Step {
     },
     /// Get the bytes of these links, all within a common limit of time; comes as [`Input::Fetched`].
     Fetch(Vec<Link>),
+    /// Ask whether an attempt may be made; answered at once by [`Input::Admission`].
+    Admit(Subject),
+    /// Tell health what became of an attempt.
+    Note(News),
     /// Start an attempt. Its outcome comes as [`Input::Head`] or [`Input::Unreachable`].
     Send(Outgoing),
     /// Nothing to do until the provider says something, or until this moment ([`Input::Clock`]).
@@ -55,11 +60,14 @@ pub enum Input<'a> {
     AccountDown,
     /// What came of the links, each with its bytes or with words about why not.
     Fetched(Fetched),
+    Admission(Admission),
     Head {
         status: u16,
         retry_after_s: Option<u32>,
         /// `x-amzn-errortype`: Amazon names the kind of an error nowhere else.
         error_type: Option<&'a str>,
+        /// When our allowance is renewed, if the answer's headers say that it has run out.
+        exhausted_until: Option<Time>,
     },
     Unreachable,
     Chunk(&'a [u8]),

@@ -11,7 +11,7 @@ use crate::id::GenerationId;
 use crate::money::Money;
 use crate::protocol::bridge::{Bridge, Face};
 use crate::protocol::complaint;
-use crate::routing::verdict::{Fault, classify, is_too_long};
+use crate::routing::verdict::{Fault, classify, is_spent, is_too_long};
 
 use super::{Attempt, Exchange, Head};
 
@@ -58,6 +58,11 @@ pub fn inner_fault(said: &ProviderError) -> Fault {
 /// The fault that a provider means, where its words say more than the head it sent.
 pub fn told_fault(fault: Fault, wait_s: Option<u32>, said: &ProviderError) -> Fault {
     match (fault, said.status) {
+        (Fault::Caller { status } | Fault::Capacity { status, .. }, _)
+            if is_spent(said.code.as_deref(), &said.message) =>
+        {
+            Fault::Credential { status }
+        }
         (Fault::Caller { status }, _) if is_too_long(said.code.as_deref(), &said.message) => {
             Fault::TooLong { status }
         }

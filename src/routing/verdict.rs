@@ -84,6 +84,18 @@ pub fn is_too_long(code: Option<&str>, words: &str) -> bool {
         || TOO_LONG_PHRASES.iter().any(|phrase| words.contains(phrase))
 }
 
+/// How providers say that our account with them has no credit left, whatever the status: OpenAI
+/// with 429, Anthropic with 400.
+const SPENT_CODES: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"];
+const SPENT_PHRASES: [&str; 2] = ["credit balance is too low", "exceeded your current quota"];
+
+/// Whether a provider's code or words mean that our credit there is used up.
+pub fn is_spent(code: Option<&str>, words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    code.is_some_and(|code| SPENT_CODES.contains(&code))
+        || SPENT_PHRASES.iter().any(|phrase| words.contains(phrase))
+}
+
 impl Fault {
     pub fn verdict(&self) -> Verdict {
         match self {

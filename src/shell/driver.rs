@@ -20,8 +20,8 @@ use crate::money::Money;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{self, IdentityTransformStream, console_log};
 use crate::shell::clock::{delay_until, now};
-use crate::shell::reply;
 use crate::shell::upstream::Connection;
+use crate::shell::{health, reply};
 use crate::time::Time;
 
 /// How often the limits of a stream that has begun are looked at.
@@ -85,6 +85,8 @@ impl Driver {
             match step {
                 Step::Hold { amount, expires_at } => self.hold(amount, expires_at).await,
                 Step::Fetch(links) => self.connection = Connection::fetch(links, self.hosts.clone()),
+                Step::Admit(subject) => self.feed(Input::Admission(health::admit(&subject))),
+                Step::Note(news) => health::take(&news),
                 Step::Send(outgoing) => self.connection = Connection::open(outgoing),
                 Step::Wait { until } => {
                     if !self.relay().await && self.wait(until, &mut gone, watching).await {

@@ -13,7 +13,6 @@ use crate::account::key::KeyKind;
 use crate::config::Config;
 use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, account_down, routes};
-use crate::health::Unknown;
 use crate::id::GenerationId;
 use crate::media::Hosts;
 use crate::protocol::bridge::Face;
@@ -22,7 +21,7 @@ use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_as;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
-use crate::shell::{body, clock};
+use crate::shell::{body, clock, health};
 
 /// As much of a header as a record keeps, in characters.
 const MAX_HEADER: usize = 200;
@@ -48,17 +47,19 @@ pub async fn answer(
     let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
     let preference = Preference::read(chat.provider.as_deref())?;
     let candidates = chat.candidates();
-    let query = Query {
-        catalog: config.catalog,
-        health: &Unknown,
-        now: arrived,
-        models: &candidates,
-        preference: &preference,
-        needs: &chat.needs,
-        size: &chat.size,
-    };
     let seed = u64::from_le_bytes(random());
-    let plan = plan(&query, &|provider| config.is_live(provider), seed)?;
+    let plan = health::with(config, |health| {
+        let query = Query {
+            catalog: config.catalog,
+            health,
+            now: arrived,
+            models: &candidates,
+            preference: &preference,
+            needs: &chat.needs,
+            size: &chat.size,
+        };
+        plan(&query, &|provider| config.is_live(provider), seed)
+    })?;
     let routes = routes(&plan, config, seed);
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
     let arrival = Arrival {

@@ -8,6 +8,7 @@ mod bindings;
 mod body;
 mod clock;
 mod driver;
+mod health;
 mod inference;
 mod manage;
 mod media;

@@ -11,13 +11,18 @@ use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Respons
 
 use crate::config::Secret;
 use crate::exchange::{Input, Outgoing};
+use crate::health::quota;
 use crate::media::{Fetched, Hosts, Link};
 use crate::protocol::millrace;
+use crate::shell::clock::now;
 use crate::shell::{bindings, body, media, tokens};
+use crate::time::Time;
 
 /// A connection to a provider, from the first byte sent to the last received.
 pub enum Connection {
     Closed,
+    /// It could not even be tried.
+    Failed,
     /// Links on their way, before anything is sent.
     Fetching {
         fetched: LocalBoxFuture<'static, Fetched>,
@@ -37,7 +42,12 @@ pub enum Connection {
 /// What a provider did.
 pub enum Event {
     Fetched(Fetched),
-    Head { status: u16, retry_after_s: Option<u32>, error_type: Option<String> },
+    Head {
+        status: u16,
+        retry_after_s: Option<u32>,
+        error_type: Option<String>,
+        exhausted_until: Option<Time>,
+    },
     Unreachable,
     Chunk(Vec<u8>),
     End,
@@ -49,10 +59,11 @@ impl Event {
     pub fn as_input(&mut self) -> Input<'_> {
         match self {
             Event::Fetched(fetched) => Input::Fetched(std::mem::take(fetched)),
-            Event::Head { status, retry_after_s, error_type } => Input::Head {
+            Event::Head { status, retry_after_s, error_type, exhausted_until } => Input::Head {
                 status: *status,
                 retry_after_s: *retry_after_s,
                 error_type: error_type.as_deref(),
+                exhausted_until: *exhausted_until,
             },
             Event::Unreachable => Input::Unreachable,
             Event::Chunk(bytes) => Input::Chunk(bytes),
@@ -72,7 +83,7 @@ impl Connection {
 
     pub fn open(outgoing: Outgoing) -> Connection {
         let Ok(abort) = AbortController::new() else {
-            return Connection::Closed;
+            return Connection::Failed;
         };
         let signal = abort.signal();
         let answer = async move {
@@ -84,10 +95,15 @@ impl Connection {
         Connection::Opening { answer: answer.boxed_local(), abort }
     }
 
-    /// The next thing the provider does. Dropping the future loses nothing.
+    /// The next thing the provider does; nothing where none was asked. Dropping the future loses
+    /// nothing.
     pub async fn next(&mut self) -> Event {
         match self {
-            Connection::Closed => Event::Unreachable,
+            Connection::Closed => std::future::pending().await,
+            Connection::Failed => {
+                *self = Connection::Closed;
+                Event::Unreachable
+            }
             Connection::Fetching { fetched, .. } => {
                 let fetched = fetched.await;
                 *self = Connection::Closed;
@@ -125,10 +141,12 @@ impl Connection {
             return Event::Unreachable;
         };
         let reader = stream.get_reader().unchecked_into();
+        let header = |name: &str| response.headers().get(name).ok().flatten();
         let event = Event::Head {
             status: response.status(),
             retry_after_s: retry_after(&response),
-            error_type: response.headers().get("x-amzn-errortype").ok().flatten(),
+            error_type: header("x-amzn-errortype"),
+            exhausted_until: quota::exhausted_until(&header, now()),
         };
         *self = Connection::Open { reader, read: None, abort };
         event
@@ -139,14 +157,14 @@ impl Connection {
         match self {
             Connection::Open { reader, read: None, .. } => Some(reader),
             Connection::Open { .. } | Connection::Opening { .. } => None,
-            Connection::Fetching { .. } | Connection::Closed => None,
+            Connection::Fetching { .. } | Connection::Closed | Connection::Failed => None,
         }
     }
 
     /// Closes the connection at once: the provider is to stop.
     pub fn cancel(&mut self) {
         match std::mem::replace(self, Connection::Closed) {
-            Connection::Closed => {}
+            Connection::Closed | Connection::Failed => {}
             Connection::Fetching { abort, .. } | Connection::Opening { abort, .. } => abort.abort(),
             Connection::Open { abort, reader, .. } => {
                 abort.abort();

@@ -1,6 +1,7 @@
 //! An exchange from arrival to settlement, told as scripts: what happened, and what was to be
 //! done about it. No script waits; time is what the script says.
 
+mod admission;
 mod play;
 
 use millrace::chat::conversation::Source;
@@ -391,3 +392,5 @@ fn with_link() -> (Play, Vec<Link>) {
 
 const TWO_PROVIDERS: &str =
     r#""model":"openai/gpt-oss-20b","provider":{"order":["groq","deepinfra"],"only":["groq","deepinfra"]}"#;
+const ONE: &str = r#""model":"openai/gpt-4.1-mini","provider":{"only":["openai"]}"#;
+const GROQ: &str = "send https://api.groq.com/openai/v1/chat/completions";

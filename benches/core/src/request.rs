@@ -7,7 +7,7 @@ use millrace::catalog::{self, Catalog, Protocol};
 use millrace::chat::{Bill, ChatRequest, Identity, Usage};
 use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
-use millrace::health::Unknown;
+use millrace::health::{Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::Fetched;
 use millrace::money::Money;
@@ -122,13 +122,19 @@ fn exchange() -> Ready {
 }
 
 fn drive(mut exchange: Exchange) {
+    let mut health = Store::new("edge".to_owned(), Default::default());
     loop {
         let input = match exchange.step() {
             Step::Done => return,
             Step::Hold { .. } => Input::Held,
+            Step::Admit(subject) => Input::Admission(health.admit(&subject, NOW)),
+            Step::Note(news) => {
+                health.take(NOW, &news);
+                continue;
+            }
             Step::Send(outgoing) => {
                 drop(black_box(outgoing));
-                exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None, error_type: None });
+                exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None, error_type: None, exhausted_until: None });
                 exchange.feed(NOW, Input::Chunk(REPLY));
                 Input::End
             }

@@ -5,7 +5,7 @@ use millrace::catalog::Catalog;
 use millrace::chat::conversation::Source;
 use millrace::config::{Config, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
-use millrace::health::Unknown;
+use millrace::health::{News, Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::{Fetched, Link};
 use millrace::money::Money;
@@ -17,6 +17,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::time::Duration;
 
+/// When most scripts begin.
+const NOON: Time = Time::from_ms(1_795_270_407_000);
+
 pub struct Play {
     exchange: Exchange,
     now: Time,
@@ -25,37 +28,43 @@ pub struct Play {
     record: String,
     settled: String,
     key: String,
+    news: Vec<News>,
+    health: Store,
 }
 
 impl Play {
     pub fn new(members: &str) -> Play {
-        Play::start(members, "gsk-a", false, false)
+        Play::start(members, "gsk-a", false, false, NOON)
     }
 
     pub fn stream(members: &str) -> Play {
-        Play::start(members, "gsk-a", true, false)
+        Play::start(members, "gsk-a", true, false, NOON)
     }
 
     pub fn with_keys(members: &str, groq_keys: &str) -> Play {
-        Play::start(members, groq_keys, true, false)
+        Play::start(members, groq_keys, true, false, NOON)
     }
 
     pub fn showing_attempts(members: &str) -> Play {
-        Play::start(members, "gsk-a", false, true)
+        Play::start(members, "gsk-a", false, true, NOON)
     }
 
-    fn start(members: &str, groq_keys: &str, stream: bool, show_attempts: bool) -> Play {
+    fn start(members: &str, groq_keys: &str, stream: bool, show_attempts: bool, now: Time) -> Play {
         let body = format!(
             r#"{{{members},"stream":{stream},"messages":[{{"role":"user","content":"PROMPT-CANARY"}}]}}"#
         );
         let others =
             ["DEEPINFRA_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"].map(|name| (name, "sk-other"));
-        Play::of(body, &[others.as_slice(), &[("GROQ_API_KEY", groq_keys)]].concat(), show_attempts)
+        let variables = [others.as_slice(), &[("GROQ_API_KEY", groq_keys)]].concat();
+        Play::at(now, body, &variables, show_attempts)
     }
 
     /// A whole request, where just these variables are set.
     pub fn of(body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
-        let now = Time::from_ms(1_795_270_407_000);
+        Play::at(NOON, body, variables, show_attempts)
+    }
+
+    fn at(now: Time, body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
         let config = config(variables);
         let request = read_request(body.as_bytes()).expect("the script's request is well formed");
         let preference = Preference::read(request.provider.as_deref()).expect("well formed");
@@ -91,6 +100,8 @@ impl Play {
             record: empty(),
             settled: empty(),
             key: empty(),
+            news: Vec::new(),
+            health: Store::new("edge".to_owned(), config.key_digests()),
         }
     }
 
@@ -122,11 +133,22 @@ impl Play {
     }
 
     pub fn head(&mut self, status: u16) -> &mut Play {
-        self.feed(Input::Head { status, retry_after_s: None, error_type: None })
+        self.feed(Input::Head { status, retry_after_s: None, error_type: None, exhausted_until: None })
     }
 
     pub fn head_retry(&mut self, status: u16, seconds: u32) -> &mut Play {
-        self.feed(Input::Head { status, retry_after_s: Some(seconds), error_type: None })
+        self.feed(Input::Head {
+            status,
+            retry_after_s: Some(seconds),
+            error_type: None,
+            exhausted_until: None,
+        })
+    }
+
+    /// A head that says when an allowance that has run out is renewed.
+    pub fn head_exhausted(&mut self, status: u16, seconds: u64) -> &mut Play {
+        let until = self.now.plus(Duration::from_secs(seconds));
+        self.feed(Input::Head { status, retry_after_s: None, error_type: None, exhausted_until: Some(until) })
     }
 
     pub fn chunk(&mut self, text: &str) -> &mut Play {
@@ -173,6 +195,16 @@ impl Play {
         loop {
             let step = match self.exchange.step() {
                 Step::Wait { .. } => return steps,
+                Step::Admit(subject) => {
+                    let admission = self.health.admit(&subject, self.now);
+                    self.feed(Input::Admission(admission));
+                    continue;
+                }
+                Step::Note(news) => {
+                    self.health.take(self.now, &news);
+                    self.news.push(news);
+                    continue;
+                }
                 step => self.render(step),
             };
             let done = step == "done";
@@ -192,7 +224,7 @@ impl Play {
                 self.key = key.map(|(_, value)| value.expose().to_owned()).unwrap_or_default();
                 if outgoing.embedded { "send embedded".to_owned() } else { format!("send {}", outgoing.url) }
             }
-            Step::Wait { .. } => "wait".to_owned(),
+            Step::Wait { .. } | Step::Admit(_) | Step::Note(_) => unreachable!("taken by `steps`"),
             Step::Cancel => "cancel".to_owned(),
             Step::Release => "release".to_owned(),
             Step::Reply(reply) => {
@@ -238,6 +270,19 @@ impl Play {
     /// What was charged, in dollars.
     pub fn settled(&self) -> &str {
         &self.settled
+    }
+
+    /// What health was told, in words.
+    pub fn news(&self) -> Vec<String> {
+        self.news.iter().map(|news| format!("{} {:?}", news.subject.tag, news.event)).collect()
+    }
+
+    /// The same request again, later, with what health has learned.
+    pub fn again(&self, members: &str, groq_keys: &str, stream: bool, after_ms: u64) -> Play {
+        let mut next =
+            Play::start(members, groq_keys, stream, false, self.now.plus(Duration::from_millis(after_ms)));
+        next.health = self.health.clone();
+        next
     }
 
     /// The provider's key of the last attempt.
@@ -305,7 +350,7 @@ pub fn any_order_settles_at_most_once(members: &str) {
     let inputs = proptest::collection::vec(input, 1..40);
     let mut runner = TestRunner::new(ProptestConfig { cases: 2000, ..ProptestConfig::default() });
     let result = runner.run(&(inputs, any::<bool>()), |(inputs, stream)| {
-        let mut play = Play::start(members, "gsk-a,gsk-b", stream, false);
+        let mut play = Play::start(members, "gsk-a,gsk-b", stream, false, NOON);
         let mut steps = play.steps();
         for input in inputs {
             feed_any(&mut play, input);
