@@ -25,9 +25,12 @@ const gateway :Workerd.Worker = (
     (name = "index.js", esModule = embed "/index.js"),
     (name = "./millrace_bg.wasm", wasm = embed "/millrace_bg.wasm"),
   ],
-  # KEYS (kvNamespace "keys"), ACCOUNTS (durableObjectNamespace "AccountObject"), and variables.
+  # KEYS (kvNamespace "keys"), ACCOUNTS and HEALTH (durableObjectNamespaces), and variables.
   bindings = Bindings.bindings,
-  durableObjectNamespaces = [(className = "AccountObject", uniqueKey = "millrace-accounts", enableSql = true)],
+  durableObjectNamespaces = [
+    (className = "AccountObject", uniqueKey = "millrace-accounts", enableSql = true),
+    (className = "HealthObject", uniqueKey = "millrace-health", enableSql = true),
+  ],
   durableObjectStorage = (localDisk = "accounts-disk"),
   globalOutbound = "network",
 );

@@ -101,9 +101,19 @@ pub struct Connection {
     pub keys: Vec<ProviderKey>,
 }
 
+/// Whether it matters how endpoints fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HealthPolicy {
+    #[default]
+    Obeyed,
+    /// Nothing is measured, and nothing put off: every request tries its plan as if it were the first.
+    Ignored,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub admin_key: Option<KeyHash>,
+    pub health: HealthPolicy,
     pub limits: Limits,
     /// Whose providers the connections are.
     pub catalog: Catalog,
@@ -125,7 +135,8 @@ impl Config {
             catalog.providers().filter_map(|provider| connect(provider, &set, &mut problems)).collect();
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
         let media_hosts = Hosts::read(&set("MILLRACE_MEDIA_HOSTS").unwrap_or_default());
-        Config { admin_key, limits, catalog, connections, media_hosts, problems }
+        let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
+        Config { admin_key, health, limits, catalog, connections, media_hosts, problems }
     }
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {
@@ -142,6 +153,17 @@ impl Config {
 
     pub fn is_live(&self, provider: &Provider) -> bool {
         self.connection(provider).is_some()
+    }
+}
+
+fn read_health(text: Option<&str>, problems: &mut Vec<String>) -> HealthPolicy {
+    match text {
+        None | Some("on") => HealthPolicy::Obeyed,
+        Some("off") => HealthPolicy::Ignored,
+        Some(_) => {
+            problems.push("MILLRACE_HEALTH is neither on nor off".to_owned());
+            HealthPolicy::Obeyed
+        }
     }
 }
 

@@ -56,6 +56,7 @@ function bindingsFile(names) {
   const bindings = [
     '(name = "KEYS", kvNamespace = "keys")',
     '(name = "ACCOUNTS", durableObjectNamespace = "AccountObject")',
+    '(name = "HEALTH", durableObjectNamespace = "HealthObject")',
     ...names.map((name) => `(name = ${JSON.stringify(name)}, fromEnvironment = ${JSON.stringify(name)})`),
   ];
   return `@0xb2d1f7a46c3e9058;

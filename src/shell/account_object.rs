@@ -13,13 +13,13 @@ use crate::shell::clock::now;
 
 #[wasm_bindgen]
 extern "C" {
-    type ObjectState;
+    pub type ObjectState;
     #[wasm_bindgen(method, getter)]
-    fn storage(this: &ObjectState) -> ObjectStorage;
+    pub fn storage(this: &ObjectState) -> ObjectStorage;
 
-    type ObjectStorage;
+    pub type ObjectStorage;
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
-    fn set_alarm(this: &ObjectStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
+    pub fn set_alarm(this: &ObjectStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
 }
 
 #[wasm_bindgen]
@@ -74,13 +74,13 @@ impl AccountBody {
     }
 }
 
-fn js_error(words: &str) -> JsValue {
+pub fn js_error(words: &str) -> JsValue {
     js_sys::Error::new(words).into()
 }
 
 /// The object's SQLite. Every cell crosses as text: JavaScript's numbers would round money.
-struct Database {
-    storage: JsValue,
+pub struct Database {
+    pub storage: JsValue,
 }
 
 impl Sql for Database {

@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::account::command::{Answer, Command};
 use crate::id::AccountId;
-use crate::shell::bindings::{AccountStub, ObjectNamespace, binding, console_log};
+use crate::shell::bindings::{ObjectNamespace, ObjectStub, binding, console_log};
 use crate::shell::clock::within;
 
 /// How long an account may take to answer; an object that hangs must not hang its callers.
@@ -40,7 +40,7 @@ impl AccountClient {
 
     async fn ask(&self, command: &str) -> Result<JsValue, JsValue> {
         let id = self.namespace.id_from_name(self.account.as_str())?;
-        let stub: AccountStub = self.namespace.object(&id)?;
+        let stub: ObjectStub = self.namespace.object(&id)?;
         JsFuture::from(stub.call(command)?).await
     }
 }

@@ -33,12 +33,12 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = idFromName)]
     pub fn id_from_name(this: &ObjectNamespace, name: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = get)]
-    pub fn object(this: &ObjectNamespace, id: &JsValue) -> Result<AccountStub, JsValue>;
+    pub fn object(this: &ObjectNamespace, id: &JsValue) -> Result<ObjectStub, JsValue>;
 
-    /// An account's object, called by RPC.
-    pub type AccountStub;
+    /// An object, called by RPC.
+    pub type ObjectStub;
     #[wasm_bindgen(method, catch)]
-    pub fn call(this: &AccountStub, command: &str) -> Result<Promise, JsValue>;
+    pub fn call(this: &ObjectStub, command: &str) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(js_name = fetch, catch)]
     pub fn fetch(url: &str, init: &JsValue) -> Result<Promise, JsValue>;

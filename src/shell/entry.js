@@ -8,7 +8,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import wasm from "./millrace_bg.wasm";
-import { AccountBody, __worker_init_state, handle, initSync } from "#bindings";
+import { AccountBody, HealthBody, __worker_init_state, handle, initSync } from "#bindings";
 
 initSync({ module: wasm });
 
@@ -56,6 +56,32 @@ export class AccountObject extends DurableObject {
       this.#instanceId = instanceId;
     }
     return this.#body;
+  }
+}
+
+export class HealthObject extends DurableObject {
+  #body;
+  #instanceId;
+
+  call(report) {
+    return this.#turn((body) => body.call(report));
+  }
+
+  alarm() {
+    return this.#turn((body) => body.alarm());
+  }
+
+  #turn(action) {
+    const { instanceId } = __worker_init_state();
+    try {
+      if (this.#instanceId !== instanceId) this.#body = undefined;
+      this.#instanceId = instanceId;
+      return action((this.#body ??= new HealthBody(this.ctx, this.env)));
+    } catch (error) {
+      this.#body = undefined;
+      logUnlessPanic(error);
+      throw error;
+    }
   }
 }
 

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
+use futures::future::join;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{AbortSignal, Request, Response};
@@ -60,6 +61,7 @@ pub async fn answer(
         };
         plan(&query, &|provider| config.is_live(provider), seed)
     })?;
+    health::expect(&plan);
     let routes = routes(&plan, config, seed);
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
     let arrival = Arrival {
@@ -75,7 +77,7 @@ pub async fn answer(
         caller: caller(&request),
     };
     let exchange = Exchange::new(arrival, routes);
-    start(exchange, account, config.media_hosts.clone(), request.signal(), context).await
+    start(exchange, account, config.media_hosts.clone(), request.signal(), context, env.clone()).await
 }
 
 /// Runs the exchange in the background, so that it settles even without its client, and waits
@@ -86,12 +88,16 @@ async fn start(
     hosts: Hosts,
     signal: AbortSignal,
     context: worker_sys::Context,
+    env: JsValue,
 ) -> Result<Response, Failure> {
     let (sender, receiver) = oneshot::channel();
     let driver = Driver::new(exchange, account, hosts, signal, sender);
     let background = future_to_promise(AssertUnwindSafe(async move {
         // A panic ends this exchange alone. Its hold is given back by the account's alarm.
-        let _ = AssertUnwindSafe(driver.run()).catch_unwind().await;
+        let run = AssertUnwindSafe(driver.run()).catch_unwind();
+        let _ = join(run, health::report(&env)).await;
+        // What the exchange had to tell may be urgent.
+        health::report(&env).await;
         Ok(JsValue::UNDEFINED)
     }));
     context.wait_until(&background).map_err(|_| internal())?;

@@ -20,7 +20,7 @@ use crate::protocol::{anthropic_messages, gemini};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::{authenticate, authenticate_admin, authenticate_as, write_entry};
 use crate::shell::bindings::{KvNamespace, binding, random};
-use crate::shell::{body, clock, reply};
+use crate::shell::{body, clock, health, reply};
 
 /// Accounts are listed by their entries in KV.
 const ACCOUNT_PREFIX: &str = "account:";
@@ -339,7 +339,7 @@ impl Call<'_> {
         let live: Vec<&str> =
             self.config.connections.iter().map(|connection| connection.provider.slug).collect();
         let healthy = kv && object && models > 0 && self.config.problems.is_empty();
-        let body = json!({
+        let mut body = json!({
             "status": if healthy { "ok" } else { "failing" },
             "version": env!("CARGO_PKG_VERSION"),
             "kv": kv,
@@ -348,6 +348,9 @@ impl Call<'_> {
             "live_providers": live,
             "problems": self.config.problems,
         });
+        if authenticate_admin(self.request, self.config).is_ok() {
+            body["health"] = health::summary();
+        }
         reply::json(if healthy { 200 } else { 503 }, &body.to_string())
     }
 }

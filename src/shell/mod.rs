@@ -9,6 +9,7 @@ mod body;
 mod clock;
 mod driver;
 mod health;
+mod health_object;
 mod inference;
 mod manage;
 mod media;

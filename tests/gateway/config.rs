@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace::catalog::{self, Catalog};
-use millrace::config::{Config, Limits};
+use millrace::config::{Config, HealthPolicy, Limits};
 use millrace::id::KeyHash;
 
 #[test]
@@ -112,6 +112,25 @@ fn limits_are_in_milliseconds() {
     let config = read(&[("MILLRACE_TOTAL_TIMEOUT_MS", "1500"), ("MILLRACE_ADMIN_KEY", "root")]);
     assert_eq!(config.limits.total, Duration::from_millis(1500));
     assert_eq!(config.admin_key, Some(KeyHash::of("root")));
+}
+
+#[test]
+fn health_is_obeyed_unless_it_is_switched_off() {
+    for (text, policy, problems) in
+        [("on", HealthPolicy::Obeyed, 0), ("off", HealthPolicy::Ignored, 0), ("yes", HealthPolicy::Obeyed, 1)]
+    {
+        let config = read(&[("MILLRACE_HEALTH", text)]);
+        assert_eq!((config.health, config.problems.len()), (policy, problems), "{text}");
+    }
+    assert_eq!(read(&[]).health, HealthPolicy::Obeyed);
+}
+
+#[test]
+fn keys_are_known_by_digests_that_tell_them_apart() {
+    let digests = read(&[("MISTRAL_API_KEY", "first|3,second")]).key_digests();
+    let of_mistral = &digests["mistral"];
+    assert_eq!(of_mistral.len(), 2);
+    assert!(of_mistral.iter().all(|digest| digest.len() == 12) && of_mistral[0] != of_mistral[1]);
 }
 
 #[test]

@@ -48,8 +48,11 @@ export function providerVars(base) {
 // A run that is broken off ends what it started: that happens when this process exits.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
-/** Starts a gateway for the calling file, to be stopped when the file's tests have ended. */
-export async function startGateway({ suite, vars = {}, failpoints = false }) {
+/**
+ * Starts a gateway for the calling file, to be stopped when the file's tests have ended. Health is
+ * off unless asked for: suites script faults by prompt, and one test's must not be held against the next.
+ */
+export async function startGateway({ suite, vars = {}, failpoints = false, health = "off" }) {
   const folder = join(runFolder, suite);
   const state = join(folder, "state");
   mkdirSync(state, { recursive: true });
@@ -58,7 +61,8 @@ export async function startGateway({ suite, vars = {}, failpoints = false }) {
     log.push(line);
     appendFileSync(join(folder, "workerd.log"), `${line}\n`);
   };
-  const launch = () => startWorkerd({ state, onOutput, failpoints, vars: { MILLRACE_ADMIN_KEY: adminKey, ...vars } });
+  const ownVars = { MILLRACE_ADMIN_KEY: adminKey, MILLRACE_HEALTH: health };
+  const launch = () => startWorkerd({ state, onOutput, failpoints, vars: { ...ownVars, ...vars } });
   let workerd = await launch();
   const tap = await startTap(() => new URL(workerd.url).port, join(folder, "responses.http"));
   after(async () => {
