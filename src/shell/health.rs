@@ -107,7 +107,7 @@ pub fn summary() -> Value {
         }).collect();
         json!({ "endpoints": endpoints, "refused_keys": keys })
     })
-    .unwrap_or(Value::Null)
+    .unwrap_or_else(|| json!({ "endpoints": [], "refused_keys": [] }))
 }
 
 fn with_store<T>(act: impl FnOnce(&mut Store) -> T) -> Option<T> {
