@@ -9,7 +9,7 @@ use crate::health::Admission;
 use crate::routing::verdict::{Fault, Verdict};
 use crate::time::Time;
 
-use super::{Exchange, Stage, Step};
+use super::{Attempt, Exchange, Stage, Step};
 
 /// Whether a route is still to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,13 @@ const WORTH_TRYING: Duration = Duration::from_secs(1);
 /// Requests that wait for the same moment are spread over so much time after it, and twice as
 /// much each further time.
 const SPREAD_MS: u64 = 200;
+
+impl Attempt {
+    /// Whether its provider had no room, and said when it will have.
+    pub(super) fn named_a_wait(&self) -> bool {
+        matches!(self.fault, Some(Fault::Capacity { retry_after_s: Some(_), .. }))
+    }
+}
 
 impl Exchange {
     /// Starts the next attempt, waits until one may be made, or gives up.
@@ -95,10 +102,14 @@ impl Exchange {
 
     /// What the client is told when every endpoint has asked for a wait and none was tried.
     pub(super) fn not_admitted(&self, now: Time) -> Failure {
-        let wait = self.first_rest().map_or(Duration::ZERO, |until| until.since(now));
-        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
         let words = "Every provider of this model has asked for a wait (rate limit)";
-        Failure::new(Cause::RateLimited, words).retry_after(seconds)
+        Failure { retry_after_s: self.first_rest_s(now), ..Failure::new(Cause::RateLimited, words) }
+    }
+
+    /// Seconds until the first provider that has asked for a wait may be asked again.
+    pub(super) fn first_rest_s(&self, now: Time) -> Option<u32> {
+        let wait = self.first_rest()?.since(now);
+        Some(u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1))
     }
 
     fn first_rest(&self) -> Option<Time> {

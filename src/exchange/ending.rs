@@ -150,7 +150,10 @@ impl Exchange {
             return self.not_admitted(now);
         };
         let fault = last.fault.clone().unwrap_or(Fault::BadReply);
-        let failure = fault.failure(last.words());
+        let mut failure = fault.failure(last.words());
+        if self.attempts.iter().all(Attempt::named_a_wait) {
+            failure.retry_after_s = self.first_rest_s(now);
+        }
         self.explain(failure)
     }
 

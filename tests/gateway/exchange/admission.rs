@@ -129,6 +129,16 @@ fn a_short_wait_is_waited_for_and_no_longer_than_twice() {
 }
 
 #[test]
+fn of_several_waits_the_first_to_end_is_told() {
+    for (groq, deepinfra) in [(10, 30), (30, 10)] {
+        let mut play = Play::stream(TWO_PROVIDERS);
+        play.held().skip().head_retry(429, groq).end().expect(&["cancel", DEEPINFRA]);
+        play.head_retry(429, deepinfra).end();
+        play.expect(&["cancel", "reply 429 retry-after 10", "settle 0", "log failed", "done"]);
+    }
+}
+
+#[test]
 fn a_wait_that_does_not_fit_is_told() {
     let mut play = Play::new(ONE);
     play.held().skip().after_ms(898_000).head_retry(429, 2).end();
