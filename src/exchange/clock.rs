@@ -57,10 +57,22 @@ impl Exchange {
     pub(super) fn deadline(&self) -> Time {
         let limits = self.limits().into_iter().map(|(at, _)| at);
         let comment = self.arrival.request.stream.then_some(self.next_comment);
-        let pause = match self.stage {
-            Stage::Pausing(until) => Some(until),
-            _ => None,
-        };
+        let pause = if let Stage::Pausing(until) = self.stage { Some(until) } else { None };
         limits.chain(comment).chain(pause).min().expect("the total limit always applies")
+    }
+
+    /// A frame that says nothing, in the client's grammar.
+    fn keep_alive(&self) -> &'static [u8] {
+        match &self.stage {
+            Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
+            Stage::Holding
+            | Stage::Asking
+            | Stage::Pausing(_)
+            | Stage::Fetching(_)
+            | Stage::Sending
+            | Stage::Collecting(_)
+            | Stage::Failing(..)
+            | Stage::Ended => self.arrival.face.keep_alive(),
+        }
     }
 }

@@ -474,21 +474,6 @@ impl Exchange {
         }
     }
 
-    /// A frame that says nothing, in the client's grammar.
-    fn keep_alive(&self) -> &'static [u8] {
-        match &self.stage {
-            Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
-            Stage::Holding
-            | Stage::Asking
-            | Stage::Pausing(_)
-            | Stage::Fetching(_)
-            | Stage::Sending
-            | Stage::Collecting(_)
-            | Stage::Failing(..)
-            | Stage::Ended => self.arrival.face.keep_alive(),
-        }
-    }
-
     fn quirks(&self) -> Quirks {
         self.routes[self.current].candidate.provider.quirks
     }
