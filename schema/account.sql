@@ -84,3 +84,33 @@ CREATE TABLE IF NOT EXISTS generation (
   record TEXT NOT NULL,
   at INTEGER NOT NULL
 ) STRICT;
+
+-- version 2
+
+-- What an account keeps in versions: presets, and in the operator's object the catalog's overlay.
+CREATE TABLE IF NOT EXISTS document (
+  number INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL CHECK (kind IN ('preset', 'catalog')),
+  slug TEXT NOT NULL,
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  description TEXT,
+  status TEXT NOT NULL CHECK (status IN ('active', 'disabled', 'archived')),
+  status_at INTEGER,
+  creator TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX IF NOT EXISTS document_by_slug ON document (kind, slug);
+
+CREATE TABLE IF NOT EXISTS document_version (
+  document INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  id TEXT NOT NULL UNIQUE,
+  body TEXT NOT NULL,
+  creator TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (document, version)
+) STRICT, WITHOUT ROWID;

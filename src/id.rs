@@ -94,6 +94,15 @@ pub fn base62(random: &[u8]) -> String {
     random.iter().map(|byte| BASE62[usize::from(*byte) % 62] as char).collect()
 }
 
+/// A version-4 UUID: RFC 9562, section 5.4.
+pub fn uuid(random: &[u8; 16]) -> String {
+    let mut bytes = *random;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex(&bytes);
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+}
+
 fn is_base62(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -71,6 +71,11 @@ pub enum Command {
         #[serde(with = "text")]
         id: GenerationId,
     },
+    /// A [`super::document::DocumentCommand`] as JSON: an enum within this one would be compiled
+    /// twice over.
+    Document {
+        command: String,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -110,6 +115,7 @@ impl Command {
             | Command::DeleteKey { .. }
             | Command::Authenticate { .. }
             | Command::ExpireHolds
+            | Command::Document { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -267,7 +273,9 @@ pub enum Answer {
     },
     /// To `Generation`: a hold is open, the charge has not come.
     Pending,
-    /// No such key or generation.
+    /// To `Document`: a [`super::document::DocumentAnswer`] as JSON.
+    Document { answer: String },
+    /// No such key, generation or document.
     NotFound,
     /// To `Hold`, `Grant`, `CreateKey` and `Authenticate`: nothing was changed.
     Refused { refusal: Refusal },

@@ -2,6 +2,7 @@
 //! comes out, with no wait between the first read and the last write.
 
 pub mod command;
+pub mod document;
 pub mod key;
 mod keyring;
 pub mod lease;
@@ -79,6 +80,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
             Ok(Answer::Expired { holds, records, next_alarm: next_alarm(&store)? })
         }
         Command::Generation { id } => ledger::generation(&store, id),
+        Command::Document { command } => document::execute(&store, now, command),
     }
 }
 

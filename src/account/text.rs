@@ -1,6 +1,7 @@
 //! How amounts, ids and times are spelt where they cross a border. In SQL everything is text; in
 //! commands and answers amounts and ids are strings, times numbers of milliseconds.
 
+use super::document::{Kind, Status};
 use super::key::KeyKind;
 use super::limit::LimitReset;
 use crate::id::{AccountId, GenerationId, KeyHash};
@@ -36,6 +37,10 @@ spelt!(AccountId, "account", AccountId::to_string, AccountId::parse);
 spelt!(GenerationId, "generation", GenerationId::to_string, GenerationId::parse);
 spelt!(KeyHash, "key", KeyHash::to_string, KeyHash::parse);
 spelt!(KeyKind, "kind of key", |kind: &KeyKind| kind.as_str().to_owned(), KeyKind::parse);
+spelt!(Kind, "kind of document", |kind: &Kind| kind.as_str().to_owned(), |text| {
+    [Kind::Preset, Kind::Catalog].into_iter().find(|kind| kind.as_str() == text)
+});
+spelt!(Status, "status", |status: &Status| status.as_str().to_owned(), Status::parse);
 spelt!(LimitReset, "limit reset", |reset: &LimitReset| reset.as_str().to_owned(), LimitReset::parse);
 // The database's integers end at i64::MAX: a time beyond that is as good as never.
 spelt!(Time, "time", |time: &Time| time.ms().min(i64::MAX as u64).to_string(), |text: &str| {

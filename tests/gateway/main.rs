@@ -9,6 +9,7 @@ mod catalog;
 mod catalog_format;
 mod cohere;
 mod config;
+mod document;
 mod embeddings;
 mod endpoint;
 mod exchange;

@@ -129,6 +129,7 @@ impl Database {
             Answer::NotFound => "not found".into(),
             Answer::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
             Answer::Invalid { .. } => "invalid".into(),
+            Answer::Document { .. } => "document".into(),
             Answer::Fault { .. } => "fault".into(),
         }
     }
