@@ -208,7 +208,10 @@ fn connect(
     let region = region(provider, set);
     let own_url = named(provider.base_url_variable);
     let embedded = provider.protocol == Protocol::Millrace;
-    let live = embedded || if provider.local { own_url.is_some() } else { !keys.is_empty() };
+    // A provider of the operator's own has its address in its row, and may go without a key.
+    let has_url = own_url.is_some() || !provider.base_url.is_empty();
+    let keyless = provider.key_variable.is_empty();
+    let live = embedded || if provider.local || keyless { has_url } else { !keys.is_empty() };
     let vertex_url = || keys.first().and_then(|key| vertex_url(provider, key, &region, problems));
     let base_url = own_url.or_else(vertex_url).unwrap_or_else(|| provider.base_url.to_owned());
     let base_url = base_url.trim_end_matches('/').replace("{region}", &region);

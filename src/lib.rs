@@ -9,6 +9,7 @@ pub mod money;
 pub mod time;
 
 pub mod json;
+pub mod query;
 pub mod sse;
 
 pub mod chat;

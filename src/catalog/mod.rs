@@ -5,8 +5,10 @@
 mod handle;
 pub mod index;
 pub mod listing;
+pub mod overlay;
 
 pub use handle::Catalog;
+pub use overlay::Overlay;
 
 use crate::chat::Quirks;
 use crate::money::Price;
@@ -42,7 +44,7 @@ pub enum Protocol {
 }
 
 /// Whoever answers requests for models. Compared by slug.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Provider {
     /// Its name in `provider.order` and its like: `openai`.
     pub slug: &'static str,
@@ -121,7 +123,7 @@ pub struct Tier {
 }
 
 /// A model as one provider sells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Offer {
     pub provider: &'static Provider,
     /// Its name in `provider.order` and its like: the provider's slug, or `deepinfra/turbo` for
@@ -146,7 +148,7 @@ pub struct Offer {
 }
 
 /// A model, whoever sells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// `author/name`.
     pub slug: &'static str,

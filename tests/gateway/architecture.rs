@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["money", "time"],
     &["id", "error"],
-    &["json", "sse"],
+    &["json", "query", "sse"],
     &["chat"],
     &["tokens"],
     &["catalog"],

@@ -1,9 +1,9 @@
-//! The catalog as built, and as it is listed to clients.
+//! The catalog as built.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use millrace::catalog::{self, Catalog, Modality, Protocol, Provider, index, listing};
+use millrace::catalog::{self, Modality, Protocol, index};
 use millrace::chat::conversation::Issuer;
 use millrace::chat::{PastReasoning, Quirks};
 use serde_json::{Value, json};
@@ -198,78 +198,6 @@ fn a_local_server_has_any_model() {
 }
 
 #[test]
-fn codex_is_listed_the_same_and_an_empty_catalog_of_its_own() {
-    let mut list = parse(&listing::write_models_for_codex(Catalog::BUILT_IN, |_| true));
-    assert_eq!(list["models"], json!([]));
-    list.as_object_mut().unwrap().remove("models");
-    assert_eq!(list, parse(&listing::write_models(Catalog::BUILT_IN, |_| true, Modality::Text)));
-}
-
-#[test]
-fn the_embedded_model_is_listed_whole() {
-    let list = parse(&listing::write_models(Catalog::BUILT_IN, only("millrace"), Modality::Text));
-    let expected = json!({
-        "object": "list",
-        "total_count": 1,
-        "links": { "next": null },
-        "data": [{
-            "object": "model",
-            "id": "millrace/echo",
-            "canonical_slug": "millrace/echo",
-            "hugging_face_id": null,
-            "name": "Millrace: Echo",
-            "display_name": "Millrace: Echo",
-            "created": 1795219200,
-            "owned_by": "millrace",
-            "description": "Answers with the last user message, without any network. For trying out and testing \
-                            a deployment.",
-            "context_length": 128000,
-            "architecture": {
-                "modality": "text->text",
-                "input_modalities": ["text"],
-                "output_modalities": ["text"],
-                "tokenizer": "Other",
-                "instruct_type": null,
-            },
-            "pricing": { "prompt": "0.000001", "completion": "0.000002", "request": "0" },
-            "top_provider": { "context_length": 128000, "max_completion_tokens": 16384, "is_moderated": false },
-            "per_request_limits": null,
-            "supported_parameters": ["max_tokens", "response_format", "structured_outputs", "tool_choice", "tools"],
-            "default_parameters": null,
-            "supported_voices": null,
-            "expiration_date": null,
-            "knowledge_cutoff": null,
-            "links": { "details": "/api/v1/models/millrace/echo/endpoints" },
-        }],
-    });
-    assert_eq!(list, expected);
-}
-
-/// What `@openrouter/sdk` 1.3.19 and PyPI's `openrouter` 1.3.84 refuse to do without.
-#[test]
-fn every_entry_has_what_strict_clients_demand() {
-    let strings =
-        ["/id", "/canonical_slug", "/name", "/pricing/prompt", "/pricing/completion", "/links/details"];
-    let numbers = ["/created", "/context_length"];
-    let nulls = ["/default_parameters", "/per_request_limits", "/supported_voices"];
-    let lists =
-        ["/supported_parameters", "/architecture/input_modalities", "/architecture/output_modalities"];
-    let list = parse(&listing::write_models(Catalog::BUILT_IN, |_| true, Modality::Text));
-    let text = catalog::models().iter().filter(|model| model.output_modalities.contains(&Modality::Text));
-    assert_eq!(list["total_count"], text.count());
-    for entry in list["data"].as_array().unwrap() {
-        let at = |path: &str| entry.pointer(path).unwrap_or_else(|| panic!("{path} in {entry}"));
-        assert!(strings.iter().all(|path| at(path).is_string()), "{entry}");
-        assert!(numbers.iter().all(|path| at(path).is_u64()), "{entry}");
-        assert!(nulls.iter().all(|path| at(path).is_null()), "{entry}");
-        assert!(lists.iter().all(|path| at(path).is_array()), "{entry}");
-        assert!(at("/top_provider/is_moderated").is_boolean(), "{entry}");
-        let prices = entry["pricing"].as_object().unwrap();
-        assert!(prices.iter().all(|(name, price)| price.is_string() || name == "overrides"), "{entry}");
-    }
-}
-
-#[test]
 fn quirks_are_those_of_the_rows() {
     let quirks = |slug: &str| catalog::provider(slug).unwrap().quirks;
     assert_eq!(quirks("deepseek").past_reasoning, PastReasoning::Content);
@@ -279,91 +207,4 @@ fn quirks_are_those_of_the_rows() {
     }
     let plain = Quirks { max_tokens: quirks("together").max_tokens, ..Quirks::NONE };
     assert_eq!(quirks("together"), plain, "what a row leaves out is as in `NONE`");
-}
-
-#[test]
-fn models_are_listed_by_what_they_make() {
-    let ids = |output: Modality| -> Vec<String> {
-        let list = parse(&listing::write_models(Catalog::BUILT_IN, |_| true, output));
-        list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
-    };
-    let embeddings = ids(Modality::Embeddings);
-    assert!(embeddings.iter().any(|id| id == "openai/text-embedding-3-small"), "{embeddings:?}");
-    assert!(ids(Modality::Rerank).iter().any(|id| id == "cohere/rerank-v3.5"));
-    assert!(ids(Modality::Text).iter().all(|id| !embeddings.contains(id)));
-    let count = parse(&listing::write_count(Catalog::BUILT_IN, |_| true));
-    assert_eq!(count["data"]["count"], ids(Modality::Text).len());
-    // OpenRouter's list of parameters has no names for those of embeddings.
-    let model = catalog::find("openai/text-embedding-3-small").unwrap();
-    assert!(model.offers[0].honours("dimensions"));
-    let endpoints = parse(&listing::write_endpoints(model, |_| true));
-    assert_eq!(endpoints["data"]["endpoints"][0]["supported_parameters"], json!([]));
-}
-
-#[test]
-fn the_price_listed_is_that_of_the_cheapest_live_offer() {
-    let model = catalog::find("openai/gpt-oss-120b").unwrap();
-    for offer in model.offers.iter().filter(|offer| offer.tag == offer.provider.slug) {
-        let entry = parse(&listing::write_model(model, only(offer.provider.slug)).unwrap());
-        let of_provider = model.offers.iter().filter(|one| one.provider == offer.provider);
-        let cheapest = of_provider.min_by_key(|one| one.prices.blend()).unwrap();
-        assert_eq!(entry["data"]["pricing"]["prompt"], cheapest.prices.prompt.to_usd());
-    }
-    let all = parse(&listing::write_model(model, |_| true).unwrap());
-    let cheapest = model.offers.iter().min_by_key(|offer| offer.prices.blend()).unwrap();
-    assert_eq!(all["data"]["pricing"]["prompt"], cheapest.prices.prompt.to_usd());
-}
-
-#[test]
-fn what_nobody_live_offers_is_not_listed() {
-    let model = catalog::find("openai/gpt-oss-120b").unwrap();
-    assert_eq!(listing::write_model(model, only("openai")), None);
-    assert_eq!(parse(&listing::write_endpoints(model, only("openai")))["data"]["endpoints"], json!([]));
-    assert_eq!(
-        parse(&listing::write_count(Catalog::BUILT_IN, only("millrace"))),
-        json!({ "data": { "count": 1 } })
-    );
-    assert_eq!(parse(&listing::write_count(Catalog::BUILT_IN, |_| false)), json!({ "data": { "count": 0 } }));
-}
-
-#[test]
-fn endpoints_are_listed_cheapest_first() {
-    let model = catalog::find("openai/gpt-oss-120b").unwrap();
-    let list = parse(&listing::write_endpoints(model, |_| true));
-    let endpoints = list["data"]["endpoints"].as_array().unwrap();
-    assert_eq!(endpoints.len(), model.offers.len());
-    assert_eq!(endpoints[0]["tag"], "deepinfra");
-    assert_eq!(endpoints[0]["name"], "DeepInfra | openai/gpt-oss-120b");
-}
-
-#[test]
-fn a_tier_is_listed_as_an_override() {
-    let model = catalog::find("google/gemini-2.5-pro").unwrap();
-    let entry = parse(&listing::write_model(model, |_| true).unwrap());
-    assert_eq!(
-        entry["data"]["pricing"]["overrides"],
-        json!([{
-            "min_prompt_tokens": 200000,
-            "prompt": "0.0000025",
-            "completion": "0.000015",
-            "input_cache_read": "0.00000025",
-        }])
-    );
-}
-
-#[test]
-fn all_providers_are_listed() {
-    let list = parse(&listing::write_providers(Catalog::BUILT_IN));
-    let slugs: Vec<&str> =
-        list["data"].as_array().unwrap().iter().map(|one| one["slug"].as_str().unwrap()).collect();
-    assert!(slugs.is_sorted() && slugs.contains(&"openai") && slugs.contains(&"millrace"));
-    assert!(list["data"].as_array().unwrap().iter().all(|one| one.get("privacy_policy_url").is_some()));
-}
-
-fn only(slug: &str) -> impl Fn(&Provider) -> bool {
-    move |provider| provider.slug == slug
-}
-
-fn parse(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
 }
