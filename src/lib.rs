@@ -21,6 +21,7 @@ pub mod protocol;
 
 pub mod account;
 pub mod health;
+pub mod preset;
 pub mod pricing;
 pub mod routing;
 

@@ -17,7 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["protocol"],
     &["pricing", "health"],
     &["routing", "account"],
-    &["config", "endpoint"],
+    &["config", "endpoint", "preset"],
     &["exchange"],
     &["shell"],
 ];

@@ -31,6 +31,7 @@ mod openai_chat_translate;
 mod openai_completions;
 mod openai_responses;
 mod overlay;
+mod preset;
 mod pricing;
 mod protocol_millrace;
 mod protocol_openai_chat;
