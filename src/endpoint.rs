@@ -4,6 +4,7 @@ use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
 use crate::protocol::bridge::Face;
 use crate::protocol::gemini::Framing;
+use crate::query;
 
 /// What a method and a path ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +22,25 @@ pub enum Endpoint {
     /// The same for Gemini; the path names the model.
     GeminiCountTokens(String),
     Models,
+    /// Those that the key may use.
+    ModelsUser,
     EmbeddingsModels,
     ModelsCount,
     /// `author/slug`
     Model(String),
     /// `author/slug`
     ModelEndpoints(String),
+    /// The endpoints that keep nothing.
+    EndpointsZdr,
     Providers,
+    ListPresets,
+    GetPreset(String),
+    UpdatePreset(String),
+    DeletePreset(String),
+    /// Makes a preset, or a version of one, of a request to a model.
+    SavePreset(String, Face),
+    ListPresetVersions(String),
+    GetPresetVersion(String, String),
     Key,
     Credits,
     ListKeys,
@@ -45,6 +58,12 @@ pub enum Endpoint {
     /// Changes a key of either kind.
     AdminUpdateKey(AccountId, KeyHash),
     AdminDeleteKey(AccountId, KeyHash),
+    /// What the operator laid over the catalog.
+    AdminCatalog,
+    AdminReplaceCatalog,
+    AdminPatchCatalog,
+    /// What a change to it would do.
+    AdminCheckCatalog,
     /// Fails on purpose; only in builds made for tests.
     Failpoint(String),
 }
@@ -65,11 +84,20 @@ impl Endpoint {
             Endpoint::Inference(Face::Rerank) => "rerank",
             Endpoint::CountTokens | Endpoint::GeminiCountTokens(_) => "count_tokens",
             Endpoint::Models => "models",
+            Endpoint::ModelsUser => "models_user",
             Endpoint::EmbeddingsModels => "embeddings_models",
             Endpoint::ModelsCount => "models_count",
             Endpoint::Model(_) => "model",
             Endpoint::ModelEndpoints(_) => "model_endpoints",
+            Endpoint::EndpointsZdr => "endpoints_zdr",
             Endpoint::Providers => "providers",
+            Endpoint::ListPresets => "list_presets",
+            Endpoint::GetPreset(_) => "get_preset",
+            Endpoint::UpdatePreset(_) => "update_preset",
+            Endpoint::DeletePreset(_) => "delete_preset",
+            Endpoint::SavePreset(..) => "save_preset",
+            Endpoint::ListPresetVersions(_) => "list_preset_versions",
+            Endpoint::GetPresetVersion(..) => "get_preset_version",
             Endpoint::Key => "key",
             Endpoint::Credits => "credits",
             Endpoint::ListKeys => "list_keys",
@@ -86,6 +114,10 @@ impl Endpoint {
             Endpoint::AdminCreateKey(_) => "admin_create_key",
             Endpoint::AdminUpdateKey(..) => "admin_update_key",
             Endpoint::AdminDeleteKey(..) => "admin_delete_key",
+            Endpoint::AdminCatalog => "admin_catalog",
+            Endpoint::AdminReplaceCatalog => "admin_replace_catalog",
+            Endpoint::AdminPatchCatalog => "admin_patch_catalog",
+            Endpoint::AdminCheckCatalog => "admin_check_catalog",
             Endpoint::Failpoint(_) => "failpoint",
         }
     }
@@ -168,12 +200,15 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["embeddings", "models"] => vec![("GET", Endpoint::EmbeddingsModels)],
         ["rerank"] => vec![("POST", Endpoint::Inference(Face::Rerank))],
         ["models"] => vec![("GET", Endpoint::Models)],
+        ["models", "user"] => vec![("GET", Endpoint::ModelsUser)],
         ["models", "count"] => vec![("GET", Endpoint::ModelsCount)],
         ["models", author, slug, "endpoints"] => {
-            vec![("GET", Endpoint::ModelEndpoints(format!("{author}/{slug}")))]
+            vec![("GET", Endpoint::ModelEndpoints(model_slug(author, slug)))]
         }
-        ["model" | "models", author, slug] => vec![("GET", Endpoint::Model(format!("{author}/{slug}")))],
+        ["model" | "models", author, slug] => vec![("GET", Endpoint::Model(model_slug(author, slug)))],
+        ["endpoints", "zdr"] => vec![("GET", Endpoint::EndpointsZdr)],
         ["providers"] => vec![("GET", Endpoint::Providers)],
+        ["presets", rest @ ..] => preset_ways(rest),
         ["key"] | ["auth", "key"] => vec![("GET", Endpoint::Key)],
         ["credits"] => vec![("GET", Endpoint::Credits)],
         ["keys"] => vec![("GET", Endpoint::ListKeys), ("POST", Endpoint::CreateKey)],
@@ -199,6 +234,31 @@ fn gemini_ways(path: &str) -> Option<Vec<(&'static str, Endpoint)>> {
     Some(vec![("POST", endpoint)])
 }
 
+/// Clients encode the colon of a suffix, and some the tilde of an alias.
+fn model_slug(author: &str, name: &str) -> String {
+    format!("{}/{}", query::decode(author), query::decode(name))
+}
+
+fn preset_ways(parts: &[&str]) -> Vec<(&'static str, Endpoint)> {
+    let save = |slug: &str, face| vec![("POST", Endpoint::SavePreset(slug.to_owned(), face))];
+    match parts {
+        [] => vec![("GET", Endpoint::ListPresets)],
+        [slug] => vec![
+            ("GET", Endpoint::GetPreset((*slug).to_owned())),
+            ("PATCH", Endpoint::UpdatePreset((*slug).to_owned())),
+            ("DELETE", Endpoint::DeletePreset((*slug).to_owned())),
+        ],
+        [slug, "chat", "completions"] => save(slug, Face::Chat),
+        [slug, "responses"] => save(slug, Face::Responses),
+        [slug, "messages"] => save(slug, Face::Messages),
+        [slug, "versions"] => vec![("GET", Endpoint::ListPresetVersions((*slug).to_owned()))],
+        [slug, "versions", version] => {
+            vec![("GET", Endpoint::GetPresetVersion((*slug).to_owned(), (*version).to_owned()))]
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn key_ways(hash: &str) -> Vec<(&'static str, Endpoint)> {
     let Some(hash) = KeyHash::parse(hash) else {
         return Vec::new();
@@ -213,6 +273,12 @@ fn key_ways(hash: &str) -> Vec<(&'static str, Endpoint)> {
 fn admin_ways(parts: &[&str]) -> Vec<(&'static str, Endpoint)> {
     let account = |text: &str| AccountId::parse(text);
     match parts {
+        ["catalog"] => vec![
+            ("GET", Endpoint::AdminCatalog),
+            ("PUT", Endpoint::AdminReplaceCatalog),
+            ("PATCH", Endpoint::AdminPatchCatalog),
+        ],
+        ["catalog", "check"] => vec![("POST", Endpoint::AdminCheckCatalog)],
         ["accounts"] => vec![("GET", Endpoint::AdminListAccounts), ("POST", Endpoint::AdminCreateAccount)],
         ["accounts", id] => match account(id) {
             Some(id) => vec![("GET", Endpoint::AdminAccount(id))],

@@ -23,6 +23,8 @@ extern "C" {
     pub type KvNamespace;
     #[wasm_bindgen(method, catch, js_name = get)]
     pub fn kv_get(this: &KvNamespace, name: &str, kind: &str) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = get)]
+    pub fn kv_get_with(this: &KvNamespace, name: &str, options: &JsValue) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = put)]
     pub fn kv_put(this: &KvNamespace, name: &str, value: &str) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = list)]

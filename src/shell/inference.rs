@@ -22,7 +22,7 @@ use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_as;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
-use crate::shell::{body, clock, health};
+use crate::shell::{body, clock, health, presets};
 
 /// As much of a header as a record keeps, in characters.
 const MAX_HEADER: usize = 200;
@@ -45,6 +45,7 @@ pub async fn answer(
     let arrived = clock::now();
     let key = authenticate_as(KeyKind::Inference, &request, env).await?;
     let body = body::read(&request, config.limits.body_bytes).await?;
+    let body = presets::apply(env, &key.account, asked.face, body).await?;
     let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
     let preference = Preference::read(chat.provider.as_deref())?;
     let candidates = chat.candidates();

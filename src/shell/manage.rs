@@ -10,17 +10,17 @@ use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
 use crate::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
 use crate::account::{AccountRow, GenerationRecord, Refusal, view};
-use crate::catalog::{Modality, Provider, listing};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::{account_down, key_refusal};
 use crate::id::{AccountId, GenerationId, KeyHash, hex};
 use crate::protocol::{anthropic_messages, gemini};
+use crate::query;
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::{authenticate, authenticate_admin, authenticate_as, write_entry};
 use crate::shell::bindings::{KvNamespace, binding, random};
-use crate::shell::{body, clock, health, reply};
+use crate::shell::{admin_catalog, body, catalog, clock, health, overlay, presets, reply};
 
 /// Accounts are listed by their entries in KV.
 const ACCOUNT_PREFIX: &str = "account:";
@@ -41,30 +41,29 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// Answers any endpoint but chat.
     pub async fn answer(&self, endpoint: Endpoint) -> Result<Response, Failure> {
-        let catalog = self.config.catalog;
-        let live = |provider: &Provider| self.config.is_live(provider);
         match endpoint {
             Endpoint::Welcome => Ok(reply::json(200, &welcome())),
             Endpoint::Health => Ok(self.health().await),
             Endpoint::Preflight => Ok(reply::preflight()),
-            Endpoint::Models if query_value(self.query, "client_version").is_some() => {
-                Ok(reply::json(200, &listing::write_models_for_codex(catalog, live)))
-            }
-            Endpoint::Models => Ok(reply::json(200, &listing::write_models(catalog, live, Modality::Text))),
-            Endpoint::EmbeddingsModels => {
-                Ok(reply::json(200, &listing::write_models(catalog, live, Modality::Embeddings)))
-            }
-            Endpoint::ModelsCount => Ok(reply::json(200, &listing::write_count(catalog, live))),
-            Endpoint::Model(slug) => {
-                let model =
-                    self.config.catalog.find(&slug).and_then(|model| listing::write_model(model, live));
-                model.map(|body| reply::json(200, &body)).ok_or_else(|| unknown_model(&slug))
-            }
-            Endpoint::ModelEndpoints(slug) => {
-                let model = self.config.catalog.find(&slug).ok_or_else(|| unknown_model(&slug))?;
-                Ok(reply::json(200, &listing::write_endpoints(model, live)))
-            }
-            Endpoint::Providers => Ok(reply::json(200, &listing::write_providers(catalog))),
+            Endpoint::Models
+            | Endpoint::ModelsUser
+            | Endpoint::EmbeddingsModels
+            | Endpoint::ModelsCount
+            | Endpoint::Model(_)
+            | Endpoint::ModelEndpoints(_)
+            | Endpoint::EndpointsZdr
+            | Endpoint::Providers => catalog::list(self, &endpoint).await,
+            Endpoint::AdminCatalog
+            | Endpoint::AdminReplaceCatalog
+            | Endpoint::AdminPatchCatalog
+            | Endpoint::AdminCheckCatalog => admin_catalog::answer(self, &endpoint).await,
+            Endpoint::ListPresets
+            | Endpoint::GetPreset(_)
+            | Endpoint::UpdatePreset(_)
+            | Endpoint::DeletePreset(_)
+            | Endpoint::SavePreset(..)
+            | Endpoint::ListPresetVersions(_)
+            | Endpoint::GetPresetVersion(..) => presets::answer(self, endpoint).await,
             Endpoint::Key => self.current_key().await,
             Endpoint::Credits => self.credits().await,
             Endpoint::ListKeys => {
@@ -124,11 +123,11 @@ impl Call<'_> {
         }
     }
 
-    async fn ask(&self, account: &AccountId, command: Command) -> Result<Answer, Failure> {
+    pub async fn ask(&self, account: &AccountId, command: Command) -> Result<Answer, Failure> {
         let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
         match client.call(&command).await.map_err(|_| account_down())? {
             Answer::Missing => Err(not_found("No such account")),
-            Answer::NotFound => Err(not_found("No such key or generation")),
+            Answer::NotFound => Err(not_found("No such key, generation or document")),
             Answer::Refused { refusal: Refusal::Key { reason } } => Err(key_refusal(reason)),
             Answer::Refused { refusal: Refusal::Credit { available, .. } } => {
                 let words = format!("The account has only ${} that can be taken back", available.to_usd());
@@ -140,7 +139,7 @@ impl Call<'_> {
         }
     }
 
-    async fn body(&self) -> Result<Vec<u8>, Failure> {
+    pub async fn body(&self) -> Result<Vec<u8>, Failure> {
         body::read(self.request, self.config.limits.body_bytes).await
     }
 
@@ -161,11 +160,11 @@ impl Call<'_> {
     }
 
     async fn list_keys(&self, account: &AccountId) -> Result<Response, Failure> {
-        let offset = match query_value(self.query, "offset") {
+        let offset = match query::value(self.query, "offset") {
             None => 0,
             Some(text) => text.parse().map_err(|_| Failure::invalid("offset: must be a whole number"))?,
         };
-        let flag = |name: &str| query_value(self.query, name).as_deref() == Some("true");
+        let flag = |name: &str| query::flag(self.query, name);
         let (include_disabled, include_expired) = (flag("include_disabled"), flag("include_expired"));
         match self.ask(account, Command::ListKeys { offset, include_disabled, include_expired }).await? {
             Answer::Keys { keys } => Ok(reply::json(200, &view::write_keys(&keys))),
@@ -232,7 +231,7 @@ impl Call<'_> {
     /// is waited for.
     async fn generation(&self) -> Result<Response, Failure> {
         let key = authenticate(self.request, self.env).await?;
-        let id = query_value(self.query, "id")
+        let id = query::value(self.query, "id")
             .ok_or_else(|| Failure::invalid("id: this parameter is required"))?;
         let id = GenerationId::parse(&id).ok_or_else(|| not_found("No such generation"))?;
         let started = clock::now();
@@ -293,7 +292,7 @@ impl Call<'_> {
     /// The accounts, 1000 at a time: `cursor` continues a list that is longer.
     async fn admin_list(&self) -> Result<Response, Failure> {
         authenticate_admin(self.request, self.config)?;
-        let listed = self.list_entries(query_value(self.query, "cursor")).await.ok_or_else(account_down)?;
+        let listed = self.list_entries(query::value(self.query, "cursor")).await.ok_or_else(account_down)?;
         let field = |object: &JsValue, name: &str| Reflect::get(object, &JsValue::from_str(name)).ok();
         let keys = field(&listed, "keys").map(|keys| js_sys::Array::from(&keys)).unwrap_or_default();
         let ids: Vec<Value> = keys
@@ -344,7 +343,11 @@ impl Call<'_> {
             "version": env!("CARGO_PKG_VERSION"),
             "kv": kv,
             "durable_object": object,
-            "catalog": { "models": models, "providers": self.config.catalog.providers().count() },
+            "catalog": {
+                "models": models,
+                "providers": self.config.catalog.providers().count(),
+                "overlay": { "version": self.config.catalog.version(), "left_out": overlay::problems() },
+            },
             "live_providers": live,
             "problems": self.config.problems,
         });
@@ -377,22 +380,10 @@ fn welcome() -> String {
     json!({ "name": "millrace", "version": env!("CARGO_PKG_VERSION"), "api": "/api/v1" }).to_string()
 }
 
-fn not_found(words: &str) -> Failure {
+pub fn not_found(words: &str) -> Failure {
     Failure::new(Cause::NotFound, words)
 }
 
-fn unknown_model(slug: &str) -> Failure {
-    not_found(&format!("{slug} is not a valid model ID"))
-}
-
-fn unexpected() -> Failure {
+pub fn unexpected() -> Failure {
     Failure::new(Cause::Internal, "Internal Server Error")
-}
-
-/// The first value of a parameter in a query. What we take in queries needs no decoding.
-fn query_value(query: &str, name: &str) -> Option<String> {
-    query
-        .split('&')
-        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
-        .map(|(_, v)| v.to_owned())
 }

@@ -3,9 +3,11 @@
 
 mod account_object;
 mod accounts;
+mod admin_catalog;
 mod auth;
 mod bindings;
 mod body;
+mod catalog;
 mod clock;
 mod driver;
 mod health;
@@ -13,13 +15,13 @@ mod health_object;
 mod inference;
 mod manage;
 mod media;
+mod overlay;
+mod presets;
 mod reply;
 mod tokens;
 mod upstream;
 
-use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
 
 use js_sys::Promise;
 use serde_json::json;
@@ -28,7 +30,6 @@ use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
 use worker::worker_sys;
 
-use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Failure;
@@ -37,11 +38,6 @@ use crate::protocol::gemini::Framing;
 use crate::shell::inference::Asked;
 use crate::shell::manage::Call;
 use crate::time::Time;
-
-thread_local! {
-    /// What the operator set; the same for every request of an isolate.
-    static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
-}
 
 /// Answers one request. A panic rejects the promise and harms no other request: what requests
 /// share is whole between any two steps.
@@ -56,7 +52,7 @@ pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> P
         let face = endpoint.as_ref().map_or_else(|_| endpoint::face(path), face_of);
         let asked = endpoint.as_ref().ok().and_then(|endpoint| inference_of(endpoint, query));
         let is_inference = asked.is_some();
-        let config = config(&env);
+        let config = overlay::config(&env, &context).await;
         let answered = match (asked, endpoint) {
             (Some(asked), _) => inference::answer(request, &env, &config, context, asked).await,
             (None, Ok(endpoint)) => manage(&request, &env, &config, endpoint, query).await,
@@ -125,16 +121,6 @@ fn path_and_query(url: &str) -> (&str, &str) {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let path = url[after_scheme..].find('/').map_or("/", |at| &url[after_scheme + at..]);
     path.split_once('?').unwrap_or((path, ""))
-}
-
-fn config(env: &JsValue) -> Rc<Config> {
-    CONFIG.with_borrow_mut(|known| {
-        let read = || {
-            let variable = |name: &str| bindings::binding(env, name)?.as_string();
-            Rc::new(Config::read(&variable, Catalog::BUILT_IN))
-        };
-        Rc::clone(known.get_or_insert_with(read))
-    })
 }
 
 #[cfg(feature = "failpoints")]

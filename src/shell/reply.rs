@@ -8,7 +8,7 @@ use crate::exchange::Head;
 use crate::protocol::bridge::Face;
 
 /// Headers of ours that scripts in a browser may read.
-const EXPOSED: &str = "x-generation-id, retry-after";
+const EXPOSED: &str = "x-generation-id, retry-after, etag";
 
 pub fn whole(head: &Head, body: &[u8]) -> Response {
     let init = init(head.status, &head.headers);
@@ -28,6 +28,12 @@ pub fn json(status: u16, body: &str) -> Response {
     whole(&Head { status, headers }, body.as_bytes())
 }
 
+/// A status without a body: 304.
+pub fn empty(status: u16, headers: &[(&'static str, String)]) -> Response {
+    Response::new_with_opt_str_and_init(None, &init(status, headers))
+        .expect("statuses and header names are ours")
+}
+
 pub fn failure(face: Face, failure: &Failure) -> Response {
     let mut headers = vec![("content-type", "application/json".to_owned())];
     if let Some(seconds) = failure.retry_after_s {
@@ -42,12 +48,11 @@ pub fn failure(face: Face, failure: &Failure) -> Response {
 /// The answer to a browser that asks whether it may.
 pub fn preflight() -> Response {
     let headers = vec![
-        ("access-control-allow-methods", "GET, POST, PATCH, DELETE, OPTIONS".to_owned()),
+        ("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS".to_owned()),
         ("access-control-allow-headers", "*, authorization".to_owned()),
         ("access-control-max-age", "86400".to_owned()),
     ];
-    let init = init(204, &headers);
-    Response::new_with_opt_str_and_init(None, &init).expect("statuses and header names are ours")
+    empty(204, &headers)
 }
 
 fn init(status: u16, headers: &[(&'static str, String)]) -> ResponseInit {

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use millrace::catalog::{self, Modality, Protocol, index};
 use millrace::chat::conversation::Issuer;
 use millrace::chat::{PastReasoning, Quirks};
-use serde_json::{Value, json};
 
 #[test]
 fn every_slug_is_found_and_no_other() {

@@ -118,6 +118,14 @@ fn an_alias_leads_to_a_model() {
     assert_eq!(list["data"][0]["id"], "~team/chat");
 }
 
+#[test]
+fn the_manuals_example_is_sound() {
+    let manual = include_str!("../../docs/catalog.md");
+    let example = manual.split("```json").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let laid = lay(parse(example));
+    assert_eq!(laid.named("smart:nitro").map(|model| model.slug), Some("openai/gpt-4.1"));
+}
+
 /// Each row: a document, and what is wrong with it. Nothing of such a document is laid by the API.
 #[test]
 fn a_mistake_is_named() {
@@ -263,30 +271,31 @@ fn a_row_with_a_mistake_is_left_out_and_the_rest_is_laid() {
     let (draft, mistakes) = draft(
         &read(&json!({
             "models": {
-                "openai/gpt-4o": { "offers": { "openai": { "prompt": "x" }, "azure": { "hidden": true } } },
+                "openai/gpt-4.1": { "offers": { "openai": { "prompt": "x" }, "azure": { "hidden": true } } },
                 "acme/chat": { "name": "Nobody sells it" },
                 "openai/gpt-4o-mini": { "hidden": true },
             },
-            "aliases": { "fast": "acme/chat", "smart": "openai/gpt-4o" },
+            "aliases": { "fast": "acme/chat", "smart": "openai/gpt-4.1" },
         })),
         &mut Names::default(),
     );
     assert!(mistakes.len() >= 3, "{mistakes:?}");
     let laid = Catalog::with(draft.lay(1));
-    let tags: Vec<&str> = laid.find("openai/gpt-4o").unwrap().offers.iter().map(|offer| offer.tag).collect();
+    let tags: Vec<&str> = laid.find("openai/gpt-4.1").unwrap().offers.iter().map(|offer| offer.tag).collect();
     assert!(tags.contains(&"openai") && !tags.contains(&"azure"), "{tags:?}");
-    let price = |catalog| offer_of(catalog, "openai/gpt-4o", "openai").prices;
+    let price = |catalog| offer_of(catalog, "openai/gpt-4.1", "openai").prices;
     assert_eq!(price(laid), price(Catalog::BUILT_IN));
     assert!(laid.find("acme/chat").is_none() && laid.find("openai/gpt-4o-mini").is_none());
-    assert_eq!((laid.alias("fast"), laid.alias("smart")), (None, Some("openai/gpt-4o")));
+    assert_eq!((laid.alias("fast"), laid.alias("smart")), (None, Some("openai/gpt-4.1")));
 }
 
 #[test]
 fn a_change_is_told_before_it_is_made() {
     let mut document = private();
-    document["models"]["openai/gpt-4o"] = json!({ "context_length": 64_000, "offers": {
+    document["models"]["openai/gpt-4.1"] = json!({ "context_length": 64_000, "offers": {
         "openai": { "prompt": "0.000003", "context_length": 64_000 },
         "azure": { "hidden": true },
+        "openai/priority": { "hidden": true },
         "acme": { "model": "gpt", "prompt": "0.000001", "completion": "0.000002", "context_length": 1000 },
     } });
     document["models"]["openai/gpt-4o-mini"] = json!({ "hidden": true });
@@ -296,9 +305,9 @@ fn a_change_is_told_before_it_is_made() {
     has(json!({ "change": "provider_added", "provider": "acme" }));
     has(json!({ "change": "model_added", "model": "acme/chat" }));
     has(json!({ "change": "model_removed", "model": "openai/gpt-4o-mini" }));
-    has(json!({ "change": "price_changed", "model": "openai/gpt-4o", "offer": "openai", "member": "prompt",
-        "before": "0.0000025", "after": "0.000003" }));
-    has(json!({ "change": "offer_removed", "model": "openai/gpt-4o", "offer": "azure" }));
+    has(json!({ "change": "price_changed", "model": "openai/gpt-4.1", "offer": "openai", "member": "prompt",
+        "before": "0.000002", "after": "0.000003" }));
+    has(json!({ "change": "offer_removed", "model": "openai/gpt-4.1", "offer": "azure" }));
     has(json!({ "change": "alias_changed", "alias": "fast", "before": null, "after": "acme/chat" }));
     assert!(told.iter().any(|one| one["change"] == "offer_added" && one["prices"]["prompt"] == "0.000001"));
     let laid = lay(document.clone());

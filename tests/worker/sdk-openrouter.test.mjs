@@ -9,6 +9,8 @@ import { CANARY } from "./canary.mjs";
 import { openAccount, providerVars, startGateway } from "./harness.mjs";
 import { MODEL, PERSON, PERSON_FORMAT, startMock, USAGE, WEATHER_TOOL } from "./mock.mjs";
 import { pico } from "./money.mjs";
+import { runScript } from "./python.mjs";
+import { python } from "./setup.mjs";
 
 const mock = await startMock();
 after(() => mock.stop());
@@ -89,6 +91,70 @@ test("models, their count, endpoints and providers", async () => {
   assert.equal(endpoints[0].providerName, "OpenAI");
   const { data: providers } = await client.providers.list();
   assert.ok(providers.some((provider) => provider.slug === "openai"));
+});
+
+test("models in every list, one of them, and those that keep nothing", async () => {
+  const list = async (pages) => {
+    const all = [];
+    for await (const { result } of await pages) all.push(...result.data);
+    return all;
+  };
+  const cheap = await list(client.models.list({ maxPrice: 1, sort: "pricing-low-to-high", supportedParameters: "tools" }));
+  assert.ok(cheap.length > 0 && cheap.every(({ supportedParameters }) => supportedParameters.includes("tools")));
+  const paged = await list(client.models.list({ limit: 40 }));
+  const whole = await list(client.models.list());
+  assert.deepEqual(
+    paged.map(({ id }) => id),
+    whole.map(({ id }) => id),
+  );
+  const own = await list(client.models.listForUser({ bearer: account.key }));
+  assert.deepEqual(own.length, whole.length);
+  const [author, slug] = MODEL.split("/");
+  const { data: model } = await client.models.get({ author, slug: `${slug}:nitro` });
+  assert.equal(model.id, MODEL);
+  const latest = whole.find(({ id }) => id.startsWith("~openai/"));
+  assert.ok(latest.aliasTarget.slug.startsWith("openai/"));
+  assert.ok((await list(client.embeddings.listModels())).length > 0);
+  const { data: zdr } = await client.endpoints.listZdrEndpoints();
+  assert.ok(zdr.every(({ tag }) => tag));
+  await assert.rejects(client.models.get({ author: "nobody", slug: "nothing" }), errors.NotFoundResponseError);
+});
+
+test("presets", async () => {
+  const chatRequest = { model: MODEL, temperature: 0.5, messages: [{ role: "system", content: "Be brief." }] };
+  const { data: made } = await client.presets.createPresetsChatCompletions({ slug: "sdk", chatRequest });
+  assert.deepEqual([made.slug, made.designatedVersion.systemPrompt], ["sdk", "Be brief."]);
+  const messagesRequest = { model: MODEL, maxTokens: 90, system: "Be long.", messages: [{ role: "user", content: "x" }] };
+  await client.presets.createPresetsMessages({ slug: "sdk", messagesRequest });
+  const responsesRequest = { model: MODEL, instructions: "Be.", input: "x" };
+  await client.presets.createPresetsResponses({ slug: "sdk", responsesRequest });
+  const { data: read } = await client.presets.get({ slug: "sdk" });
+  assert.equal(read.designatedVersion.version, 3);
+  const slugs = [];
+  for await (const { result } of await client.presets.list()) slugs.push(...result.data.map(({ slug }) => slug));
+  assert.deepEqual(slugs, ["sdk"]);
+  const numbers = [];
+  for await (const { result } of await client.presets.listVersions({ slug: "sdk" })) {
+    numbers.push(...result.data.map(({ version }) => version));
+  }
+  assert.deepEqual(numbers, [1, 2, 3]);
+  const { data: second } = await client.presets.getVersion({ slug: "sdk", version: "2" });
+  assert.equal(second.config.max_tokens, 90);
+  const reply = await send("CHAT", { model: "@preset/sdk" });
+  assert.equal(reply.model, MODEL);
+});
+
+test("the same in Python", (t) => {
+  const [author, slug] = MODEL.split("/");
+  return runScript(t, python, "sdk_openrouter.py", {
+    base_url: gateway.base,
+    key: account.key,
+    management_key: managementKey,
+    model: MODEL,
+    author,
+    slug,
+    prompt: CANARY.prompt,
+  });
 });
 
 test("the key about itself", async () => {

@@ -1,0 +1,80 @@
+"""OpenRouter's own SDK for Python, unmodified, which checks every answer against its schema."""
+
+from openrouter import OpenRouter
+from openrouter import errors
+
+from suite import SETTING, raises, run
+
+MODEL = SETTING["model"]
+AUTHOR, SLUG = SETTING["author"], SETTING["slug"]
+
+
+def client(key=SETTING["key"]):
+    return OpenRouter(api_key=key, server_url=SETTING["base_url"])
+
+
+def every(page):
+    """The rows of a list and of the pages behind it."""
+    rows = []
+    while page is not None:
+        rows += page.result.data
+        page = page.next() if page.result.data else None
+    return rows
+
+
+def test_chat():
+    content = f"{SETTING['prompt']} CHAT"
+    reply = client().chat.send(model=MODEL, messages=[{"role": "user", "content": content}])
+    assert reply.choices[0].message.content.endswith("🌍 世界"), reply
+    assert reply.usage.cost > 0
+
+
+def test_models():
+    whole = every(client().models.list())
+    assert MODEL in [model.id for model in whole]
+    assert client().models.count().data.count == len(whole)
+    paged = every(client().models.list(limit=50))
+    assert [model.id for model in paged] == [model.id for model in whole]
+    found = every(client().models.list(q=SLUG, sort="pricing-low-to-high", input_modalities="text"))
+    assert MODEL in [model.id for model in found] and len(found) < len(whole)
+    assert len(every(client().models.list_for_user(security={"bearer": SETTING["key"]}))) == len(whole)
+
+
+def test_a_model():
+    assert client().models.get(author=AUTHOR, slug=SLUG).data.id == MODEL
+    assert client().models.get(author=AUTHOR, slug=f"{SLUG}:floor").data.id == MODEL
+    raises(errors.NotFoundResponseError, lambda: client().models.get(author="nobody", slug="nothing"))
+
+
+def test_endpoints():
+    listed = client().endpoints.list(author=AUTHOR, slug=SLUG).data
+    assert listed.id == MODEL and "OpenAI" in [endpoint.provider_name for endpoint in listed.endpoints]
+    assert all(endpoint.tag for endpoint in client().endpoints.list_zdr_endpoints().data)
+
+
+def test_providers():
+    assert "openai" in [provider.slug for provider in client().providers.list().data]
+
+
+def test_embeddings_models():
+    assert every(client().embeddings.list_models())
+
+
+def test_presets():
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "x"}]
+    presets = client().presets
+    made = presets.create_presets_chat_completions(slug="python", model=MODEL, temperature=0.5, messages=messages)
+    assert made.data.designated_version.system_prompt == "Be brief."
+    assert presets.get(slug="python").data.designated_version.config["temperature"] == 0.5
+    assert "python" in [preset.slug for preset in every(presets.list())]
+    assert [version.version for version in every(presets.list_versions(slug="python"))] == [1]
+    assert presets.get_version(slug="python", version="1").data.config["model"] == MODEL
+
+
+def test_keys_and_credits():
+    assert client().api_keys.get_current_key_metadata().data.is_management_key is False
+    assert client(SETTING["management_key"]).credits.get_credits().data.total_credits > 0
+
+
+if __name__ == "__main__":
+    run(globals())
