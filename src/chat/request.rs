@@ -79,6 +79,19 @@ pub struct ChatRequest {
     pub size: RequestSize,
     pub user: Option<String>,
     pub session_id: Option<String>,
+    pub asks: Asks,
+}
+
+/// What a request says for routing alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The JSON text of the `plugins` array.
+    pub plugins: Option<String>,
+    /// `priority`, `flex` and the like; `fast` where `speed` says so.
+    pub service_tier: Option<String>,
+    pub prompt_cache_key: Option<String>,
+    /// A hash of the first instructions and the first turn, the same for each turn of a conversation.
+    pub opening: Option<u64>,
 }
 
 impl ChatRequest {

@@ -168,7 +168,7 @@ impl Face {
     }
 
     /// Reads the whole of a request, for translation.
-    fn read_conversation(self, body: &[u8]) -> Result<Conversation, Failure> {
+    pub fn read_conversation(self, body: &[u8]) -> Result<Conversation, Failure> {
         match self {
             Face::Chat => openai_chat::read_conversation(body),
             Face::Completions => openai_completions::read_conversation(body),

@@ -3,6 +3,7 @@
 //! What folders share lies beside them and knows none of them.
 
 pub mod anthropic_messages;
+pub mod asks;
 pub mod bedrock;
 pub mod bridge;
 pub mod call_ids;

@@ -4,9 +4,10 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Needs, RequestSize};
+use crate::chat::{Asks, ChatRequest, Needs, RequestSize};
 use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
+use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_session_id,
     read_string, read_text,
@@ -73,6 +74,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         size: RequestSize { choices: 1, ..RequestSize::default() },
         user: read_user(&body)?,
         session_id: read_session_id(&body)?,
+        asks: Asks::default(),
     };
     for name in ["trace", "debug", "thinking", "tool_choice"] {
         read_object(&body, name)?;
@@ -94,7 +96,7 @@ pub(super) fn read_body(body: &[u8]) -> Result<(&str, Members<'_>), Failure> {
 /// Refuses what would change the reply if the gateway did it, and that it does not do.
 fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
     refuse_thread(body)?;
-    for name in ["plugins", "transforms", "preset", "stop_server_tools_when", "deferred_tools"] {
+    for name in ["transforms", "preset", "stop_server_tools_when", "deferred_tools"] {
         let hollow = |value: &str| value == "\"\"" || json::elements(value).is_ok_and(|it| it.is_empty());
         if body.value(name).is_some_and(|value| !hollow(value)) {
             return Err(not_supported(name, "."));
@@ -222,9 +224,11 @@ fn read_system(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Fail
 }
 
 fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
-    for (i, message) in fields::read_messages(body)?.iter().enumerate() {
+    let messages = fields::read_messages(body)?;
+    for (i, message) in messages.iter().enumerate() {
         read_message(message, &format!("messages[{i}]"), request)?;
     }
+    request.asks = asks::read(body, body.value("system"), &messages)?;
     Ok(())
 }
 

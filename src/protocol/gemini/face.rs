@@ -6,6 +6,7 @@ use super::fields::{Fields, utf8};
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json;
+use crate::protocol::asks;
 use crate::protocol::fields::must_be;
 use crate::tokens;
 
@@ -155,6 +156,8 @@ fn read_contents(body: &Fields<'_>, request: &mut ChatRequest) -> Result<(), Fai
     if contents.is_empty() {
         return Err(must_be("contents", "an array that is not empty"));
     }
+    let texts = body.get("contents").and_then(|contents| json::elements(contents).ok());
+    request.asks.opening = asks::opening(body.get("systemInstruction"), &texts.unwrap_or_default());
     for content in &contents {
         check_role(content)?;
         for part in content.list("parts")? {

@@ -2,9 +2,10 @@
 //! without taking the body apart. What the gateway does not do is refused by name; what it does
 //! not know goes to the provider as it is.
 
-use crate::chat::{ChatRequest, Needs, RequestSize};
+use crate::chat::{Asks, ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
     read_session_id, read_string, read_strings, read_text,
@@ -92,6 +93,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         size: RequestSize::default(),
         user: read_string(&body, "user")?,
         session_id: read_session_id(&body)?,
+        asks: Asks::default(),
     };
     for name in ["stream_options", "usage", "trace", "debug", "reasoning"] {
         read_object(&body, name)?;
@@ -116,7 +118,7 @@ fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
     if body.value("prompt").is_some() {
         return Err(not_supported("prompt", " on chat completions; send `messages`."));
     }
-    for name in ["plugins", "transforms", "preset", "stop_server_tools_when", "deferred_tools"] {
+    for name in ["transforms", "preset", "stop_server_tools_when", "deferred_tools"] {
         let asks = body.value(name).is_some_and(|value| !fields::is_hollow(value));
         if asks {
             return Err(not_supported(name, "."));
@@ -208,9 +210,11 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
 }
 
 fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
-    for (position, message) in fields::read_messages(body)?.iter().enumerate() {
+    let messages = fields::read_messages(body)?;
+    for (position, message) in messages.iter().enumerate() {
         read_message(message, &format!("messages[{position}]"), request)?;
     }
+    request.asks = asks::read(body, None, &messages)?;
     Ok(())
 }
 

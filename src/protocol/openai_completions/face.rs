@@ -4,6 +4,7 @@
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
 use crate::json::{self, Members};
+use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, read_boolean, read_elements, read_limit, read_object, read_session_id, read_string,
     read_strings, read_text,
@@ -78,6 +79,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         size: RequestSize { text_bytes: text.len() as u64, ..RequestSize::default() },
         user: read_string(&body, "user")?,
         session_id: read_session_id(&body)?,
+        asks: asks::read(&body, None, &[])?,
     };
     for name in ["stream_options", "usage", "reasoning"] {
         read_object(&body, name)?;

@@ -5,6 +5,7 @@ use super::tools::{elements, members};
 use crate::chat::{ChatRequest, RequestSize};
 use crate::error::Failure;
 use crate::json::Members;
+use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, read_boolean, read_object, read_session_id, read_string, read_strings_of, read_text,
 };
@@ -110,7 +111,7 @@ pub(super) fn refuse_unsupported(body: &Members<'_>) -> Result<(), Failure> {
     if read_boolean(body, "background")? == Some(true) {
         return Err(not_supported("background", "this gateway keeps no responses; use `stream`"));
     }
-    for name in ["plugins", "preset", "stop_server_tools_when", "deferred_tools"] {
+    for name in ["preset", "stop_server_tools_when", "deferred_tools"] {
         if body.value(name).is_some_and(|value| !matches!(value, "[]" | "\"\"")) {
             return Err(Failure::invalid(format!("`{name}` is not supported by this gateway.")));
         }
@@ -182,15 +183,19 @@ fn read_input(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failu
     let Some(input) = body.value("input") else {
         return Err(Failure::invalid(format!("`input` is missing: it must be {WHAT}.")));
     };
+    let instructions = body.value("instructions");
     if input.starts_with('"') {
+        request.asks = asks::read(body, instructions, &[input])?;
         return Ok(());
     }
     if !input.starts_with('[') || input == "[]" {
         return Err(must_be("input", WHAT));
     }
-    for (position, item) in elements(input, "input")?.into_iter().enumerate() {
+    let items = elements(input, "input")?;
+    for (position, item) in items.iter().enumerate() {
         read_item(item, &format!("input[{position}]"), request)?;
     }
+    request.asks = asks::read(body, instructions, &items)?;
     Ok(())
 }
 

