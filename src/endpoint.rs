@@ -15,6 +15,8 @@ pub enum Endpoint {
     Preflight,
     /// A model is to answer, in the client's own protocol.
     Inference(Face),
+    /// Says how such a request would be routed, without sending it.
+    Route(Face),
     /// Gemini's paths name the model; the flag says whether to stream.
     GenerateContent(String, bool),
     /// How many tokens a request to Messages would be.
@@ -82,6 +84,7 @@ impl Endpoint {
             Endpoint::Inference(Face::Gemini(_)) | Endpoint::GenerateContent(..) => "generate_content",
             Endpoint::Inference(Face::Embeddings) => "embeddings",
             Endpoint::Inference(Face::Rerank) => "rerank",
+            Endpoint::Route(_) => "route",
             Endpoint::CountTokens | Endpoint::GeminiCountTokens(_) => "count_tokens",
             Endpoint::Models => "models",
             Endpoint::ModelsUser => "models_user",
@@ -190,15 +193,16 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
     };
     let rest = rest.trim_end_matches('/');
     let parts: Vec<&str> = rest.split('/').collect();
+    if let Some(face) = face_at(&parts) {
+        return vec![("POST", Endpoint::Inference(face))];
+    }
     match parts.as_slice() {
-        ["chat", "completions"] => vec![("POST", Endpoint::Inference(Face::Chat))],
-        ["completions"] => vec![("POST", Endpoint::Inference(Face::Completions))],
-        ["responses"] => vec![("POST", Endpoint::Inference(Face::Responses))],
-        ["messages"] => vec![("POST", Endpoint::Inference(Face::Messages))],
+        ["route"] => vec![("POST", Endpoint::Route(Face::Chat))],
+        ["route", rest @ ..] => {
+            face_at(rest).map(|face| ("POST", Endpoint::Route(face))).into_iter().collect()
+        }
         ["messages", "count_tokens"] => vec![("POST", Endpoint::CountTokens)],
-        ["embeddings"] => vec![("POST", Endpoint::Inference(Face::Embeddings))],
         ["embeddings", "models"] => vec![("GET", Endpoint::EmbeddingsModels)],
-        ["rerank"] => vec![("POST", Endpoint::Inference(Face::Rerank))],
         ["models"] => vec![("GET", Endpoint::Models)],
         ["models", "user"] => vec![("GET", Endpoint::ModelsUser)],
         ["models", "count"] => vec![("GET", Endpoint::ModelsCount)],
@@ -216,6 +220,19 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["generation"] => vec![("GET", Endpoint::Generation)],
         ["admin", rest @ ..] => admin_ways(rest),
         _ => Vec::new(),
+    }
+}
+
+/// The face whose requests a path takes.
+fn face_at(parts: &[&str]) -> Option<Face> {
+    match parts {
+        ["chat", "completions"] => Some(Face::Chat),
+        ["completions"] => Some(Face::Completions),
+        ["responses"] => Some(Face::Responses),
+        ["messages"] => Some(Face::Messages),
+        ["embeddings"] => Some(Face::Embeddings),
+        ["rerank"] => Some(Face::Rerank),
+        _ => None,
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::{self, Catalog};
 use millrace::config::{Config, Limits};
-use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Admission, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
 use millrace::protocol::gemini::Framing;
-use millrace::routing::{Preference, Query, plan};
+use millrace::routing::plan;
 use millrace::time::Time;
 
 /// What the steps were.
@@ -112,6 +112,7 @@ impl Seen {
                 }
                 Step::Note(_) => continue,
                 Step::Send(_) => "send",
+                Step::Remember { .. } => "remember",
                 Step::Cancel => "cancel",
                 Step::Release => "release",
                 Step::Reply(reply) => {
@@ -165,24 +166,24 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
     };
     let now = Time::from_ms(1_795_270_407_000);
     let request = face.read_request(body.as_bytes(), model, stream).expect("a sound request");
-    let preference = Preference::read(request.provider.as_deref()).expect("none");
-    let candidates = request.candidates();
-    let (needs, size) = (&request.needs, &request.size);
-    let (catalog, health, models) = (Catalog::BUILT_IN, &Unknown, &candidates);
-    let query = Query { catalog, health, now, models, preference: &preference, needs, size };
-    let config = Config::read(&|name| name.ends_with("_API_KEY").then(|| "sk-one,sk-two".to_owned()), catalog);
+    let config = Config::read(&|name| name.ends_with("_API_KEY").then(|| "sk-one,sk-two".to_owned()), Catalog::BUILT_IN);
+    let key = snapshot();
+    let intent = Intent::read(face, body.as_bytes(), &request, &key, None).expect("nothing to refuse");
+    let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
     let plan = plan(&query, &|provider| config.is_live(provider), 1).ok()?;
     let routes = routes(&plan, &config, 1);
+    let routed = Routed { about: plan.about.clone(), session: intent.session.clone() };
     let arrival = Arrival {
         now,
         generation: GenerationId::new(now, &[7; 20]),
-        key: snapshot(),
+        key,
         face,
         body: body.into_bytes(),
         request,
         limits: Limits::default(),
         show_attempts: kind & 0x80 != 0,
         caller: Caller::default(),
+        routed,
     };
     (!routes.is_empty()).then(|| (Exchange::new(arrival, routes), now))
 }

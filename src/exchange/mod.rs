@@ -5,6 +5,7 @@
 mod admission;
 mod clock;
 mod ending;
+mod intent;
 mod news;
 mod outcome;
 mod outgoing;
@@ -28,6 +29,7 @@ use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
 
 use admission::Turn;
+pub use intent::{Intent, Routed};
 pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
 pub use outgoing::{Outgoing, ServiceLogin};
@@ -243,7 +245,8 @@ impl Exchange {
             let said = ProviderError { message: why.to_owned(), ..ProviderError::default() };
             return self.fail_attempt(now, Fault::Unfit, Some(said));
         }
-        match cross(*face, wire, body, request, provider, &target, &self.fetched) {
+        let body = route::in_tier(body, candidate.service_tier, request.asks.service_tier.as_deref());
+        match cross(*face, wire, &body, request, provider, &target, &self.fetched) {
             Ok(Crossing { body, bridge }) => {
                 let outgoing = outgoing::write(route, &self.arrival, body, now);
                 self.bridge = Some(bridge);
@@ -427,6 +430,7 @@ impl Exchange {
         self.reply_losses = lane.losses();
         self.note_success(now, lane.facts());
         let charge = self.charge(&Outcome::Complete, Some(lane.facts()));
+        self.remember(&charge.usage);
         let mut out = Vec::new();
         lane.write_end(&self.bill(&charge), &mut out);
         self.outbox.push_back(Step::Write(out));
@@ -453,6 +457,7 @@ impl Exchange {
         self.first_token = Some(now);
         self.reply_losses = whole.losses().to_vec();
         let charge = self.charge(&Outcome::Complete, Some(whole.facts()));
+        self.remember(&charge.usage);
         self.bridge = Some(bridge);
         let bill = self.bill(&charge);
         let body =
@@ -483,7 +488,7 @@ impl Exchange {
         Identity {
             generation: self.arrival.generation.as_str().to_owned(),
             created: self.arrival.now.seconds(),
-            model: candidate.model.clone(),
+            model: candidate.model.to_string(),
             provider: candidate.provider.name.to_owned(),
         }
     }

@@ -22,8 +22,8 @@ impl Exchange {
     pub(super) fn subject(&self) -> Subject {
         let route = &self.routes[self.current];
         Subject {
-            model: route.candidate.model.clone(),
-            tag: route.candidate.provider.slug.to_owned(),
+            model: route.candidate.model.to_string(),
+            tag: route.candidate.tag.to_owned(),
             key: route.key.as_ref().map(|key| key.digest.clone()),
         }
     }

@@ -28,7 +28,7 @@ impl Exchange {
         let began = facts.is_some_and(|facts| facts.began);
         let record = GenerationRecord {
             created_at: arrival.now,
-            model: candidate.model.clone(),
+            model: candidate.model.to_string(),
             provider: began.then(|| candidate.provider.name.to_owned()),
             upstream_id: facts.and_then(|facts| facts.upstream_id.clone()),
             session_id: arrival.request.session_id.clone(),
@@ -61,7 +61,7 @@ impl Exchange {
         let candidate = &self.routes[attempt.route].candidate;
         AttemptRecord {
             provider: candidate.provider.name.to_owned(),
-            model: candidate.model.clone(),
+            model: candidate.model.to_string(),
             status: attempt.status,
             latency_ms: Some(ms_between(attempt.sent, attempt.ended)),
             is_byok: false,

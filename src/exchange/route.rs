@@ -1,7 +1,13 @@
 //! The attempts a request may make, in order: each endpoint of the plan with each of its
 //! provider's keys.
 
+use std::borrow::Cow;
+
+use super::{Exchange, Step};
+use crate::chat::Usage;
 use crate::config::{Config, ProviderKey};
+use crate::json::{self, Edit, Member};
+use crate::routing::sticky::Pin;
 use crate::routing::{Candidate, Plan};
 
 /// One attempt that may be made.
@@ -41,6 +47,38 @@ pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
         routes.extend(order.into_iter().take(KEYS_PER_OFFER).map(|key| route(Some(key))));
     }
     routes
+}
+
+impl Exchange {
+    /// Has the session stay with the endpoint that answered, if it was named or its prompt is cached
+    /// there. An order of the client's leaves nothing to stay with, but nothing to lose either.
+    pub(super) fn remember(&mut self, usage: &Usage) {
+        let Some(session) = &self.arrival.routed.session else { return };
+        let cached = usage.cache_read + usage.cache_write + usage.cache_write_1h > 0;
+        if cached || session.named {
+            let candidate = &self.routes[self.current].candidate;
+            let pin = Pin { model: candidate.model.to_string(), tag: candidate.tag.to_owned() };
+            let long = usage.cache_write_1h > 0;
+            self.outbox.push_back(Step::Remember { session: session.hash, pin, long });
+        }
+    }
+}
+
+/// The body for an endpoint of the tier `sold`: what it asks of tiers is what will be billed, whatever
+/// the client `wanted`. Names of tiers that are the provider's own matter stay as they are.
+pub(super) fn in_tier<'a>(body: &'a [u8], sold: Option<&str>, wanted: Option<&str>) -> Cow<'a, [u8]> {
+    let priced = matches!(wanted, Some("priority" | "fast" | "ultrafast" | "flex"));
+    if wanted == sold || (sold.is_none() && !priced) {
+        return Cow::Borrowed(body);
+    }
+    let members = std::str::from_utf8(body).ok().and_then(|text| json::members(text).ok());
+    let Some(members) = members else { return Cow::Borrowed(body) };
+    let drop = |member: &Member<'_>| match member.key.as_ref() {
+        "service_tier" | "speed" => Edit::Drop,
+        _ => Edit::Keep,
+    };
+    let tier = sold.map(|tier| format!("\"service_tier\":{}", json::quote(tier)));
+    Cow::Owned(members.edit(drop, tier.as_slice()).into_bytes())
 }
 
 /// The keys in an order drawn by their weights: the first is each key with the probability of

@@ -9,9 +9,10 @@ use crate::id::GenerationId;
 use crate::media::{Fetched, Link};
 use crate::money::Money;
 use crate::protocol::bridge::Face;
+use crate::routing::sticky::Pin;
 use crate::time::Time;
 
-use super::{Outgoing, Settlement};
+use super::{Outgoing, Routed, Settlement};
 
 /// What to do next. Each step is done once, in the order given.
 #[derive(Debug)]
@@ -46,6 +47,13 @@ pub enum Step {
     Close,
     /// Charge for what was delivered and release the rest of the hold.
     Settle(Settlement),
+    /// Keep the session with that endpoint, as long as its prompts are cached there. `long` where
+    /// they are kept for an hour.
+    Remember {
+        session: u64,
+        pin: Pin,
+        long: bool,
+    },
     /// One line for the log.
     Log(String),
     Done,
@@ -105,6 +113,7 @@ pub struct Arrival {
     /// `X-OpenRouter-Metadata: enabled`
     pub show_attempts: bool,
     pub caller: Caller,
+    pub routed: Routed,
 }
 
 /// What a caller says of itself, for the generation's record.

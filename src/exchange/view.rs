@@ -11,6 +11,7 @@ use crate::id::GenerationId;
 use crate::money::Money;
 use crate::protocol::bridge::{Bridge, Face};
 use crate::protocol::complaint;
+use crate::routing::exhausted;
 use crate::routing::verdict::{Fault, classify, is_spent, is_too_long};
 
 use super::{Attempt, Exchange, Head};
@@ -162,7 +163,30 @@ impl Exchange {
         if self.arrival.show_attempts {
             failure = failure.with("openrouter_metadata", self.attempts_view());
         }
-        failure
+        self.explain_exhaustion(failure)
+    }
+
+    /// Where nobody who was asked had room, says so, and when the first of them may have some.
+    fn explain_exhaustion(&self, mut failure: Failure) -> Failure {
+        let wait = |attempt: &Attempt| match attempt.fault {
+            Some(Fault::Capacity { retry_after_s, .. }) => Some(retry_after_s),
+            _ => None,
+        };
+        let waits: Option<Vec<Option<u32>>> = self.attempts.iter().map(wait).collect();
+        let Some(waits) = waits else { return failure };
+        let hints: Option<Vec<u32>> = waits.into_iter().collect();
+        failure.retry_after_s = hints.and_then(|hints| hints.into_iter().min()).or(failure.retry_after_s);
+        let mut providers: Vec<&str> = Vec::new();
+        for attempt in &self.attempts {
+            let name = self.routes[attempt.route].candidate.provider.name;
+            if !providers.contains(&name) {
+                providers.push(name);
+            }
+        }
+        let requested = self.arrival.request.candidates();
+        let requested: Vec<&str> = requested.iter().map(String::as_str).collect();
+        let told = exhausted(&requested, failure.retry_after_s, &providers);
+        failure.with("availability", told)
     }
 
     fn previous_error(&self, attempt: &Attempt) -> Value {
@@ -182,6 +206,7 @@ impl Exchange {
     pub(super) fn attempts_view(&self) -> Value {
         let request = &self.arrival.request;
         let requested = request.model.as_ref().or(request.models.first());
+        let about = &self.arrival.routed.about;
         let served = &self.routes[self.current].candidate;
         let mut offers: Vec<&super::Route> = Vec::new();
         for route in &self.routes {
@@ -199,17 +224,21 @@ impl Exchange {
                 })
             })
             .collect();
-        json!({
+        let mut view = json!({
             "requested": requested,
             "region": "global",
-            "strategy": if request.candidates().len() > 1 { "fallback" } else { "direct" },
+            "strategy": about.strategy.name(),
             "summary": format!("available={}, selected={}", offers.len(), served.provider.name),
             "attempt": self.attempts.len(),
             "is_byok": false,
-            "endpoints": { "total": offers.len(), "available": available },
+            "endpoints": { "total": about.endpoints.max(offers.len()), "available": available },
             "attempts": self.attempts.iter().map(|attempt| self.attempt_view(attempt)).collect::<Vec<_>>(),
             "dropped": self.losses(),
-        })
+        });
+        if let (Some(router), Value::Object(members)) = (&about.router, &mut view) {
+            members.insert("router".to_owned(), router.clone());
+        }
+        view
     }
 
     /// What the provider's protocol could not say of the request, and the client's of the reply,
@@ -223,7 +252,7 @@ impl Exchange {
         let candidate = &self.routes[attempt.route].candidate;
         let mut view = Map::new();
         view.insert("provider".to_owned(), candidate.provider.name.into());
-        view.insert("model".to_owned(), candidate.model.as_str().into());
+        view.insert("model".to_owned(), candidate.model.as_ref().into());
         view.insert("status".to_owned(), attempt.status.unwrap_or(0).into());
         if let Some(fault) = &attempt.fault {
             view.insert("error".to_owned(), fault.name().into());

@@ -58,6 +58,9 @@ pub fn write_failed_end(
     let native = native.unwrap_or("error");
     let mut chunk = opening.to_vec();
     chunk.extend_from_slice(format!(",\"error\":{}", error_object(failure)).as_bytes());
+    if let Some(told) = failure.metadata.get(ROUTED).filter(|_| bill.is_none()) {
+        chunk.extend_from_slice(format!(",\"{ROUTED}\":{told}").as_bytes());
+    }
     write_choice(Some("error"), Some(native), &mut chunk);
     chunk.push(b'}');
     sse::write_frame(&chunk, out);
@@ -109,7 +112,31 @@ pub fn write_usage(bill: &Bill, out: &mut Vec<u8>) {
 
 /// The body of an answer that is an error, in OpenRouter's envelope.
 pub fn write_error(failure: &Failure) -> Vec<u8> {
-    format!("{{\"error\":{}}}", error_object(failure)).into_bytes()
+    let mut envelope = Map::new();
+    envelope.insert("error".to_owned(), error_object(failure));
+    add_routed(failure, &mut envelope);
+    Value::Object(envelope).to_string().into_bytes()
+}
+
+/// Of a failure's metadata, what stands beside the error and not within it.
+const ROUTED: &str = "openrouter_metadata";
+/// Of a failure's metadata, what stands in the error itself.
+const AVAILABILITY: &str = "availability";
+
+/// Adds how the request was routed, where that was asked for.
+pub fn add_routed(failure: &Failure, envelope: &mut Map<String, Value>) {
+    if let Some(told) = failure.metadata.get(ROUTED) {
+        envelope.insert(ROUTED.to_owned(), told.clone());
+    }
+}
+
+/// Adds why no endpoint can serve, where that is the failure.
+pub fn add_availability(failure: &Failure, error: &mut Map<String, Value>) {
+    if let Some(availability) = failure.metadata.get(AVAILABILITY) {
+        error.insert("error_type".to_owned(), failure.cause.error_type().into());
+        error.insert("http_status".to_owned(), failure.cause.status().into());
+        error.insert(AVAILABILITY.to_owned(), availability.clone());
+    }
 }
 
 /// The `error` object of a failure: `{"code":404,"message":…,"metadata":{…}}`.
@@ -118,13 +145,15 @@ pub fn error_object(failure: &Failure) -> Value {
     error.insert("code".to_owned(), failure.cause.status().into());
     error.insert("message".to_owned(), failure.message.clone().into());
     error.insert("metadata".to_owned(), error_metadata(failure).into());
+    add_availability(failure, &mut error);
     error.into()
 }
 
 pub fn error_metadata(failure: &Failure) -> Map<String, Value> {
     let mut metadata = Map::new();
     metadata.insert("error_type".to_owned(), failure.cause.error_type().into());
-    metadata.extend(failure.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let within = failure.metadata.iter().filter(|(name, _)| ![ROUTED, AVAILABILITY].contains(&name.as_str()));
+    metadata.extend(within.map(|(name, value)| (name.clone(), value.clone())));
     metadata
 }
 

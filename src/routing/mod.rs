@@ -1,11 +1,27 @@
-//! Which offers a request may be sent to, and in which order. Knows the catalog and the request,
-//! not the outcome of any attempt.
+//! Which endpoints a request may be sent to, and in which order. Knows the catalog, the request and
+//! how endpoints stand, not the outcome of any attempt of its own.
 
+mod auto;
 mod candidate;
+mod cutoff;
+mod explain;
+mod order;
+pub mod pattern;
 mod plan;
+mod policy;
 mod preference;
+mod slug;
+pub mod sticky;
+pub mod task;
+mod tasks;
 pub mod verdict;
 
+pub use auto::{AutoRules, Choice, CostTier};
 pub use candidate::{Candidate, Filter};
-pub use plan::{Plan, Query, plan};
+pub use cutoff::Cutoffs;
+pub use explain::{availability, describe, exhausted, untried};
+pub use order::Entry;
+pub use plan::{About, Plan, Query, Removed, Strategy, Survey, plan, survey, survey_of};
+pub use policy::Policy;
 pub use preference::{MaxPrice, Partition, Preference, ProviderName, Sort};
+pub use slug::{Asked, Name, Router, Target, names_router};

@@ -1,20 +1,20 @@
-//! The plan of a request: which offers to try, best first. A pure function of the request, the
-//! catalog, what is configured and a seed. Facts: OpenRouter's provider routing.
+//! The plan of a request: which endpoints to try, best first. A pure function of the request, the
+//! catalog, what is configured, how endpoints stand and a seed. Facts: OpenRouter's provider routing.
 
-use super::candidate::{Candidate, Filter, offer_filter, provider_filter};
+use super::auto::{self, AutoRules, Choice};
+use super::candidate::{Candidate, Filter, Seller, model_filter, offer_filter, seller_filter};
+use super::explain;
+use super::order::{Entry, Wish, arrange, scramble};
+use super::policy::Policy;
 use super::preference::{Partition, Preference, Sort};
-use crate::catalog::{Catalog, Model, Provider};
-use crate::chat::{Needs, RequestSize};
-use crate::error::{Cause, Failure};
-use crate::health::Health;
-use crate::pricing::estimate_tokens;
+use super::slug::{self, Asked, Name, Router, Target};
+use super::sticky::Session;
+use crate::catalog::{Catalog, Model, Offer, Provider};
+use crate::chat::{Conversation, Needs, RequestSize};
+use crate::error::Failure;
+use crate::health::{Health, Standing};
 use crate::time::Time;
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-
-/// The candidates to try, best first. Never empty.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan(Vec<Candidate>);
+use serde_json::Value;
 
 /// What a plan is made for.
 #[derive(Clone, Copy)]
@@ -25,236 +25,344 @@ pub struct Query<'a> {
     /// The slugs that may answer, in order of preference.
     pub models: &'a [String],
     pub preference: &'a Preference,
+    pub policy: &'a Policy,
     pub needs: &'a Needs,
     pub size: &'a RequestSize,
+    /// The tier that the client asks for: `priority`, `fast` or `flex`. Others mean the ordinary one.
+    pub service_tier: Option<&'a str>,
+    pub session: Option<&'a Session>,
+    pub auto: &'a AutoRules,
+    /// What a router reads to choose; `None` where no slug names one.
+    pub conversation: Option<&'a Conversation>,
+}
+
+/// The candidates to try, best first. Never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    candidates: Vec<Candidate>,
+    pub about: About,
+}
+
+/// What is told of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    pub strategy: Strategy,
+    /// Endpoints of the models asked for, those that were left out too.
+    pub endpoints: usize,
+    /// What a router chose, and by what.
+    pub router: Option<Value>,
+}
+
+/// How the models were found, in OpenRouter's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    #[default]
+    Direct,
+    /// Several models were asked for.
+    Fallback,
+    Alias,
+    Latest,
+    Auto,
+    Free,
 }
 
 /// A candidate that a filter removed.
-struct Removed {
-    model: String,
-    provider: &'static Provider,
-    filter: Filter,
-    context_length: u64,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Removed {
+    pub model: String,
+    pub provider: &'static Provider,
+    pub tag: &'static str,
+    pub filter: Filter,
+    pub context_length: u64,
 }
 
-/// What a slug means.
-enum Named {
-    Catalog(&'static Model, Option<Sort>),
-    Local(&'static Provider, String),
+/// Everything that was found for a request, the plan and what did not get into it.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Best first.
+    pub entries: Vec<Entry>,
+    pub removed: Vec<Removed>,
+    pub strategy: Strategy,
+    /// What a router chose, and why.
+    pub choice: Option<Choice>,
 }
 
-/// Returns the offers to try, best first. The same seed gives the same plan.
+/// Returns the endpoints to try, best first. The same seed gives the same plan.
 ///
-/// Models keep the order in which they were asked for. Within one, `provider.order` comes first;
-/// without it the first is drawn with weight 1/price² and the rest follow by price. Any sort
-/// takes the place of the draw; nothing is measured yet, so every sort is by price.
+/// Models keep the order in which they were asked for, and each has its endpoints by
+/// [`super::order`]. Those that are out for now come last of all.
 pub fn plan(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Result<Plan, Failure> {
+    let survey = survey(query, live, seed)?;
+    if survey.entries.is_empty() {
+        return Err(explain::nobody(query, &survey));
+    }
+    let endpoints = survey.entries.len() + survey.removed.len();
+    let router = survey.choice.as_ref().map(explain::chosen);
+    let about = About { strategy: survey.strategy, endpoints, router };
+    let candidates = survey.entries.into_iter().map(|entry| entry.candidate).collect();
+    Ok(Plan { candidates, about })
+}
+
+/// As [`plan`], but with everything that was found. Fails only for slugs that mean nothing.
+pub fn survey(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Result<Survey, Failure> {
     if query.models.is_empty() {
         return Err(Failure::invalid("`model` must not be empty"));
     }
-    let mut removed = Vec::new();
-    let mut groups = Vec::new();
-    for (row, slug) in query.models.iter().enumerate() {
-        let named = resolve(query.catalog, slug).ok_or_else(|| unknown(slug))?;
-        let sort = query.preference.sort.or(named.sort());
-        let mut group = collect(slug, &named, query, live, &mut removed);
-        arrange(&mut group, query.preference, sort, scramble(seed ^ row as u64));
-        groups.push(group);
+    let asked: Vec<Asked> = query
+        .models
+        .iter()
+        .map(|slug| slug::read(query.catalog, slug, query.now))
+        .collect::<Result<_, _>>()?;
+    Ok(survey_of(&asked, query, live, seed))
+}
+
+/// The survey for models that are already known.
+pub fn survey_of(asked: &[Asked], query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Survey {
+    let search = Search { query, live };
+    let mut survey =
+        Survey { entries: Vec::new(), removed: Vec::new(), strategy: strategy(asked), choice: None };
+    let mut groups: Vec<Group> = Vec::new();
+    for one in asked {
+        match &one.target {
+            Target::Model(model) => groups.push(search.model(model, one, &mut survey.removed)),
+            Target::Local(provider, name) => {
+                groups.push(search.local(provider, name, one, &mut survey.removed))
+            }
+            Target::Router(router) => {
+                let choice = auto::choose(*router, one.sort, &search, seed);
+                let chosen = choice.models.iter();
+                groups.extend(chosen.map(|model| search.model(model, one, &mut survey.removed)));
+                survey.choice.get_or_insert(choice);
+            }
+        }
     }
-    let mut candidates = groups.concat();
-    if query.preference.partition == Partition::None && query.preference.sort.is_some() {
-        candidates.sort_by_key(|candidate| candidate.prices.blend());
-    }
-    let mut seen = BTreeSet::new();
-    candidates.retain(|candidate| {
-        seen.insert((candidate.model.clone(), candidate.provider.slug, candidate.upstream_model.clone()))
-    });
-    if candidates.is_empty() { Err(nobody(query, &removed)) } else { Ok(Plan(candidates)) }
+    survey.entries = search.arrange(groups, seed);
+    survey
 }
 
 impl Plan {
     pub fn first(&self) -> &Candidate {
-        &self.0[0]
+        &self.candidates[0]
     }
 
     pub fn get(&self, index: usize) -> Option<&Candidate> {
-        self.0.get(index)
+        self.candidates.get(index)
     }
 
     /// At least one.
     #[allow(clippy::len_without_is_empty, reason = "a plan is never empty")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.candidates.len()
     }
 
     pub fn candidates(&self) -> &[Candidate] {
-        &self.0
+        &self.candidates
     }
 }
 
-impl Named {
-    fn sort(&self) -> Option<Sort> {
+impl Strategy {
+    pub fn name(self) -> &'static str {
         match self {
-            Named::Catalog(_, sort) => *sort,
-            Named::Local(..) => None,
+            Strategy::Direct => "direct",
+            Strategy::Fallback => "fallback",
+            Strategy::Alias => "alias",
+            Strategy::Latest => "latest",
+            Strategy::Auto => "auto",
+            Strategy::Free => "free",
         }
     }
 }
 
-/// Reads a slug. A suffix that only sorts is taken off; of several the last counts.
-fn resolve(catalog: Catalog, slug: &str) -> Option<Named> {
-    if let Some((provider, name)) = catalog.local(slug) {
-        return Some(Named::Local(provider, name.to_owned()));
-    }
-    let mut rest = slug;
-    let mut sort = None;
-    loop {
-        if let Some(model) = catalog.find(rest) {
-            return Some(Named::Catalog(model, sort));
-        }
-        let (before, suffix) = rest.rsplit_once(':')?;
-        let found = match suffix {
-            "floor" => Sort::Price,
-            "nitro" => Sort::Throughput,
-            "exacto" => Sort::Exacto,
-            _ => return None,
-        };
-        sort = sort.or(Some(found));
-        rest = before;
+fn strategy(asked: &[Asked]) -> Strategy {
+    let [one] = asked else { return Strategy::Fallback };
+    match (&one.target, one.name) {
+        (Target::Router(Router::Auto), _) => Strategy::Auto,
+        (Target::Router(Router::Free), _) => Strategy::Free,
+        (Target::Local(..) | Target::Model(_), Name::Own) => Strategy::Direct,
+        (Target::Local(..) | Target::Model(_), Name::Alias) => Strategy::Alias,
+        (Target::Local(..) | Target::Model(_), Name::Latest) => Strategy::Latest,
     }
 }
 
-/// The candidates of one model that pass every filter; the others go to `removed`.
-fn collect(
-    slug: &str,
-    named: &Named,
-    query: &Query,
-    live: &dyn Fn(&Provider) -> bool,
-    removed: &mut Vec<Removed>,
-) -> Vec<Candidate> {
-    let by_provider = |provider| provider_filter(provider, query.preference, live);
-    let checked: Vec<(Candidate, Option<Filter>)> = match named {
-        Named::Local(provider, name) => {
-            vec![(Candidate::local(slug, provider, name), by_provider(provider))]
+/// The endpoints of one model that passed, and how its slug wants them sorted.
+struct Group {
+    entries: Vec<Entry>,
+    sort: Option<Sort>,
+}
+
+/// A query at work.
+pub(super) struct Search<'a> {
+    pub query: &'a Query<'a>,
+    pub live: &'a dyn Fn(&Provider) -> bool,
+}
+
+impl Search<'_> {
+    /// The offers of a model, each that fails with its filter.
+    fn model(&self, model: &'static Model, asked: &Asked, removed: &mut Vec<Removed>) -> Group {
+        let query = self.query;
+        let tiers = self.tiers(model, asked);
+        let unfit = model_filter(model, query);
+        let mut entries = Vec::with_capacity(model.offers.len());
+        for offer in model.offers {
+            match self.filter(offer, unfit, &tiers) {
+                None => {
+                    let standing = query.health.standing(model.slug, offer.tag, query.now);
+                    entries.push(self.entry(Candidate::of(model, offer, query.needs), standing));
+                }
+                Some(filter) => removed.push(Removed {
+                    model: model.slug.to_owned(),
+                    provider: offer.provider,
+                    tag: offer.tag,
+                    filter,
+                    context_length: offer.context_length,
+                }),
+            }
         }
-        Named::Catalog(model, _) => model
-            .offers
-            .iter()
-            // Another service than the ordinary has to be asked for, and is priced for who does.
-            .filter(|offer| offer.service_tier.is_none())
-            .map(|offer| {
-                let filter = by_provider(offer.provider)
-                    .or_else(|| offer_filter(model, offer, query.preference, query.needs, query.size));
-                (Candidate::of(model, offer), filter)
-            })
-            .collect(),
-    };
-    let mut kept = Vec::new();
-    for (candidate, filter) in checked {
+        Group { entries, sort: self.sort(asked) }
+    }
+
+    fn local(
+        &self,
+        provider: &'static Provider,
+        name: &str,
+        asked: &Asked,
+        removed: &mut Vec<Removed>,
+    ) -> Group {
+        let query = self.query;
+        let slug = format!("{}/{name}", provider.slug);
+        let allowed = query.policy.models.as_ref();
+        let own = [
+            (
+                allowed.is_some_and(|allowed| !allowed.iter().any(|one| one.matches(&slug))),
+                Filter::ModelPolicy,
+            ),
+            (query.preference.enforce_distillable_text, Filter::Distillable),
+        ];
+        let filter = seller_filter(&Seller::local(provider), query, self.live, &|_| true)
+            .or_else(|| own.into_iter().find(|(applies, _)| *applies).map(|(_, filter)| filter));
+        let mut entries = Vec::new();
         match filter {
-            None => kept.push(candidate),
+            None => {
+                let standing = query.health.standing(&slug, provider.slug, query.now);
+                entries.push(self.entry(Candidate::local(&slug, provider, name), standing));
+            }
             Some(filter) => {
-                let Candidate { model, provider, context_length, .. } = candidate;
-                removed.push(Removed { model, provider, filter, context_length });
+                removed.push(Removed {
+                    model: slug,
+                    provider,
+                    tag: provider.slug,
+                    filter,
+                    context_length: 0,
+                });
+            }
+        }
+        Group { entries, sort: self.sort(asked) }
+    }
+
+    /// The least that an offer of the model costs that may serve; `None` if none may.
+    pub fn cheapest(&self, model: &'static Model, asked: &dyn Fn(&Seller) -> bool) -> Option<&'static Offer> {
+        let unfit = model_filter(model, self.query);
+        let fits = |offer: &&Offer| self.filter(offer, unfit, asked).is_none();
+        model.offers.iter().filter(fits).min_by_key(|offer| offer.prices.blend())
+    }
+
+    fn filter(
+        &self,
+        offer: &Offer,
+        unfit: Option<Filter>,
+        tiers: &dyn Fn(&Seller) -> bool,
+    ) -> Option<Filter> {
+        seller_filter(&Seller::of(offer), self.query, self.live, tiers)
+            .or(unfit)
+            .or_else(|| offer_filter(offer, self.query))
+    }
+
+    fn entry(&self, candidate: Candidate, standing: Standing) -> Entry {
+        let pin = self.query.session.and_then(|session| session.pin.as_ref());
+        let pinned = pin.is_some_and(|pin| pin.model == candidate.model && pin.tag == candidate.tag);
+        Entry { pinned, ..Entry::new(candidate, standing, self.query.preference) }
+    }
+
+    fn sort(&self, asked: &Asked) -> Option<Sort> {
+        self.query.preference.sort.or(asked.sort).or(self.query.policy.sort)
+    }
+
+    /// The tier of service that the request itself asks for.
+    fn tier(&self) -> Option<&'static str> {
+        match self.query.service_tier {
+            Some("priority" | "fast" | "ultrafast") => Some("priority"),
+            Some("flex") => Some("flex"),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Which tiers of service may be tried: the ordinary one and what is admitted or named. `flex`
+    /// alone where it is asked for and there is any.
+    fn tiers(&self, model: &Model, asked: &Asked) -> impl Fn(&Seller) -> bool + use<'_> {
+        let preference = self.query.preference;
+        let wanted = self.tier();
+        let sells_flex = model.offers.iter().any(|offer| offer.service_tier == Some("flex"));
+        let only_flex = wanted == Some("flex") && sells_flex && preference.order.is_empty();
+        let admitted = asked.admits.filter(|_| preference.order.is_empty());
+        move |seller| {
+            let only = preference.only.as_deref().unwrap_or_default();
+            match seller.service_tier {
+                None => !only_flex,
+                tier => {
+                    tier == wanted
+                        || tier == admitted
+                        || seller.is_named(&preference.order)
+                        || seller.is_named(only)
+                }
             }
         }
     }
-    kept
-}
 
-/// Puts the candidates of one model in order.
-fn arrange(group: &mut Vec<Candidate>, preference: &Preference, sort: Option<Sort>, random: u64) {
-    group.sort_by_key(|candidate| candidate.prices.blend());
-    if !preference.order.is_empty() {
-        let place = |candidate: &Candidate| {
-            let named = preference.order.iter().position(|name| name.means(candidate.provider));
-            named.unwrap_or(usize::MAX)
+    /// All endpoints in the order in which they are to be tried, each once.
+    fn arrange(&self, groups: Vec<Group>, seed: u64) -> Vec<Entry> {
+        let preference = self.query.preference;
+        let together = preference.partition == Partition::None && preference.sort.is_some();
+        let groups = match together {
+            true => {
+                let entries = groups.into_iter().flat_map(|group| group.entries).collect();
+                vec![Group { entries, sort: preference.sort }]
+            }
+            false => groups,
         };
-        group.sort_by_key(place);
-    } else if sort.is_none() && !group.is_empty() {
-        let first = draw(group, random);
-        group[..=first].rotate_right(1);
-    }
-    if preference.order.is_empty() && !preference.allow_fallbacks {
-        group.truncate(1);
-    }
-}
-
-/// Draws an index with weight 1/price² from candidates sorted by price, in whole numbers. Where
-/// something is free, the draw is among what is free.
-fn draw(sorted: &[Candidate], random: u64) -> usize {
-    // Relative to the cheapest a weight is at most 2^60, so that sums and products fit.
-    const SCALE: i128 = 1 << 30;
-    let cheapest = sorted[0].prices.blend();
-    let weight = |candidate: &Candidate| -> u128 {
-        match (cheapest, candidate.prices.blend()) {
-            (0, 0) => 1,
-            (0, _) => 0,
-            (cheapest, price) => (SCALE * cheapest / price).unsigned_abs().pow(2),
+        let mut entries: Vec<Entry> = Vec::new();
+        for (row, mut group) in groups.into_iter().enumerate() {
+            let wish = Wish {
+                preference,
+                sort: group.sort,
+                tier: self.tier(),
+                tools: self.query.needs.tools,
+                seed: self.seed(&group.entries, scramble(seed ^ row as u64)),
+            };
+            arrange(&mut group.entries, &wish);
+            if preference.order.is_empty() && !preference.allow_fallbacks && !together {
+                group.entries.truncate(1);
+            }
+            for entry in group.entries {
+                let is_new = |other: &Entry| {
+                    (&other.candidate.model, other.candidate.tag)
+                        != (&entry.candidate.model, entry.candidate.tag)
+                };
+                if entries.iter().all(is_new) {
+                    entries.push(entry);
+                }
+            }
         }
-    };
-    let total: u128 = sorted.iter().map(weight).sum();
-    let mut left = (u128::from(random >> 8) * total) >> 56;
-    for (index, candidate) in sorted.iter().enumerate() {
-        match left.checked_sub(weight(candidate)) {
-            Some(rest) => left = rest,
-            None => return index,
-        }
+        entries.sort_by_key(Entry::is_out);
+        entries
     }
-    0
-}
 
-/// SplitMix64's finaliser: neighbouring seeds give unrelated numbers.
-fn scramble(seed: u64) -> u64 {
-    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-fn unknown(slug: &str) -> Failure {
-    Failure::new(Cause::UnknownModel, format!("{slug} is not a valid model ID"))
-}
-
-/// Nobody is left: says of each candidate why.
-fn nobody(query: &Query, removed: &[Removed]) -> Failure {
-    let too_long = !removed.is_empty() && removed.iter().all(|one| one.filter == Filter::ContextLength);
-    let failure = if too_long { context_length(query, removed) } else { no_endpoint(query, removed) };
-    let mut excluded_by: Vec<&str> = removed.iter().map(|one| one.filter.name()).collect();
-    excluded_by.sort_unstable();
-    excluded_by.dedup();
-    failure
-        .with("requested_models", query.models.to_vec())
-        .with("excluded_by", excluded_by)
-        .with("candidates", removed.iter().map(Removed::describe).collect::<Vec<Value>>())
-}
-
-fn context_length(query: &Query, removed: &[Removed]) -> Failure {
-    let most = removed.iter().map(|one| one.context_length).max().unwrap_or(0);
-    let about = estimate_tokens(query.size.text_bytes);
-    Failure::new(
-        Cause::ContextLength,
-        format!(
-            "This endpoint's maximum context length is {most} tokens. However, you requested about {about} \
-             tokens. Please reduce the length of the messages."
-        ),
-    )
-}
-
-fn no_endpoint(query: &Query, removed: &[Removed]) -> Failure {
-    let reasons: Vec<String> =
-        removed.iter().map(|one| format!("{} {}", one.provider.name, one.filter.reason())).collect();
-    let models = query.models.join(", ");
-    Failure::new(Cause::NoEndpoint, format!("No endpoints found for {models}. {}.", reasons.join("; ")))
-}
-
-impl Removed {
-    fn describe(&self) -> Value {
-        json!({
-            "model": self.model,
-            "provider": self.provider.slug,
-            "removed_by": self.filter.name(),
-            "reason": format!("{} {}", self.provider.name, self.filter.reason()),
-        })
+    /// A session draws always the same, so that its prompts meet the cache that they are in; where
+    /// nothing would be saved by that, each request draws anew.
+    fn seed(&self, entries: &[Entry], seed: u64) -> u64 {
+        let saves = || entries.iter().any(|entry| entry.candidate.discounts_cache());
+        match self.query.session {
+            Some(session) if session.binds(self.query.size) && saves() => session.hash,
+            Some(_) | None => seed,
+        }
     }
 }

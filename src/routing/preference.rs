@@ -1,6 +1,7 @@
 //! The client's `provider` object: which offers it wants, and in which order. Reads the JSON and
 //! refuses what it does not know. Facts: OpenRouter's provider routing.
 
+use super::cutoff::Cutoffs;
 use crate::catalog::{Prices, Provider};
 use crate::error::Failure;
 use crate::money::{Money, MoneyError};
@@ -27,12 +28,19 @@ pub struct Preference {
     pub enforce_distillable_text: bool,
     /// Empty: any.
     pub quantizations: Vec<String>,
+    /// Only offers known to compute in one of these. Empty: anywhere.
+    pub regions: Vec<String>,
     pub sort: Option<Sort>,
     pub partition: Partition,
     pub max_price: MaxPrice,
+    /// Tokens of output per second; slower endpoints come last.
+    pub min_throughput: Cutoffs,
+    /// Seconds to the first token; slower endpoints come last.
+    pub max_latency: Cutoffs,
 }
 
-/// A provider as a client names it: by slug or by display name, in any case.
+/// Endpoints as a client names them, in any case: all of a provider by its slug or display name, or
+/// one kind by its tag (`deepinfra/turbo`, `google-vertex/us-east5`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderName(String);
 
@@ -40,8 +48,11 @@ pub struct ProviderName(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     Price,
+    /// Most tokens per second first, by the median.
     Throughput,
+    /// Shortest time to the first token first, by the median.
     Latency,
+    /// Fewest invalid calls of tools first, then by throughput.
     Exacto,
 }
 
@@ -61,7 +72,7 @@ pub struct MaxPrice {
     pub prompt: Option<Money>,
     pub completion: Option<Money>,
     pub request: Option<Money>,
-    /// For one input image. No offer takes such a fee; images are tokens.
+    /// For one input image, which is as many tokens of prompt as an image can become.
     pub image: Option<Money>,
     pub audio: Option<Money>,
 }
@@ -81,9 +92,12 @@ impl Default for Preference {
             zdr: false,
             enforce_distillable_text: false,
             quantizations: Vec::new(),
+            regions: Vec::new(),
             sort: None,
             partition: Partition::Model,
             max_price: MaxPrice::default(),
+            min_throughput: Cutoffs::default(),
+            max_latency: Cutoffs::default(),
         }
     }
 }
@@ -118,8 +132,9 @@ impl Preference {
             "quantizations" => self.quantizations = quantizations(&field, text)?,
             "sort" => (self.sort, self.partition) = sort(&field, text)?,
             "max_price" => self.max_price = MaxPrice::read(&field, text)?,
-            // They move slow endpoints to the end, and nothing is known to be slow.
-            "preferred_min_throughput" | "preferred_max_latency" => check_cutoffs(&field, text)?,
+            "region" => self.regions = regions(&field, text)?,
+            "preferred_min_throughput" => self.min_throughput = cutoffs(&field, text)?,
+            "preferred_max_latency" => self.max_latency = cutoffs(&field, text)?,
             "options" if text.trim_matches(['{', '}', ' ']).is_empty() => {}
             "options" => return Err(Failure::invalid("`provider.options` is not supported by this gateway")),
             _ => return Err(Failure::invalid(format!("`{field}` is not a known field"))),
@@ -138,8 +153,26 @@ impl ProviderName {
         ProviderName(text.trim().to_ascii_lowercase())
     }
 
-    pub fn means(&self, provider: &Provider) -> bool {
-        self.0 == provider.slug || self.0 == provider.name.to_ascii_lowercase()
+    /// Whether it names the endpoints of `provider` that are tagged `tag`. The name of a provider
+    /// is not that of its other tiers of service (`openai/priority`): they are named by their tags.
+    pub fn means(&self, provider: &Provider, tag: &str, service_tier: Option<&str>) -> bool {
+        if self.0 == tag {
+            return true;
+        }
+        let is_kind = || tag.strip_prefix(self.0.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let is_provider = || self.0 == provider.slug || self.0.eq_ignore_ascii_case(provider.name);
+        service_tier.is_none() && (is_provider() || is_kind())
+    }
+}
+
+impl Sort {
+    pub fn name(self) -> &'static str {
+        match self {
+            Sort::Price => "price",
+            Sort::Throughput => "throughput",
+            Sort::Latency => "latency",
+            Sort::Exacto => "exacto",
+        }
     }
 }
 
@@ -170,6 +203,7 @@ impl MaxPrice {
         within(self.prompt, prices.prompt.pico(), 1_000_000)
             && within(self.completion, prices.completion.pico(), 1_000_000)
             && within(self.request, prices.request.pico(), 1)
+            && within(self.image, prices.prompt.pico(), i128::from(prices.image_tokens))
             && within(self.audio, audio.pico(), 1_000_000)
     }
 }
@@ -245,23 +279,21 @@ fn sort(field: &str, text: &str) -> Result<(Option<Sort>, Partition), Failure> {
     }
 }
 
-/// A number, or percentiles with a number each.
-fn check_cutoffs(field: &str, text: &str) -> Result<(), Failure> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "only the shape is of interest")]
-    struct Percentiles {
-        p50: Option<f64>,
-        p75: Option<f64>,
-        p90: Option<f64>,
-        p99: Option<f64>,
-    }
+fn cutoffs(field: &str, text: &str) -> Result<Cutoffs, Failure> {
+    let expected = "a number or an object of p50, p75, p90 and p99, none below zero";
+    Cutoffs::read(text).ok_or_else(|| wrong(field, expected))
+}
 
-    let number = serde_json::from_str::<f64>(text).is_ok();
-    if number || serde_json::from_str::<Percentiles>(text).is_ok() {
-        return Ok(());
+/// One region or a list of them, as offers are marked with: `eu`, `us`.
+fn regions(field: &str, text: &str) -> Result<Vec<String>, Failure> {
+    let one: Result<String, _> = serde_json::from_str(text);
+    match one {
+        Ok(region) => Ok(vec![region.to_ascii_lowercase()]),
+        Err(_) => {
+            let regions: Vec<String> = value(field, text, "a region or a list of regions")?;
+            Ok(regions.iter().map(|region| region.to_ascii_lowercase()).collect())
+        }
     }
-    Err(wrong(field, "a number or an object of p50, p75, p90 and p99"))
 }
 
 /// Dollars from a JSON number or string. A limit may be cut below a picodollar, which only ever

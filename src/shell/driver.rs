@@ -20,6 +20,7 @@ use crate::money::Money;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{self, IdentityTransformStream, console_log};
 use crate::shell::clock::{delay_until, now};
+use crate::shell::inference;
 use crate::shell::upstream::Connection;
 use crate::shell::{health, reply};
 use crate::time::Time;
@@ -100,6 +101,7 @@ impl Driver {
                 Step::Write(bytes) => self.write(&bytes).await,
                 Step::Close => self.close().await,
                 Step::Settle(settlement) => self.settle(settlement).await,
+                Step::Remember { session, pin, long } => inference::remember(session, pin, long),
                 Step::Log(line) => console_log(&line),
                 Step::Done => break,
             }

@@ -1,28 +1,38 @@
 //! Takes in a request to a model, in whatever protocol, and sets its exchange going.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::join;
+use serde_json::json;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{AbortSignal, Request, Response};
 use worker::worker_sys;
 
-use crate::account::key::KeyKind;
+use crate::account::key::{KeyKind, KeySnapshot};
+use crate::chat::ChatRequest;
 use crate::config::Config;
 use crate::error::{Cause, Failure};
-use crate::exchange::{Arrival, Caller, Exchange, account_down, routes};
+use crate::exchange::{Arrival, Caller, Exchange, Intent, Routed, account_down, routes};
 use crate::id::GenerationId;
 use crate::media::Hosts;
 use crate::protocol::bridge::Face;
-use crate::routing::{Preference, Query, plan};
+use crate::routing::sticky::{Pin, Pins};
+use crate::routing::{describe, plan, survey, untried};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_as;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
-use crate::shell::{body, clock, health, presets};
+use crate::shell::{body, clock, health, presets, reply};
+use crate::time::Time;
+
+thread_local! {
+    /// Where the sessions that this isolate served have their caches.
+    static PINS: RefCell<Pins> = RefCell::new(Pins::default());
+}
 
 /// As much of a header as a record keeps, in characters.
 const MAX_HEADER: usize = 200;
@@ -47,23 +57,17 @@ pub async fn answer(
     let body = body::read(&request, config.limits.body_bytes).await?;
     let body = presets::apply(env, &key.account, asked.face, body).await?;
     let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
-    let preference = Preference::read(chat.provider.as_deref())?;
-    let candidates = chat.candidates();
+    let intent = intent(&request, asked.face, &body, &chat, &key, arrived)?;
     let seed = u64::from_le_bytes(random());
+    let told = told(&request);
     let plan = health::with(config, |health| {
-        let query = Query {
-            catalog: config.catalog,
-            health,
-            now: arrived,
-            models: &candidates,
-            preference: &preference,
-            needs: &chat.needs,
-            size: &chat.size,
-        };
+        let query = intent.query(&chat, config.catalog, health, arrived);
         plan(&query, &|provider| config.is_live(provider), seed)
-    })?;
+    });
+    let plan = plan.map_err(|failure| if told { explained(&chat, failure) } else { failure })?;
     health::expect(&plan);
     let routes = routes(&plan, config, seed);
+    let routed = Routed { about: plan.about.clone(), session: intent.session };
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
     let arrival = Arrival {
         now: arrived,
@@ -73,12 +77,65 @@ pub async fn answer(
         body,
         request: chat,
         limits: config.limits,
-        show_attempts: header(&request, "x-openrouter-metadata")
-            .is_some_and(|v| v.eq_ignore_ascii_case("enabled")),
+        show_attempts: told,
         caller: caller(&request),
+        routed,
     };
     let exchange = Exchange::new(arrival, routes);
     start(exchange, account, config.media_hosts.clone(), request.signal(), context, env.clone()).await
+}
+
+/// Says how a request would be routed: everything that its plan would be made of, and nothing sent.
+pub async fn explain(
+    request: &Request,
+    env: &JsValue,
+    config: &Config,
+    face: Face,
+) -> Result<Response, Failure> {
+    let arrived = clock::now();
+    let key = authenticate_as(KeyKind::Inference, request, env).await?;
+    let body = body::read(request, config.limits.body_bytes).await?;
+    let chat = face.read_request(&body, "", false)?;
+    let intent = intent(request, face, &body, &chat, &key, arrived)?;
+    let seed = u64::from_le_bytes(random());
+    let told = health::with(config, |health| {
+        let query = intent.query(&chat, config.catalog, health, arrived);
+        let survey = survey(&query, &|provider| config.is_live(provider), seed)?;
+        Ok(json!({ "data": describe(&query, &survey) }))
+    })?;
+    Ok(reply::json(200, &told.to_string()))
+}
+
+/// Whether the client wants to be told how its request was routed.
+fn told(request: &Request) -> bool {
+    header(request, "x-openrouter-metadata").is_some_and(|value| value.eq_ignore_ascii_case("enabled"))
+}
+
+fn explained(chat: &ChatRequest, failure: Failure) -> Failure {
+    let told = untried(&chat.candidates(), &failure);
+    failure.with("openrouter_metadata", told)
+}
+
+/// Reads where a request wants to go, with what this isolate remembers of its session.
+fn intent(
+    request: &Request,
+    face: Face,
+    body: &[u8],
+    chat: &ChatRequest,
+    key: &KeySnapshot,
+    now: Time,
+) -> Result<Intent, Failure> {
+    let session = header(request, "x-session-id");
+    let mut intent = Intent::read(face, body, chat, key, session.as_deref())?;
+    if let Some(session) = &mut intent.session {
+        session.pin = PINS.with_borrow(|pins| pins.get(session.hash, now).cloned());
+    }
+    Ok(intent)
+}
+
+/// Has a session stay where its prompts are cached.
+pub fn remember(session: u64, pin: Pin, long: bool) {
+    PINS.with_borrow_mut(|pins| pins.note(session, pin, long, clock::now()));
 }
 
 /// Runs the exchange in the background, so that it settles even without its client, and waits

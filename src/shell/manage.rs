@@ -117,9 +117,10 @@ impl Call<'_> {
                 let tokens = gemini::count_tokens_estimate(&self.body().await?, &model)?;
                 Ok(reply::json(200, &String::from_utf8_lossy(&gemini::write_count(tokens))))
             }
-            Endpoint::Inference(_) | Endpoint::GenerateContent(..) | Endpoint::Failpoint(_) => {
+            Endpoint::Inference(_) | Endpoint::GenerateContent(..) | Endpoint::Route(_) => {
                 Err(not_found("No such path"))
             }
+            Endpoint::Failpoint(_) => Err(not_found("No such path")),
         }
     }
 

@@ -88,6 +88,7 @@ async fn manage(
     match endpoint {
         #[cfg(feature = "failpoints")]
         Endpoint::Failpoint(name) => fail(&name),
+        Endpoint::Route(face) => inference::explain(request, env, config, face).await,
         endpoint => Call { request, env, config, query }.answer(endpoint).await,
     }
 }
@@ -108,7 +109,7 @@ fn inference_of(endpoint: &Endpoint, query: &str) -> Option<Asked> {
 /// In whose words an endpoint's failures are told.
 fn face_of(endpoint: &Endpoint) -> Face {
     match endpoint {
-        Endpoint::Inference(face) => *face,
+        Endpoint::Inference(face) | Endpoint::Route(face) => *face,
         Endpoint::CountTokens => Face::Messages,
         Endpoint::GenerateContent(..) | Endpoint::GeminiCountTokens(_) => Face::Gemini(Framing::Sse),
         _ => Face::Chat,

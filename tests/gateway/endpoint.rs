@@ -24,6 +24,10 @@ fn every_path_has_its_meaning() {
         ("POST", "/v1/messages".to_owned(), Endpoint::Inference(Face::Messages)),
         ("POST", "/api/v1/messages/count_tokens".to_owned(), Endpoint::CountTokens),
         ("POST", "/api/v1/responses".to_owned(), Endpoint::Inference(Face::Responses)),
+        ("POST", "/api/v1/route".to_owned(), Endpoint::Route(Face::Chat)),
+        ("POST", "/v1/route/chat/completions".to_owned(), Endpoint::Route(Face::Chat)),
+        ("POST", "/api/v1/route/messages".to_owned(), Endpoint::Route(Face::Messages)),
+        ("POST", "/api/v1/route/embeddings".to_owned(), Endpoint::Route(Face::Embeddings)),
         (
             "POST",
             "/v1beta/models/google/gemini-2.5-flash:streamGenerateContent".to_owned(),

@@ -341,6 +341,44 @@ fn what_either_side_could_not_say_is_told_with_the_reply() {
     assert!(play.body().contains(DROPPED), "{}", play.body());
 }
 
+/// A session stays where its prompt is cached, or from its first reply if the client named it.
+#[test]
+fn a_session_is_remembered_where_it_was_served() {
+    let cached = |tokens| {
+        format!(
+            r#"{{"id":"c","choices":[{{"message":{{"content":"hi"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{{"cached_tokens":{tokens}}}}}}}"#
+        )
+    };
+    let named = format!(r#"{TWO_PROVIDERS},"session_id":"s""#);
+    for (members, tokens, remembers) in
+        [(TWO_PROVIDERS, 0, false), (TWO_PROVIDERS, 5, true), (&named, 0, true)]
+    {
+        let mut play = Play::new(members);
+        play.held().skip().head(200).chunk(&cached(tokens)).end();
+        let steps = play.steps();
+        assert_eq!(steps.contains(&"remember openai/gpt-oss-20b groq".to_owned()), remembers, "{steps:?}");
+    }
+    let mut failed = Play::new(&named);
+    failed.held().skip().head(500).end();
+    assert!(!failed.steps().iter().any(|step| step.starts_with("remember")));
+}
+
+/// What is asked of the provider is what will be billed: the tier of the endpoint.
+#[test]
+fn an_ordinary_endpoint_is_not_asked_for_another_tier() {
+    for (tier, sent) in [
+        (r#""service_tier":"priority""#, false),
+        (r#""service_tier":"flex""#, false),
+        (r#""speed":"fast""#, false),
+        (r#""service_tier":"auto""#, true),
+    ] {
+        let mut play = Play::new(&format!("{TWO_PROVIDERS},{tier}"));
+        play.held().skip();
+        assert_eq!(play.sent().contains(tier), sent, "{tier}: {}", play.sent());
+        assert!(play.sent().contains("PROMPT-CANARY"));
+    }
+}
+
 #[test]
 fn whatever_comes_in_whatever_order_settles_at_most_once() {
     play::any_order_settles_at_most_once(TWO_PROVIDERS);

@@ -6,14 +6,14 @@ use millrace::account::{KeyKind, KeySnapshot};
 use millrace::catalog::{self, Catalog, Protocol};
 use millrace::chat::{Bill, ChatRequest, Identity, Usage};
 use millrace::config::{Config, Limits};
-use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::Fetched;
 use millrace::money::Money;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::lane::Target;
-use millrace::routing::{Plan, Preference, Query, plan};
+use millrace::routing::{Plan, plan};
 use millrace::time::Time;
 
 use crate::Case;
@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     Case { name: "read a small chat request", unit: "request", prepare: || read(small()) },
     Case { name: "read a chat request of 100 KB", unit: "request", prepare: || read(large()) },
     Case { name: "plan a model with the most offers", unit: "plan", prepare: plan_most },
+    Case { name: "choose a model by openrouter/auto", unit: "plan", prepare: plan_auto },
     Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Protocol::OpenAiChat) },
     Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Protocol::AnthropicMessages) },
     Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Protocol::Gemini) },
@@ -73,16 +74,21 @@ fn plan_most() -> Ready {
     let most = catalog::models().iter().max_by_key(|model| model.offers.len()).expect("there are models");
     let body = format!(r#"{{"model":"{}","messages":[{{"role":"user","content":"a"}}]}}"#, most.slug);
     let request = request(body.as_bytes());
-    (Box::new(move || drop(black_box(plan_of(&request)))), 1)
+    (Box::new(move || drop(black_box(plan_of(&request, body.as_bytes())))), 1)
 }
 
-fn plan_of(request: &ChatRequest) -> Plan {
-    let preference = Preference::default();
-    let models = request.candidates();
-    let (needs, size) = (&request.needs, &request.size);
-    let (catalog, health, models) = (Catalog::BUILT_IN, &Unknown, &models);
-    let query = Query { catalog, health, now: NOW, models, preference: &preference, needs, size };
-    plan(&query, &|_| true, 7).expect("there are offers")
+fn plan_auto() -> Ready {
+    let body = r#"{"model":"openrouter/auto","messages":[{"role":"user","content":"Write a unit test for this function in Python."}]}"#;
+    let request = request(body.as_bytes());
+    (Box::new(move || drop(black_box(plan_of(&request, body.as_bytes())))), 1)
+}
+
+fn plan_of(request: &ChatRequest, body: &[u8]) -> (Plan, Routed) {
+    let intent = Intent::read(Face::Chat, body, request, &key(), None).expect("nothing to refuse");
+    let query = intent.query(request, Catalog::BUILT_IN, &Unknown, NOW);
+    let plan = plan(&query, &|_| true, 7).expect("there are offers");
+    let routed = Routed { about: plan.about.clone(), session: intent.session.clone() };
+    (plan, routed)
 }
 
 fn crossing(wire: Protocol) -> Ready {
@@ -104,7 +110,8 @@ fn exchange() -> Ready {
     let config = Config::read(&|_| None, Catalog::BUILT_IN);
     let work = move || {
         let request = request(&body);
-        let routes = routes(&plan_of(&request), &config, 7);
+        let (plan, routed) = plan_of(&request, &body);
+        let routes = routes(&plan, &config, 7);
         let arrival = Arrival {
             now: NOW,
             generation: GenerationId::new(NOW, &[7; 20]),
@@ -115,6 +122,7 @@ fn exchange() -> Ready {
             limits: Limits::default(),
             show_attempts: false,
             caller: Caller::default(),
+            routed,
         };
         drive(Exchange::new(arrival, routes));
     };

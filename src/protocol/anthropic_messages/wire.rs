@@ -189,6 +189,9 @@ pub(super) fn error_envelope(failure: &Failure) -> Map<String, Value> {
     if let Some(details) = metadata.remove("details") {
         error.insert("details".to_owned(), details);
     }
+    if let Some(availability) = metadata.remove("availability") {
+        error.insert("availability".to_owned(), availability);
+    }
     let attempts = metadata.remove("openrouter_metadata");
     let mut envelope = Map::new();
     envelope.insert("type".to_owned(), "error".into());

@@ -6,7 +6,7 @@ use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::money::Money;
 use crate::protocol::fault::{self, http_status, message_in, status_in, words};
-use crate::protocol::openai_wire::error_metadata;
+use crate::protocol::openai_wire::{add_availability, add_routed, error_metadata};
 use crate::protocol::usage::{count, dollars, part, safe, upstream_cost};
 use crate::sse;
 
@@ -99,8 +99,10 @@ pub fn write_error(failure: &Failure, _generation: Option<&str>) -> Vec<u8> {
     error.insert("message".to_owned(), failure.message.clone().into());
     error.insert("type".to_owned(), code(failure.cause).into());
     error.insert("metadata".to_owned(), error_metadata(failure).into());
+    add_availability(failure, &mut error);
     let mut envelope = Map::new();
     envelope.insert("error".to_owned(), error.into());
+    add_routed(failure, &mut envelope);
     Value::Object(envelope).to_string().into_bytes()
 }
 

@@ -4,14 +4,14 @@ use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::Catalog;
 use millrace::chat::conversation::Source;
 use millrace::config::{Config, Limits};
-use millrace::exchange::{Arrival, Caller, Exchange, Input, Step, routes};
+use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{News, Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::{Fetched, Link};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
 use millrace::protocol::openai_chat::read_request;
-use millrace::routing::{Preference, Query, plan};
+use millrace::routing::plan;
 use millrace::time::Time;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -28,6 +28,7 @@ pub struct Play {
     record: String,
     settled: String,
     key: String,
+    sent: String,
     news: Vec<News>,
     health: Store,
 }
@@ -67,29 +68,23 @@ impl Play {
     fn at(now: Time, body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
         let config = config(variables);
         let request = read_request(body.as_bytes()).expect("the script's request is well formed");
-        let preference = Preference::read(request.provider.as_deref()).expect("well formed");
-        let candidates = request.candidates();
-        let query = Query {
-            catalog: Catalog::BUILT_IN,
-            health: &Unknown,
-            now,
-            models: &candidates,
-            preference: &preference,
-            needs: &request.needs,
-            size: &request.size,
-        };
+        let key = snapshot();
+        let intent = Intent::read(Face::Chat, body.as_bytes(), &request, &key, None).expect("well formed");
+        let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
         let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
         let routes = routes(&plan, &config, 1);
+        let routed = Routed { about: plan.about.clone(), session: intent.session.clone() };
         let arrival = Arrival {
             now,
             generation: GenerationId::new(now, &[7; 20]),
-            key: snapshot(),
+            key,
             face: Face::Chat,
             body: body.into_bytes(),
             request,
             limits: Limits::default(),
             show_attempts,
             caller: Caller::default(),
+            routed,
         };
         let empty = String::new;
         Play {
@@ -100,6 +95,7 @@ impl Play {
             record: empty(),
             settled: empty(),
             key: empty(),
+            sent: empty(),
             news: Vec::new(),
             health: Store::new("edge".to_owned(), config.key_digests()),
         }
@@ -176,6 +172,11 @@ impl Play {
         self.feed(Input::Clock)
     }
 
+    /// The body of the last attempt.
+    pub fn sent(&self) -> &str {
+        &self.sent
+    }
+
     /// Takes the steps that follow and asserts what they are.
     #[track_caller]
     pub fn expect(&mut self, expected: &[&str]) -> &mut Play {
@@ -221,11 +222,13 @@ impl Play {
             Step::Fetch(links) => format!("fetch {}", links.len()),
             Step::Send(outgoing) => {
                 let key = outgoing.headers.iter().find(|(name, _)| *name == "authorization");
+                self.sent = String::from_utf8(outgoing.body.clone()).expect("JSON is text");
                 self.key = key.map(|(_, value)| value.expose().to_owned()).unwrap_or_default();
                 if outgoing.embedded { "send embedded".to_owned() } else { format!("send {}", outgoing.url) }
             }
             Step::Wait { .. } | Step::Admit(_) | Step::Note(_) => unreachable!("taken by `steps`"),
             Step::Cancel => "cancel".to_owned(),
+            Step::Remember { pin, .. } => format!("remember {} {}", pin.model, pin.tag),
             Step::Release => "release".to_owned(),
             Step::Reply(reply) => {
                 self.body = String::from_utf8(reply.body).expect("text");
