@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, Protocol, Provider};
 use crate::id::KeyHash;
 use crate::media::Hosts;
 use crate::protocol::gemini::vertex::{self, ServiceAccount};
+use crate::routing::rate::FreeLimits;
 
 /// Providers whose keys and addresses follow from more than one variable.
 const BEDROCK: &str = "amazon-bedrock";
@@ -115,6 +116,8 @@ pub struct Config {
     pub admin_key: Option<KeyHash>,
     pub health: HealthPolicy,
     pub limits: Limits,
+    /// How often an account may ask for free models.
+    pub free: FreeLimits,
     /// Whose providers the connections are.
     pub catalog: Catalog,
     pub connections: Vec<Connection>,
@@ -133,10 +136,11 @@ impl Config {
         let limits = read_limits(&set, &mut problems);
         let connections =
             catalog.providers().filter_map(|provider| connect(provider, &set, &mut problems)).collect();
+        let free = read_free_limits(&set, &mut problems);
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
         let media_hosts = Hosts::read(&set("MILLRACE_MEDIA_HOSTS").unwrap_or_default());
         let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
-        Config { admin_key, health, limits, catalog, connections, media_hosts, problems }
+        Config { admin_key, health, limits, free, catalog, connections, media_hosts, problems }
     }
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {
@@ -164,6 +168,23 @@ fn read_health(text: Option<&str>, problems: &mut Vec<String>) -> HealthPolicy {
             problems.push("MILLRACE_HEALTH is neither on nor off".to_owned());
             HealthPolicy::Obeyed
         }
+    }
+}
+
+/// Zero lifts a limit.
+fn read_free_limits(set: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> FreeLimits {
+    let mut number = |name: &str, default: u32| match set(name).map(|text| text.parse::<u32>()) {
+        None => default,
+        Some(Ok(number)) => number,
+        Some(Err(_)) => {
+            problems.push(format!("{name} is not a whole number"));
+            default
+        }
+    };
+    let default = FreeLimits::default();
+    FreeLimits {
+        per_minute: number("MILLRACE_FREE_PER_MINUTE", default.per_minute),
+        per_day: number("MILLRACE_FREE_PER_DAY", default.per_day),
     }
 }
 

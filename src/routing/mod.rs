@@ -10,6 +10,7 @@ pub mod pattern;
 mod plan;
 mod policy;
 mod preference;
+pub mod rate;
 mod slug;
 pub mod sticky;
 pub mod task;

@@ -20,6 +20,7 @@ use crate::exchange::{Arrival, Caller, Exchange, Intent, Routed, account_down, r
 use crate::id::GenerationId;
 use crate::media::Hosts;
 use crate::protocol::bridge::Face;
+use crate::routing::rate::{self, FreeCounts};
 use crate::routing::sticky::{Pin, Pins};
 use crate::routing::{describe, plan, survey, untried};
 use crate::shell::accounts::AccountClient;
@@ -32,6 +33,8 @@ use crate::time::Time;
 thread_local! {
     /// Where the sessions that this isolate served have their caches.
     static PINS: RefCell<Pins> = RefCell::new(Pins::default());
+    /// How often accounts asked this isolate for free models.
+    static FREE: RefCell<FreeCounts> = RefCell::new(FreeCounts::default());
 }
 
 /// As much of a header as a record keeps, in characters.
@@ -66,6 +69,10 @@ pub async fn answer(
     });
     let plan = plan.map_err(|failure| if told { explained(&chat, failure) } else { failure })?;
     health::expect(&plan);
+    if rate::is_free(&plan.first().model) {
+        let counted = FREE.with_borrow_mut(|counts| counts.admit(&key.account, config.free, arrived));
+        counted.map_err(|limited| limited.failure(arrived))?;
+    }
     let routes = routes(&plan, config, seed);
     let routed = Routed { about: plan.about.clone(), session: intent.session };
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;

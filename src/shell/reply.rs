@@ -8,7 +8,10 @@ use crate::exchange::Head;
 use crate::protocol::bridge::Face;
 
 /// Headers of ours that scripts in a browser may read.
-const EXPOSED: &str = "x-generation-id, retry-after, etag";
+const EXPOSED: &str =
+    "x-generation-id, retry-after, etag, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset";
+/// What a failure may tell in headers beside its metadata.
+const RATE_LIMIT: [&str; 3] = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 
 pub fn whole(head: &Head, body: &[u8]) -> Response {
     let init = init(head.status, &head.headers);
@@ -38,6 +41,11 @@ pub fn failure(face: Face, failure: &Failure) -> Response {
     let mut headers = vec![("content-type", "application/json".to_owned())];
     if let Some(seconds) = failure.retry_after_s {
         headers.push(("retry-after", seconds.to_string()));
+    }
+    let told = failure.metadata.get("headers");
+    for name in RATE_LIMIT {
+        let value = told.and_then(|told| told.get(name)).and_then(|value| value.as_str());
+        headers.extend(value.map(|value| (name, value.to_owned())));
     }
     if let Some(allow) = failure.metadata.get("allow").and_then(|allow| allow.as_str()) {
         headers.push(("allow", allow.to_owned()));

@@ -5,6 +5,7 @@ mod explain;
 mod filters;
 mod market;
 mod order;
+mod rate;
 mod slugs;
 mod sticky;
 
