@@ -38,6 +38,7 @@ mod protocol_openai_chat;
 mod recorded;
 mod rerank;
 mod routing;
+mod simulator;
 mod sse;
 mod time;
 mod tokens;

@@ -3,7 +3,7 @@
 mod auto;
 mod explain;
 mod filters;
-mod market;
+pub mod market;
 mod order;
 mod rate;
 mod slugs;

@@ -196,12 +196,16 @@ impl<'a> Wish<'a> {
     }
 
     pub fn survey_with(&self, health: &dyn Health, seed: u64) -> Survey {
+        self.survey_at(health, NOW, seed)
+    }
+
+    pub fn survey_at(&self, health: &dyn Health, now: Time, seed: u64) -> Survey {
         let preference = Preference::read(Some(self.provider)).expect("a sound preference");
         let models: Vec<String> = self.models.iter().map(|model| model.slug.to_owned()).collect();
         let query = Query {
             catalog: Catalog::BUILT_IN,
             health,
-            now: NOW,
+            now,
             models: &models,
             preference: &preference,
             policy: &self.policy,
