@@ -114,3 +114,11 @@ CREATE TABLE IF NOT EXISTS document_version (
   at INTEGER NOT NULL,
   PRIMARY KEY (document, version)
 ) STRICT, WITHOUT ROWID;
+
+-- version 3
+
+-- A lease is for one request, whose generation is its id, or for one isolate, whose requests draw on
+-- it: `amount` is what their charges have left of it. An isolate numbers what it reports of its
+-- lease from 1, so that a late report changes nothing; 0 is a lease for one request.
+ALTER TABLE lease RENAME COLUMN generation TO id;
+ALTER TABLE lease ADD COLUMN report INTEGER NOT NULL DEFAULT 0;

@@ -15,6 +15,11 @@ pub struct GenerationId(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(String);
 
+/// Names money that an account has set aside: for one request, by its generation's id, or for the
+/// requests of one isolate: `lease-<unix seconds>-<20>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseId(String);
+
 /// SHA-256 of a whole key, in lower-case hexadecimal. It is what is stored of a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash(String);
@@ -54,6 +59,23 @@ impl AccountId {
     }
 }
 
+impl LeaseId {
+    /// The lease of an isolate that is asked for on behalf of `generation`: as unique as that.
+    pub fn of_isolate(generation: &GenerationId) -> LeaseId {
+        LeaseId(generation.0.replacen("gen-", "lease-", 1))
+    }
+
+    /// Reads an id of an isolate's lease.
+    pub fn parse(text: &str) -> Option<LeaseId> {
+        let rest = text.strip_prefix("lease-")?;
+        GenerationId::parse(&format!("gen-{rest}")).map(|_| LeaseId(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl KeyHash {
     /// The hash of a whole key as its holder presents it.
     pub fn of(key: &str) -> KeyHash {
@@ -77,6 +99,12 @@ impl fmt::Display for GenerationId {
 }
 
 impl fmt::Display for AccountId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for LeaseId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }

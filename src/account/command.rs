@@ -3,6 +3,7 @@
 
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::limit::LimitReset;
+use super::report::{Report, Reported};
 use super::text;
 use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::money::Money;
@@ -61,8 +62,8 @@ pub enum Command {
         #[serde(with = "text")]
         hash: KeyHash,
     },
-    Hold(Hold),
-    Settle(Settle),
+    /// Charges, holds and renews: all that inference asks of an account.
+    Report(Report),
     /// Gives back every hold whose time is over and drops records beyond their retention. What
     /// the alarm runs.
     ExpireHolds,
@@ -102,12 +103,7 @@ impl Command {
                 (change.name.as_deref().is_some_and(unnamed), "a key's name has 1 to 1024 bytes"),
                 (change.limit.flatten().is_some_and(Money::is_negative), "a limit below zero"),
             ],
-            Command::Hold(hold) => {
-                let needed = hold.minimum.unwrap_or(hold.amount);
-                let impossible = needed.is_negative() || hold.amount < needed;
-                [(impossible, "a hold needs 0 <= minimum <= amount"), NO_FLAW]
-            }
-            Command::Settle(settle) => [(settle.amount.is_negative(), "a charge below zero"), NO_FLAW],
+            Command::Report(report) => return report.flaw(),
             Command::Describe
             | Command::Credits
             | Command::ListKeys { .. }
@@ -166,40 +162,6 @@ pub struct KeyChange {
     pub include_byok_in_limit: Option<bool>,
 }
 
-/// Sets money aside for one request: a lease of one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hold {
-    #[serde(with = "text")]
-    pub generation: GenerationId,
-    #[serde(with = "text")]
-    pub key: KeyHash,
-    /// The most the request can cost.
-    #[serde(with = "text")]
-    pub amount: Money,
-    /// The least the caller can do with. `None` for all of `amount` or nothing.
-    #[serde(with = "text::optional", default)]
-    pub minimum: Option<Money>,
-    #[serde(with = "text::ms")]
-    pub expires_at: Time,
-}
-
-/// Charges what a request cost and ends its hold, if one is open. Zero only ends the hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settle {
-    #[serde(with = "text")]
-    pub generation: GenerationId,
-    #[serde(with = "text")]
-    pub key: KeyHash,
-    #[serde(with = "text")]
-    pub amount: Money,
-    /// JSON of a [`super::record::GenerationRecord`]. Beyond [`super::ledger::RECORD_BYTES`] it
-    /// is not kept; the charge is made all the same.
-    #[serde(default)]
-    pub record: Option<String>,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Answer {
@@ -235,27 +197,8 @@ pub enum Answer {
     Keys { keys: Vec<KeyRow> },
     /// To `Authenticate`.
     Authenticated { snapshot: KeySnapshot },
-    /// To `Hold`.
-    Held {
-        #[serde(with = "text")]
-        generation: GenerationId,
-        /// Less than was asked for only where a minimum was given.
-        #[serde(with = "text")]
-        amount: Money,
-        #[serde(with = "text::ms")]
-        expires_at: Time,
-        /// When the alarm has to run `ExpireHolds`.
-        #[serde(with = "text::optional_ms")]
-        next_alarm: Option<Time>,
-    },
-    /// To `Settle`. All three fields tell of the first settlement.
-    Settled {
-        already: bool,
-        #[serde(with = "text")]
-        amount: Money,
-        /// The charge was more than the open hold, or no hold was open.
-        exceeded_hold: bool,
-    },
+    /// To `Report`.
+    Reported(Reported),
     /// To `ExpireHolds`.
     Expired {
         holds: u64,
@@ -277,7 +220,7 @@ pub enum Answer {
     Document { answer: String },
     /// No such key, generation or document.
     NotFound,
-    /// To `Hold`, `Grant`, `CreateKey` and `Authenticate`: nothing was changed.
+    /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.
     Refused { refusal: Refusal },
     /// The command makes no sense. Nothing was changed.
     Invalid { message: String },

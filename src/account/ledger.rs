@@ -1,12 +1,14 @@
 //! The account's money: what was granted and what was charged, as rows that are only ever added,
 //! and the totals they add up to.
 
-use super::command::{AccountRow, Answer, Refusal, Settle};
+use super::command::{AccountRow, Answer, Refusal};
+use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
 use super::{difference, lease};
-use crate::id::{AccountId, GenerationId};
+use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::money::Money;
 use crate::time::Time;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest record of a reply that is kept, in bytes.
@@ -79,20 +81,44 @@ fn granted_before(store: &Store, id: &str) -> Result<Option<Money>, Fault> {
     store.row(statement, &[id.to_owned().cell()])?.map(|mut row| row.next()).transpose()
 }
 
-/// Charges a generation once, whether its hold is open, has expired or never was.
-pub(super) fn settle(store: &Store, now: Time, settle: &Settle) -> Result<Answer, Fault> {
+/// Charges each generation once, whether its money is held, has expired or never was. `None` where
+/// the sum is more than an account can hold; then nothing was written.
+pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Option<Vec<Settled>>, Fault> {
+    let sum = |total: Option<Money>, settle: &Settle| total?.checked_add(settle.amount);
+    if charges.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    if charges.iter().fold(Some(describe(store)?.charged), sum).is_none() {
+        return Ok(None);
+    }
+    let mut by_key = BTreeMap::new();
+    let mut settled = Vec::with_capacity(charges.len());
+    for settle in charges {
+        let one = charge_one(store, now, settle)?;
+        if !one.already {
+            let spent: &mut Money = by_key.entry(&settle.key).or_default();
+            *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
+        }
+        settled.push(one);
+    }
+    for (key, spent) in by_key {
+        add_to_totals(store, now, key, spent)?;
+    }
+    Ok(Some(settled))
+}
+
+fn charge_one(store: &Store, now: Time, settle: &Settle) -> Result<Settled, Fault> {
     if let Some((amount, exceeded_hold)) = charged_before(store, &settle.generation)? {
-        return Ok(Answer::Settled { already: true, amount, exceeded_hold });
+        return Ok(Settled { already: true, amount, exceeded_hold });
     }
-    if describe(store)?.charged.checked_add(settle.amount).is_none() {
-        return Ok(invalid("more than an account can hold"));
-    }
-    let held = lease::take(store, &settle.generation)?;
+    let held = match &settle.lease {
+        Some(lease) => lease::draw(store, lease, settle.amount)?,
+        None => lease::take(store, &settle.generation)?,
+    };
     let exceeded_hold = settle.amount > held.unwrap_or(Money::ZERO);
     let number = add_charge(store, now, settle, held, exceeded_hold)?;
-    add_to_totals(store, now, settle)?;
     add_record(store, now, number, settle.record.as_deref())?;
-    Ok(Answer::Settled { already: false, amount: settle.amount, exceeded_hold })
+    Ok(Settled { already: false, amount: settle.amount, exceeded_hold })
 }
 
 fn charged_before(store: &Store, generation: &GenerationId) -> Result<Option<(Money, bool)>, Fault> {
@@ -127,20 +153,20 @@ fn add_charge(
     row.ok_or(Fault::Corrupt("charge"))?.next()
 }
 
-fn add_to_totals(store: &Store, now: Time, settle: &Settle) -> Result<(), Fault> {
+fn add_to_totals(store: &Store, now: Time, key: &KeyHash, spent: Money) -> Result<(), Fault> {
     store.write(
         "UPDATE api_key SET last_used_at = CAST(?2 AS INTEGER) WHERE hash = ?1",
-        &[settle.key.cell(), now.cell()],
+        &[key.cell(), now.cell()],
     )?;
-    if settle.amount == Money::ZERO {
+    if spent == Money::ZERO {
         return Ok(());
     }
-    store.write("UPDATE account SET charged = charged + CAST(?1 AS INTEGER)", &[settle.amount.cell()])?;
+    store.write("UPDATE account SET charged = charged + CAST(?1 AS INTEGER)", &[spent.cell()])?;
     store.write(
         "INSERT INTO key_day (key_hash, day, usage)
          VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER))
          ON CONFLICT (key_hash, day) DO UPDATE SET usage = usage + excluded.usage",
-        &[settle.key.cell(), now.day().cell(), settle.amount.cell()],
+        &[key.cell(), now.day().cell(), spent.cell()],
     )
 }
 

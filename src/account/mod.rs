@@ -9,17 +9,20 @@ pub mod lease;
 pub mod ledger;
 pub mod limit;
 pub mod record;
+pub mod report;
 pub mod request;
 pub mod store;
 mod text;
 pub mod view;
+pub mod wallet;
 
-pub use command::{
-    AccountRow, Answer, Command, Hold, KeyChange, KeyRow, NewKeyPolicy, Refusal, Settle, Spending,
-};
+pub use command::{AccountRow, Answer, Command, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
 pub use key::{KeyKind, KeyRefusal, KeySnapshot, NewKey, parse_key};
 pub use limit::LimitReset;
 pub use record::GenerationRecord;
+pub use report::{
+    Held, Hold, LeaseReport, LeaseState, Report, Reported, Settle, Settled, kept_name, kept_prefix,
+};
 pub use store::{Cell, Fault, Sql, SqlError};
 
 use crate::money::Money;
@@ -72,8 +75,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::UpdateKey(change) => keyring::update(&store, now, change),
         Command::DeleteKey { hash, only } => keyring::delete(&store, now, hash, *only),
         Command::Authenticate { hash } => keyring::authenticate(&store, now, hash),
-        Command::Hold(hold) => lease::hold(&store, now, hold),
-        Command::Settle(settle) => ledger::settle(&store, now, settle),
+        Command::Report(report) => report::carry_out(&store, now, report),
         Command::ExpireHolds => {
             let holds = lease::expire(&store, now)?;
             let records = ledger::drop_old_records(&store, now)?;

@@ -4,7 +4,7 @@
 use super::document::{Kind, Status};
 use super::key::KeyKind;
 use super::limit::LimitReset;
-use crate::id::{AccountId, GenerationId, KeyHash};
+use crate::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::{Day, Time};
 use serde::de::{Deserialize, Deserializer, Error};
@@ -35,6 +35,7 @@ macro_rules! spelt {
 spelt!(Money, "amount", |money: &Money| money.to_text(), |text| Money::from_text(text).ok());
 spelt!(AccountId, "account", AccountId::to_string, AccountId::parse);
 spelt!(GenerationId, "generation", GenerationId::to_string, GenerationId::parse);
+spelt!(LeaseId, "lease", LeaseId::to_string, LeaseId::parse);
 spelt!(KeyHash, "key", KeyHash::to_string, KeyHash::parse);
 spelt!(KeyKind, "kind of key", |kind: &KeyKind| kind.as_str().to_owned(), KeyKind::parse);
 spelt!(Kind, "kind of document", |kind: &Kind| kind.as_str().to_owned(), |text| {

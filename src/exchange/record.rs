@@ -107,18 +107,6 @@ impl Exchange {
             "ms": ms_between(attempt.sent, attempt.ended),
         })
     }
-
-    /// The line for a charge that the account never confirmed: an operator can make it by hand.
-    pub fn unsettled_line(&self, amount: Money) -> String {
-        json!({
-            "event": "unsettled",
-            "generation": self.arrival.generation.as_str(),
-            "account": self.arrival.key.account.as_str(),
-            "key_hash": self.arrival.key.hash.as_str()[..SHORT_HASH],
-            "cost_usd": amount.to_usd(),
-        })
-        .to_string()
-    }
 }
 
 fn ms_between(from: Time, to: Time) -> u64 {

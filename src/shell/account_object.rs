@@ -3,13 +3,17 @@
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
-use crate::account::{self, Answer, Cell as SqlCell, Command, Sql, SqlError};
+use crate::account::{self, Answer, Cell as SqlCell, Command, Reported, Sql, SqlError};
 use crate::shell::bindings;
 use crate::shell::clock::now;
+
+/// How long after an expiry KV is looked at again: it shows what was written within a minute.
+const COLLECT_AGAIN: Duration = Duration::from_secs(120);
 
 #[wasm_bindgen]
 extern "C" {
@@ -46,10 +50,12 @@ impl AccountBody {
         let answer = account::execute(&self.database, now(), &command)
             .map_err(|fault| js_error(&fault.to_string()))?;
         match &answer {
-            Answer::Held { next_alarm: Some(at), .. } => self.wake_at(at.ms())?,
-            Answer::Expired { next_alarm, .. } => {
+            Answer::Reported(Reported { next_alarm: Some(at), .. }) => self.wake_at(at.ms())?,
+            Answer::Expired { holds, next_alarm, .. } => {
                 self.alarm_at.set(None);
-                if let Some(at) = next_alarm {
+                // What KV keeps may be seen there only later.
+                let again = (*holds > 0).then(|| now().plus(COLLECT_AGAIN));
+                if let Some(at) = [*next_alarm, again].into_iter().flatten().min() {
                     self.wake_at(at.ms())?;
                 }
             }
@@ -58,9 +64,20 @@ impl AccountBody {
         serde_json::to_string(&answer).map_err(|error| js_error(&error.to_string()))
     }
 
-    /// Gives back what was abandoned.
-    pub fn alarm(&self) -> Result<(), JsValue> {
-        self.call(r#"{"type":"expire_holds"}"#).map(|_| ())
+    /// Under which names KV keeps reports for this account; nothing where there is no account.
+    pub fn kept_prefix(&self) -> Result<Option<String>, JsValue> {
+        match account::execute(&self.database, now(), &Command::Describe) {
+            Ok(Answer::Account { account }) => Ok(Some(account::kept_prefix(&account.id))),
+            Ok(_) => Ok(None),
+            Err(fault) => Err(js_error(&fault.to_string())),
+        }
+    }
+
+    /// Gives back what was abandoned. `collected` says whether all that KV keeps for this account
+    /// has been made.
+    pub fn alarm(&self, collected: bool) -> Result<(), JsValue> {
+        self.call(r#"{"type":"expire_holds"}"#)?;
+        if collected { Ok(()) } else { self.wake_at(now().plus(COLLECT_AGAIN).ms()) }
     }
 
     fn wake_at(&self, at_ms: u64) -> Result<(), JsValue> {

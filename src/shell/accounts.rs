@@ -17,7 +17,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct AccountDown;
 
+#[derive(Clone)]
 pub struct AccountClient {
+    env: JsValue,
     namespace: ObjectNamespace,
     account: AccountId,
 }
@@ -25,7 +27,16 @@ pub struct AccountClient {
 impl AccountClient {
     pub fn new(env: &JsValue, account: &AccountId) -> Result<AccountClient, AccountDown> {
         let namespace = binding(env, "ACCOUNTS").ok_or(AccountDown)?;
-        Ok(AccountClient { namespace: namespace.unchecked_into(), account: account.clone() })
+        let namespace = namespace.unchecked_into();
+        Ok(AccountClient { env: env.clone(), namespace, account: account.clone() })
+    }
+
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    pub fn env(&self) -> &JsValue {
+        &self.env
     }
 
     pub async fn call(&self, command: &Command) -> Result<Answer, AccountDown> {

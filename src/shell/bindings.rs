@@ -31,6 +31,7 @@ extern "C" {
     pub fn kv_list(this: &KvNamespace, options: &JsValue) -> Result<Promise, JsValue>;
 
     /// A Durable Object namespace.
+    #[derive(Clone)]
     pub type ObjectNamespace;
     #[wasm_bindgen(method, catch, js_name = idFromName)]
     pub fn id_from_name(this: &ObjectNamespace, name: &str) -> Result<JsValue, JsValue>;

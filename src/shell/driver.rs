@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures::channel::oneshot;
 use futures::future::{Either, select};
@@ -13,7 +12,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Response, WritableStreamDefaultWriter};
 
-use crate::account::command::{Answer, Command, Hold, Settle};
+use crate::account::wallet::Draw;
 use crate::exchange::{Exchange, Head, Input, Reply, Settlement, Step};
 use crate::media::Hosts;
 use crate::money::Money;
@@ -22,14 +21,12 @@ use crate::shell::bindings::{self, IdentityTransformStream, console_log};
 use crate::shell::clock::{delay_until, now};
 use crate::shell::inference;
 use crate::shell::upstream::Connection;
+use crate::shell::wallets::{self, Background, Denied, SetAside};
 use crate::shell::{health, reply};
 use crate::time::Time;
 
 /// How often the limits of a stream that has begun are looked at.
 const TICK_MS: u32 = 250;
-/// A settlement is tried this often, each time after twice the pause.
-const SETTLE_TRIES: u32 = 6;
-const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 type Shared = Rc<RefCell<Exchange>>;
 
@@ -37,6 +34,9 @@ type Shared = Rc<RefCell<Exchange>>;
 pub struct Driver {
     exchange: Shared,
     account: AccountClient,
+    background: Background,
+    /// What is set aside for this exchange, until it is settled.
+    held: Option<SetAside>,
     connection: Connection,
     /// Where links may lead besides the public internet.
     hosts: Hosts,
@@ -53,12 +53,15 @@ impl Driver {
         exchange: Exchange,
         account: AccountClient,
         hosts: Hosts,
+        background: Background,
         signal: AbortSignal,
         answer: oneshot::Sender<Response>,
     ) -> Driver {
         Driver {
             exchange: Rc::new(RefCell::new(exchange)),
             account,
+            background,
+            held: None,
             connection: Connection::Closed,
             hosts,
             answer: Some(answer),
@@ -100,7 +103,7 @@ impl Driver {
                 Step::Begin(head) => self.begin(head),
                 Step::Write(bytes) => self.write(&bytes).await,
                 Step::Close => self.close().await,
-                Step::Settle(settlement) => self.settle(settlement).await,
+                Step::Settle(settlement) => self.settle(settlement),
                 Step::Remember { session, pin, long } => inference::remember(session, pin, long),
                 Step::Log(line) => console_log(&line),
                 Step::Done => break,
@@ -113,17 +116,21 @@ impl Driver {
         self.exchange.borrow_mut().feed(now(), input);
     }
 
-    async fn hold(&self, amount: Money, expires_at: Time) {
-        let command = {
+    async fn hold(&mut self, amount: Money, expires_at: Time) {
+        let draw = {
             let exchange = self.exchange.borrow();
             let (generation, key) = (exchange.generation().clone(), exchange.key().clone());
-            Command::Hold(Hold { generation, key, amount, minimum: None, expires_at })
+            Draw { generation, key, amount, expires_at }
         };
-        match self.account.call(&command).await {
-            Ok(Answer::Held { .. }) => self.feed(Input::Held),
-            Ok(Answer::Refused { refusal }) => self.feed(Input::Refused(refusal)),
-            Ok(_) | Err(_) => self.feed(Input::AccountDown),
+        match wallets::set_aside(&self.account, &draw).await {
+            Ok(held) => {
+                self.held = Some(held);
+                self.feed(Input::Held);
+            }
+            Err(Denied::Refused(refusal)) => self.feed(Input::Refused(refusal)),
+            Err(Denied::Down) => self.feed(Input::AccountDown),
         }
+        wallets::carry(&self.account, &self.background);
     }
 
     /// Waits for the provider, the clock or the client. Says whether the client left.
@@ -208,21 +215,11 @@ impl Driver {
         }
     }
 
-    async fn settle(&mut self, settlement: Settlement) {
-        let (generation, key) = {
-            let exchange = self.exchange.borrow();
-            (exchange.generation().clone(), exchange.key().clone())
-        };
-        let amount = settlement.amount;
-        let command = Command::Settle(Settle { generation, key, amount, record: Some(settlement.record) });
-        for attempt in 0..SETTLE_TRIES {
-            if matches!(self.account.call(&command).await, Ok(Answer::Settled { .. })) {
-                return;
-            }
-            worker::Delay::from(SETTLE_PAUSE * 2u32.pow(attempt)).await;
+    fn settle(&mut self, settlement: Settlement) {
+        if let Some(held) = self.held.take() {
+            held.settle(settlement.amount, settlement.record);
+            wallets::carry(&self.account, &self.background);
         }
-        let exchange = self.exchange.borrow();
-        console_log(&exchange.unsettled_line(amount));
     }
 }
 

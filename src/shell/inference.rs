@@ -8,7 +8,6 @@ use futures::channel::oneshot;
 use futures::future::join;
 use serde_json::json;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::future_to_promise;
 use web_sys::{AbortSignal, Request, Response};
 use worker::worker_sys;
 
@@ -27,6 +26,7 @@ use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_as;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
+use crate::shell::wallets::Background;
 use crate::shell::{body, clock, health, presets, reply};
 use crate::time::Time;
 
@@ -156,16 +156,16 @@ async fn start(
     env: JsValue,
 ) -> Result<Response, Failure> {
     let (sender, receiver) = oneshot::channel();
-    let driver = Driver::new(exchange, account, hosts, signal, sender);
-    let background = future_to_promise(AssertUnwindSafe(async move {
-        // A panic ends this exchange alone. Its hold is given back by the account's alarm.
+    let background = Background::new(context);
+    let driver = Driver::new(exchange, account, hosts, background.clone(), signal, sender);
+    // A panic ends this exchange alone; what was set aside for it is given back.
+    let run = async move {
         let run = AssertUnwindSafe(driver.run()).catch_unwind();
         let _ = join(run, health::report(&env)).await;
         // What the exchange had to tell may be urgent.
         health::report(&env).await;
-        Ok(JsValue::UNDEFINED)
-    }));
-    context.wait_until(&background).map_err(|_| internal())?;
+    };
+    background.run(run).map_err(|_| internal())?;
     receiver.await.map_err(|_| internal())
 }
 

@@ -20,7 +20,7 @@ use crate::query;
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::{authenticate, authenticate_admin, authenticate_as, write_entry};
 use crate::shell::bindings::{KvNamespace, binding, random};
-use crate::shell::{admin_catalog, body, catalog, clock, health, overlay, presets, reply};
+use crate::shell::{admin_catalog, body, catalog, clock, health, overlay, presets, reply, wallets};
 
 /// Accounts are listed by their entries in KV.
 const ACCOUNT_PREFIX: &str = "account:";
@@ -126,6 +126,8 @@ impl Call<'_> {
 
     pub async fn ask(&self, account: &AccountId, command: Command) -> Result<Answer, Failure> {
         let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
+        // So that the account knows what this isolate does.
+        wallets::flush(&client).await;
         match client.call(&command).await.map_err(|_| account_down())? {
             Answer::Missing => Err(not_found("No such account")),
             Answer::NotFound => Err(not_found("No such key, generation or document")),
@@ -206,6 +208,7 @@ impl Call<'_> {
         let change = read_key_change(hash, only, &self.body().await?)?;
         match self.ask(account, Command::UpdateKey(change)).await? {
             Answer::KeyUpdated { key, snapshot } => {
+                wallets::forget(account, &snapshot.hash);
                 write_entry(self.env, &snapshot).await;
                 Ok(reply::json(200, &view::write_key(&key)))
             }
@@ -221,6 +224,7 @@ impl Call<'_> {
     ) -> Result<Response, Failure> {
         match self.ask(account, Command::DeleteKey { hash, only }).await? {
             Answer::KeyDeleted { snapshot, .. } => {
+                wallets::forget(account, &snapshot.hash);
                 write_entry(self.env, &snapshot).await;
                 Ok(reply::json(200, &view::write_deleted_key()))
             }

@@ -20,6 +20,7 @@ mod presets;
 mod reply;
 mod tokens;
 mod upstream;
+mod wallets;
 
 use std::panic::AssertUnwindSafe;
 

@@ -345,7 +345,7 @@ fn commands_cross_as_json() {
     let generation = generation("a");
     let rows = [
         format!(
-            r#"{{"type":"settle","generation":"{generation}","key":"{hash}","amount":"9007199254740993","record":null}}"#
+            r#"{{"type":"report","charges":[{{"generation":"{generation}","key":"{hash}","amount":"9007199254740993"}}]}}"#
         ),
         format!(
             r#"{{"type":"update_key","hash":"{hash}","only":"inference","limit":null,"limit_reset":"daily"}}"#

@@ -1,9 +1,11 @@
 //! The account's money under random interleavings: what is answered is what a model in plain Rust
 //! says, and after every command the totals are what the ledger and the leases add up to.
 
-use crate::account::script::{Database, START, generation};
-use millrace::account::command::{Answer, Command, Hold, KeyChange, NewKeyPolicy, Refusal, Settle};
-use millrace::account::{KeyKind, KeyRefusal, LimitReset};
+use crate::account::script::{Database, START, generation, lease};
+use millrace::account::command::{Answer, Command, KeyChange, NewKeyPolicy, Refusal};
+use millrace::account::{
+    Held, Hold, KeyKind, KeyRefusal, LeaseReport, LimitReset, Report, Reported, Settle, Settled,
+};
 use millrace::id::{AccountId, KeyHash};
 use millrace::money::Money;
 use millrace::time::Time;
@@ -41,8 +43,8 @@ struct Model {
     grants: BTreeMap<String, i64>,
     /// By hash: policy, whether disabled, whether deleted.
     keys: BTreeMap<String, (NewKeyPolicy, bool, bool)>,
-    /// By generation: key, amount, expiry.
-    leases: BTreeMap<String, (String, i64, Time)>,
+    /// By generation or lease: key, amount, expiry, number of its last report.
+    leases: BTreeMap<String, (String, i64, Time, u64)>,
     /// By generation: key, amount, time, and whether it was more than what was held.
     charges: BTreeMap<String, (String, i64, Time, bool)>,
     expired: BTreeSet<String>,
@@ -68,8 +70,18 @@ impl Model {
                 let key = self.keys.get_mut(hash.as_str()).map(|key| key.2 = true);
                 key.map_or("not found".into(), |()| "key deleted".into())
             }
-            Command::Hold(hold) => self.hold(now, hold),
-            Command::Settle(settle) => self.settle(now, settle),
+            Command::Report(report) => {
+                let mut words: Vec<String> =
+                    report.charges.iter().map(|settle| self.settle(now, settle)).collect();
+                self.expire(now);
+                let (back, rest): (Vec<_>, Vec<_>) =
+                    report.leases.iter().partition(|lease| lease.want == lease.open);
+                let back: Vec<_> = back.into_iter().map(|lease| self.renew(now, lease)).collect();
+                words.extend(report.hold.iter().map(|hold| self.hold(now, hold)));
+                words.extend(back);
+                words.extend(rest.into_iter().map(|lease| self.renew(now, lease)));
+                words.join(", ")
+            }
             Command::ExpireHolds => format!("expired {}", self.expire(now)),
             other => panic!("{other:?} is not in the model"),
         }
@@ -87,36 +99,75 @@ impl Model {
     }
 
     fn hold(&mut self, now: Time, hold: &Hold) -> String {
-        self.expire(now);
         let (generation, key, until) = (hold.generation.to_string(), hold.key.to_string(), hold.expires_at);
-        if let Some((_, amount, until)) = self.leases.get(&generation) {
+        if let Some((_, amount, until, _)) = self.leases.get(&generation) {
             return format!("held {amount} until {}", until.ms());
         }
         if until <= now || self.charges.contains_key(&generation) || self.expired.contains(&generation) {
             return "ended".into();
         }
-        let needed = hold.minimum.unwrap_or(hold.amount).pico();
-        let policy = match self.keys.get(&key) {
-            None => return "key Unknown".into(),
-            Some((_, _, true)) => return "key Deleted".into(),
-            Some((_, true, _)) => return "key Disabled".into(),
-            Some((policy, ..)) if policy.expires_at.is_some_and(|end| end <= now) => {
-                return "key Expired".into();
-            }
-            Some((policy, ..)) if policy.kind == KeyKind::Management => return "key Management".into(),
-            Some((policy, ..)) => policy,
+        let (room, available) = match self.room(&key, now) {
+            Ok(room) => (room, self.available()),
+            Err(words) => return words,
         };
-        let room =
-            policy.limit.map_or(i64::MAX, |limit| limit.pico() - self.used(&key, policy.limit_reset, now));
-        let available = self.available();
+        let needed = hold.minimum.unwrap_or(hold.amount).pico();
         for (level, left) in [("limit", room), ("credit", available)] {
             if left < needed {
                 return format!("{level} {left} missing {}", needed - left);
             }
         }
         let amount = hold.amount.pico().min(available).min(room);
-        self.leases.insert(generation, (key, amount, until));
+        self.leases.insert(generation, (key, amount, until, 0));
         format!("held {amount} until {}", until.ms())
+    }
+
+    /// An isolate's lease: never more than a sixteenth of what there is with it, never less than the
+    /// isolate wants to keep of what it has.
+    fn renew(&mut self, now: Time, report: &LeaseReport) -> String {
+        let (id, key) = (report.id.to_string(), report.key.to_string());
+        let known = self.leases.get(&id).cloned();
+        match &known {
+            Some((owner, ..)) if *owner != key => return "no lease".into(),
+            Some((_, amount, _, last)) if *last >= report.number => return format!("lease {amount} for 0"),
+            None if report.number > 1 || self.expired.contains(&id) => return "no lease".into(),
+            Some(_) | None => {}
+        }
+        let (before, until) = known.as_ref().map_or((0, now), |lease| (lease.1, lease.2));
+        let (open, want, unit) = (report.open.pico(), report.want.pico(), report.unit.pico());
+        let room = self.room(&key, now).map(|limit| limit.min(self.available()));
+        let slice = room.as_ref().map_or(0, |room| (room + before) / 16);
+        let most = want.min(slice);
+        let grows = want > before && most > before && most >= open + 2 * unit;
+        let amount = if want <= before {
+            want
+        } else if grows {
+            most
+        } else {
+            before
+        };
+        let admits = room.is_ok_and(|room| room >= 0) && (amount > open || unit == 0);
+        if known.is_none() && !admits {
+            return "no lease".into();
+        }
+        let until =
+            if admits { until.max(Time::from_ms(now.ms() + 10_000 + report.outlives_ms)) } else { until };
+        self.leases.insert(id, (key, amount, until, report.number));
+        format!("lease {amount} for {}", if admits { 10_000 } else { 0 })
+    }
+
+    /// What is left of the key's limit, or why it may not spend.
+    fn room(&self, key: &str, now: Time) -> Result<i64, String> {
+        let policy = match self.keys.get(key) {
+            None => return Err("key Unknown".into()),
+            Some((_, _, true)) => return Err("key Deleted".into()),
+            Some((_, true, _)) => return Err("key Disabled".into()),
+            Some((policy, ..)) if policy.expires_at.is_some_and(|end| end <= now) => {
+                return Err("key Expired".into());
+            }
+            Some((policy, ..)) if policy.kind == KeyKind::Management => return Err("key Management".into()),
+            Some((policy, ..)) => policy,
+        };
+        Ok(policy.limit.map_or(i64::MAX, |limit| limit.pico() - self.used(key, policy.limit_reset, now)))
     }
 
     fn settle(&mut self, now: Time, settle: &Settle) -> String {
@@ -124,15 +175,25 @@ impl Model {
         if let Some((_, amount, _, exceeded)) = self.charges.get(&generation) {
             return format!("settled {amount} {exceeded} again");
         }
-        let exceeded = amount > self.leases.remove(&generation).map_or(0, |lease| lease.1);
+        let held = match &settle.lease {
+            None => self.leases.remove(&generation).map_or(0, |lease| lease.1),
+            Some(lease) => self.leases.get_mut(lease.as_str()).map_or(0, |lease| {
+                let drawn = amount.min(lease.1);
+                lease.1 -= drawn;
+                drawn
+            }),
+        };
+        let exceeded = amount > held;
         self.charges.insert(generation, (settle.key.to_string(), amount, now, exceeded));
         format!("settled {amount} {exceeded}")
     }
 
+    /// A lease that was given back leaves no trace.
     fn expire(&mut self, now: Time) -> usize {
-        let before = self.expired.len();
-        self.expired.extend(self.leases.extract_if(.., |_, lease| lease.2 <= now).map(|(id, _)| id));
-        self.expired.len() - before
+        let over: Vec<_> = self.leases.extract_if(.., |_, lease| lease.2 <= now).collect();
+        let traces = over.iter().filter(|(_, lease)| lease.3 == 0 || lease.1 > 0);
+        self.expired.extend(traces.map(|(id, _)| id.clone()));
+        over.len()
     }
 
     fn available(&self) -> i64 {
@@ -157,25 +218,39 @@ fn say(answer: &Answer) -> String {
         Answer::KeyCreated { .. } => "key created".into(),
         Answer::KeyUpdated { .. } => "key updated".into(),
         Answer::KeyDeleted { .. } => "key deleted".into(),
-        Answer::Held { amount, expires_at, .. } => {
-            format!("held {} until {}", amount.pico(), expires_at.ms())
-        }
-        Answer::Settled { already, amount, exceeded_hold } => {
-            format!("settled {} {exceeded_hold}{}", amount.pico(), again(already))
-        }
+        Answer::Reported(reported) => say_reported(reported),
         Answer::Expired { holds, .. } => format!("expired {holds}"),
         Answer::NotFound => "not found".into(),
-        Answer::Refused { refusal } => match refusal {
-            Refusal::Key { reason } => format!("key {reason:?}"),
-            Refusal::Credit { available, missing } => {
-                format!("credit {} missing {}", available.pico(), missing.pico())
-            }
-            Refusal::KeyLimit { available, missing, .. } => {
-                format!("limit {} missing {}", available.pico(), missing.pico())
-            }
-            Refusal::Ended => "ended".into(),
-        },
+        Answer::Refused { refusal } => say_refusal(refusal),
         other => format!("{other:?}"),
+    }
+}
+
+fn say_reported(Reported { charges, hold, leases, .. }: &Reported) -> String {
+    let charges = charges.iter().map(|Settled { already, amount, exceeded_hold }| {
+        format!("settled {} {exceeded_hold}{}", amount.pico(), if *already { " again" } else { "" })
+    });
+    let hold = hold.iter().map(|held| match held {
+        Held::Held { amount, expires_at } => format!("held {} until {}", amount.pico(), expires_at.ms()),
+        Held::Refused { refusal } => say_refusal(refusal),
+    });
+    let leases = leases.iter().map(|lease| match lease.ended {
+        true => "no lease".into(),
+        false => format!("lease {} for {}", lease.amount.pico(), lease.admits_ms),
+    });
+    charges.chain(hold).chain(leases).collect::<Vec<_>>().join(", ")
+}
+
+fn say_refusal(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Key { reason } => format!("key {reason:?}"),
+        Refusal::Credit { available, missing } => {
+            format!("credit {} missing {}", available.pico(), missing.pico())
+        }
+        Refusal::KeyLimit { available, missing, .. } => {
+            format!("limit {} missing {}", available.pico(), missing.pico())
+        }
+        Refusal::Ended => "ended".into(),
     }
 }
 
@@ -195,7 +270,7 @@ const SUMS: [(&str, &str); 8] = [
          AS charged WHERE sum <> (SELECT COALESCE(SUM(usage), 0) FROM key_day WHERE key_hash = charged.key_hash)",
     ),
     ("charged twice", "SELECT COUNT(*) - COUNT(DISTINCT id) FROM ledger WHERE kind = 'charge'"),
-    ("held after its end", "SELECT COUNT(*) FROM lease WHERE generation IN (SELECT id FROM ledger WHERE kind <> 'grant')"),
+    ("held after its end", "SELECT COUNT(*) FROM lease WHERE id IN (SELECT id FROM ledger WHERE kind <> 'grant')"),
     (
         "overspent beyond the charges that exceeded their holds",
         "SELECT granted - charged - held + (SELECT COALESCE(SUM(amount - COALESCE(held, 0)), 0) FROM ledger
@@ -242,7 +317,6 @@ fn step() -> impl Strategy<Value = Step> {
 impl Step {
     fn command(&self, now: Time) -> Command {
         let key = KeyHash::of(&self.key.to_string());
-        let generation = generation(&self.generation.to_string());
         let amount = Money::from_pico(self.amount);
         let until = Time::from_ms(now.ms() + self.span_ms);
         match self.verb {
@@ -270,18 +344,44 @@ impl Step {
                 include_byok_in_limit: None,
             }),
             22 => Command::DeleteKey { hash: key, only: None },
-            23..62 => Command::Hold(Hold {
-                generation,
-                key,
-                amount: Money::from_pico(self.amount / 3),
-                minimum: self.flag.then(|| Money::from_pico(self.amount / 9)),
-                expires_at: until,
-            }),
-            62..92 => {
-                let amount = Money::from_pico(self.amount / 4);
-                Command::Settle(Settle { generation, key, amount, record: self.flag.then(|| "{}".into()) })
-            }
+            23..92 => Command::Report(self.report(key, until)),
             _ => Command::ExpireHolds,
+        }
+    }
+
+    /// A charge, a hold, a lease, or some of them.
+    fn report(&self, key: KeyHash, until: Time) -> Report {
+        let pico = Money::from_pico;
+        let generation = generation(&self.generation.to_string());
+        let isolate = lease(&(self.generation % 4).to_string());
+        let parts = [0b001, 0b010, 0b100, 0b001, 0b010, 0b111, 0b101][self.verb as usize % 7];
+        let settle = |generation| Settle {
+            generation,
+            key: key.clone(),
+            amount: pico(self.amount / 4),
+            lease: (self.amount % 3 == 0).then(|| isolate.clone()),
+            record: self.flag.then(|| "{}".into()),
+        };
+        let hold = || Hold {
+            generation: generation.clone(),
+            key: key.clone(),
+            amount: pico(self.amount / 3),
+            minimum: self.flag.then(|| pico(self.amount / 9)),
+            expires_at: until,
+        };
+        let renew = || LeaseReport {
+            id: isolate.clone(),
+            key: key.clone(),
+            number: 1 + self.span_ms % 40,
+            open: pico(self.amount % 10),
+            want: pico(self.amount % 10 + self.amount / 8),
+            unit: pico(self.amount % 4),
+            outlives_ms: self.span_ms,
+        };
+        Report {
+            charges: if parts & 1 > 0 { vec![settle(generation.clone())] } else { Vec::new() },
+            hold: (parts & 2 > 0).then(hold),
+            leases: if parts & 4 > 0 { vec![renew()] } else { Vec::new() },
         }
     }
 }
@@ -318,9 +418,12 @@ fn a_dollar_admits_ten_of_five_hundred() {
             minimum: None,
             expires_at: Time::from_ms(START + 60_000),
         };
-        match database.tell(now, &Command::Hold(hold)) {
-            Answer::Held { .. } => admitted += 1,
-            Answer::Refused { refusal: Refusal::Credit { available, .. } } => {
+        match database.tell(now, &Command::Report(Report { hold: Some(hold), ..Report::default() })) {
+            Answer::Reported(Reported { hold: Some(Held::Held { .. }), .. }) => admitted += 1,
+            Answer::Reported(Reported {
+                hold: Some(Held::Refused { refusal: Refusal::Credit { available, .. } }),
+                ..
+            }) => {
                 assert_eq!(available, Money::ZERO)
             }
             other => panic!("{other:?}"),
@@ -333,9 +436,10 @@ fn a_dollar_admits_ten_of_five_hundred() {
             generation: generation(&number.to_string()),
             key: key.clone(),
             amount: dime,
+            lease: None,
             record: None,
         };
-        database.tell(now, &Command::Settle(settle));
+        database.tell(now, &Command::Report(Report { charges: vec![settle], ..Report::default() }));
     }
     match database.tell(now, &Command::Authenticate { hash: key }) {
         Answer::Refused { refusal: Refusal::Key { reason } } => assert_eq!(reason, KeyRefusal::Deleted),

@@ -1,10 +1,10 @@
 //! Scripts for the account object: lines of `<time> <command> => <answer>` against SQLite in memory.
 
 use millrace::account::{
-    self, Answer, Cell, Command, Hold, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Refusal, Settle, Sql,
-    SqlError,
+    self, Answer, Cell, Command, Held, Hold, KeyChange, KeyKind, LeaseReport, LimitReset, NewKeyPolicy,
+    Refusal, Report, Reported, Settle, Sql, SqlError,
 };
-use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use millrace::money::Money;
 use millrace::time::Time;
 use rusqlite::types::{ToSql, Value, ValueRef};
@@ -82,8 +82,7 @@ impl Database {
     /// An answer in the words of a script.
     fn say(&self, answer: &Answer) -> String {
         let already = |already: &bool| if *already { " already" } else { "" };
-        let exceeded = |exceeded: &bool| if *exceeded { " exceeded" } else { "" };
-        let alarm = |time: &Option<Time>| time.map_or(String::new(), |at| format!(" alarm {}", when(at)));
+        let alarm = say_alarm;
         match answer {
             Answer::Missing => "missing".into(),
             Answer::Created { already: again, .. } => format!("created{}", already(again)),
@@ -115,12 +114,7 @@ impl Database {
                 .iter()
                 .fold("keys".into(), |words: String, key| words + " " + &self.names[key.hash.as_str()]),
             Answer::Authenticated { snapshot } => format!("authenticated version {}", snapshot.version),
-            Answer::Held { amount, expires_at, next_alarm, .. } => {
-                format!("held {} until {}{}", amount.to_usd(), when(*expires_at), alarm(next_alarm))
-            }
-            Answer::Settled { already: again, amount, exceeded_hold } => {
-                format!("settled {}{}{}", amount.to_usd(), exceeded(exceeded_hold), already(again))
-            }
+            Answer::Reported(reported) => say_reported(reported),
             Answer::Expired { holds, records, next_alarm } => {
                 format!("expired {holds} records {records}{}", alarm(next_alarm))
             }
@@ -163,6 +157,30 @@ fn cell(statement: &str, value: ValueRef) -> Cell {
         ValueRef::Text(text) => Some(String::from_utf8(text.to_vec()).unwrap()),
         other => panic!("{other:?} crosses as a number in {statement}"),
     }
+}
+
+fn say_alarm(time: &Option<Time>) -> String {
+    time.map_or(String::new(), |at| format!(" alarm {}", when(at)))
+}
+
+fn say_reported(Reported { charges, hold, leases, next_alarm }: &Reported) -> String {
+    let charges = charges.iter().map(|settled| {
+        let exceeded = if settled.exceeded_hold { " exceeded" } else { "" };
+        let already = if settled.already { " already" } else { "" };
+        format!("settled {}{exceeded}{already}", settled.amount.to_usd())
+    });
+    let hold = hold.iter().map(|held| match held {
+        Held::Held { amount, expires_at } => {
+            format!("held {} until {}{}", amount.to_usd(), when(*expires_at), say_alarm(next_alarm))
+        }
+        Held::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
+    });
+    let leases = leases.iter().map(|lease| match (lease.ended, lease.admits_ms) {
+        (true, _) => "no lease".to_owned(),
+        (false, 0) => format!("lease {}", lease.amount.to_usd()),
+        (false, ms) => format!("lease {} admits {}s", lease.amount.to_usd(), ms / 1000),
+    });
+    charges.chain(hold).chain(leases).collect::<Vec<_>>().join(", ")
 }
 
 fn say_refusal(refusal: &Refusal) -> String {
@@ -223,23 +241,56 @@ pub fn read_command(line: &str) -> Command {
         }),
         "delete" => Command::DeleteKey { hash: hash(), only },
         "authenticate" => Command::Authenticate { hash: hash() },
-        "hold" => Command::Hold(Hold {
-            generation: generation(words[1]),
-            key: KeyHash::of(words[2]),
-            amount: usd(words[3]),
-            minimum: option("min").map(usd),
-            expires_at: time(option("until").unwrap()),
-        }),
-        "settle" => Command::Settle(Settle {
-            generation: generation(words[1]),
-            key: KeyHash::of(words[2]),
-            amount: usd(words[3]),
-            record: Some("{}".into()),
-        }),
+        "hold" | "settle" | "lease" => Command::Report(read_report(line)),
         "expire" => Command::ExpireHolds,
         "generation" => Command::Generation { id: generation(words[1]) },
         other => panic!("no such command: {other}"),
     }
+}
+
+/// Reads `settle <generation> <key> <amount> [from <lease>]`, `hold <generation> <key> <amount> [min
+/// <amount>] until <time>` and `lease <lease> <key> <number> want <amount> [open <amount>] [unit <amount>]`,
+/// several with commas between them.
+pub fn read_report(line: &str) -> Report {
+    let mut report = Report::default();
+    for part in line.split(',') {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let option = |name: &str| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
+        let key = KeyHash::of(words[2]);
+        match words[0] {
+            "settle" => report.charges.push(Settle {
+                generation: generation(words[1]),
+                key,
+                amount: usd(words[3]),
+                lease: option("from").map(lease),
+                record: Some("{}".into()),
+            }),
+            "hold" => {
+                report.hold = Some(Hold {
+                    generation: generation(words[1]),
+                    key,
+                    amount: usd(words[3]),
+                    minimum: option("min").map(usd),
+                    expires_at: time(option("until").unwrap()),
+                });
+            }
+            "lease" => report.leases.push(LeaseReport {
+                id: lease(words[1]),
+                key,
+                number: words[3].parse().unwrap(),
+                open: option("open").map_or(Money::ZERO, usd),
+                want: option("want").map(usd).unwrap(),
+                unit: option("unit").map_or(Money::from_pico(1), usd),
+                outlives_ms: 60_000,
+            }),
+            other => panic!("no part of a report: {other}"),
+        }
+    }
+    report
+}
+
+pub fn lease(name: &str) -> LeaseId {
+    LeaseId::of_isolate(&generation(name))
 }
 
 pub fn usd(text: &str) -> Money {

@@ -1,0 +1,209 @@
+//! What an isolate tells an account, all in one command: what its requests cost, what its leases
+//! hold, and what one more request needs. Each part can be replayed on its own.
+
+use super::command::{Answer, Refusal};
+use super::lease;
+use super::ledger;
+use super::store::{Fault, Store};
+use super::{next_alarm, text};
+use crate::id::{AccountId, GenerationId, KeyHash, LeaseId};
+use crate::money::Money;
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The most charges that one report may carry.
+pub const CHARGES: usize = 256;
+/// The most leases that one report may tell of.
+pub const LEASES: usize = 64;
+/// The longest that a request may go on, as a report says it.
+const OUTLIVES_MS: u64 = 86_400_000;
+/// As much of a hash as tells keys apart in a log.
+const SHORT_HASH: usize = 12;
+
+/// Charges are made first, then what leases give back is taken, then money is set aside for one
+/// request, then for leases that are to grow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Settle>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<LeaseReport>,
+}
+
+/// Charges what a request cost, once for its generation. Zero only ends its hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {
+    #[serde(with = "text")]
+    pub generation: GenerationId,
+    #[serde(with = "text")]
+    pub key: KeyHash,
+    #[serde(with = "text")]
+    pub amount: Money,
+    /// The isolate's lease that the request drew on; `None` where it had a hold of its own, which ends.
+    #[serde(with = "text::optional", default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
+    /// JSON of a [`super::record::GenerationRecord`]. Beyond [`super::ledger::RECORD_BYTES`] it
+    /// is not kept; the charge is made all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+}
+
+/// Sets money aside for one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    #[serde(with = "text")]
+    pub generation: GenerationId,
+    #[serde(with = "text")]
+    pub key: KeyHash,
+    /// The most the request can cost.
+    #[serde(with = "text")]
+    pub amount: Money,
+    /// The least the caller can do with. `None` for all of `amount` or nothing.
+    #[serde(with = "text::optional", default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<Money>,
+    #[serde(with = "text::ms")]
+    pub expires_at: Time,
+}
+
+/// What an isolate's lease is to hold from here on. The first report of a lease makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseReport {
+    #[serde(with = "text")]
+    pub id: LeaseId,
+    #[serde(with = "text")]
+    pub key: KeyHash,
+    /// From 1, each report one more. One that comes after a later one changes nothing.
+    pub number: u64,
+    /// What the lease must go on holding: for requests under way, and for charges not yet reported.
+    #[serde(with = "text")]
+    pub open: Money,
+    /// What it should hold; no more than `open` gives the rest back.
+    #[serde(with = "text")]
+    pub want: Money,
+    /// What one more request takes. A lease with room for less than two of them is not worth having.
+    #[serde(with = "text")]
+    pub unit: Money,
+    /// How long a request may go on after it was admitted, until its charge is here.
+    pub outlives_ms: u64,
+}
+
+/// To a [`Report`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reported {
+    /// For each charge, in the order of the report.
+    pub charges: Vec<Settled>,
+    pub hold: Option<Held>,
+    /// For each lease of the report, in no order.
+    pub leases: Vec<LeaseState>,
+    /// When the alarm has to run `ExpireHolds`.
+    #[serde(with = "text::optional_ms")]
+    pub next_alarm: Option<Time>,
+}
+
+/// All three fields tell of the first settlement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    pub already: bool,
+    #[serde(with = "text")]
+    pub amount: Money,
+    /// The charge was more than was held for it, or nothing was held.
+    pub exceeded_hold: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Held {
+    /// Money is set aside.
+    Held {
+        /// Less than was asked for only where a minimum was given.
+        #[serde(with = "text")]
+        amount: Money,
+        #[serde(with = "text::ms")]
+        expires_at: Time,
+    },
+    /// None is.
+    Refused { refusal: Refusal },
+}
+
+/// A lease as the account has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeaseState {
+    #[serde(with = "text")]
+    pub id: LeaseId,
+    #[serde(with = "text")]
+    pub amount: Money,
+    /// For how long after it was asked the isolate may admit requests; 0 for not at all.
+    pub admits_ms: u64,
+    /// There is no such lease: it was not made, or its time is over.
+    pub ended: bool,
+}
+
+impl Report {
+    /// What makes the report senseless in any account, if anything does.
+    pub fn flaw(&self) -> Option<&'static str> {
+        let impossible = |hold: &Hold| {
+            let needed = hold.minimum.unwrap_or(hold.amount);
+            needed.is_negative() || hold.amount < needed
+        };
+        let askew = |lease: &LeaseReport| {
+            lease.open.is_negative() || lease.unit.is_negative() || lease.want < lease.open
+        };
+        let endless = |lease: &LeaseReport| lease.outlives_ms > OUTLIVES_MS || lease.number == 0;
+        let flaws = [
+            (self.charges.iter().any(|settle| settle.amount.is_negative()), "a charge below zero"),
+            (self.hold.as_ref().is_some_and(impossible), "a hold needs 0 <= minimum <= amount"),
+            (self.leases.iter().any(askew), "a lease needs 0 <= open <= want and 0 <= unit"),
+            (self.leases.iter().any(endless), "a lease is numbered from 1 and outlived by a day at most"),
+            (self.charges.len() > CHARGES || self.leases.len() > LEASES, "more than a report may carry"),
+        ];
+        flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
+    }
+}
+
+impl Settle {
+    /// The line for a charge that neither the account nor KV took: an operator can make it by hand.
+    pub fn unsettled_line(&self, account: &AccountId) -> String {
+        json!({
+            "event": "unsettled",
+            "generation": self.generation.as_str(),
+            "account": account.as_str(),
+            "key_hash": self.key.as_str()[..SHORT_HASH],
+            "cost_usd": self.amount.to_usd(),
+        })
+        .to_string()
+    }
+}
+
+/// The name under which KV keeps a report that could not be made. The account's alarm looks for
+/// those that begin with [`kept_prefix`].
+pub fn kept_name(account: &AccountId, first: &GenerationId) -> String {
+    format!("{}{first}", kept_prefix(account))
+}
+
+pub fn kept_prefix(account: &AccountId) -> String {
+    format!("unsettled:{account}:")
+}
+
+pub(super) fn carry_out(store: &Store, now: Time, report: &Report) -> Result<Answer, Fault> {
+    // First, so that a charge that comes late finds what was held for it as long as it can.
+    let Some(charges) = ledger::charge(store, now, &report.charges)? else {
+        return Ok(ledger::invalid("more than an account can hold"));
+    };
+    lease::expire(store, now)?;
+    let mut leases = report.leases.clone();
+    let gives_back = |lease: &LeaseReport| lease.want == lease.open;
+    leases.sort_by_key(|lease| !gives_back(lease));
+    let (back, rest) = leases.split_at(leases.iter().filter(|lease| gives_back(lease)).count());
+    let renew = |report: &LeaseReport| lease::renew(store, now, report);
+    let mut leases = back.iter().map(renew).collect::<Result<Vec<_>, _>>()?;
+    let hold = report.hold.as_ref().map(|hold| lease::hold(store, now, hold)).transpose()?;
+    leases.extend(rest.iter().map(renew).collect::<Result<Vec<_>, _>>()?);
+    Ok(Answer::Reported(Reported { charges, hold, leases, next_alarm: next_alarm(store)? }))
+}

@@ -1,0 +1,189 @@
+//! The isolate's wallets, one for each account: money to admit requests with, and what is to be
+//! told to their accounts. What to ask, and when, is `crate::account::wallet`'s to say.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use worker::worker_sys;
+
+use crate::account::command::{Answer, Command, Refusal};
+use crate::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
+use crate::account::{Report, Reported, Settle, kept_name};
+use crate::id::{AccountId, KeyHash};
+use crate::money::Money;
+use crate::shell::accounts::{AccountClient, AccountDown};
+use crate::shell::bindings::{KvNamespace, binding, console_log};
+use crate::shell::clock::{delay_until, now};
+
+/// How long one request's background carries for all: the runtime ends it thirty seconds after
+/// the response.
+const SHIFT: Duration = Duration::from_secs(15);
+/// Wallets that an isolate remembers; beyond that, those that hold nothing are dropped.
+const REMEMBERED: usize = 10_000;
+
+thread_local! {
+    static WALLETS: RefCell<HashMap<AccountId, Wallet>> = RefCell::default();
+}
+
+/// What may go on after the response.
+#[derive(Clone)]
+pub struct Background(Rc<worker_sys::Context>);
+
+/// Money set aside for one request. Dropped without a settlement, it is given back.
+pub struct SetAside {
+    account: AccountId,
+    ticket: Option<Ticket>,
+}
+
+/// Why a request may not be sent.
+pub enum Denied {
+    Refused(Refusal),
+    Down,
+}
+
+impl Background {
+    pub fn new(context: worker_sys::Context) -> Background {
+        Background(Rc::new(context))
+    }
+
+    /// Runs `work` after the response. A panic in it ends it alone.
+    pub fn run(&self, work: impl Future<Output = ()> + 'static) -> Result<(), JsValue> {
+        let work = future_to_promise(AssertUnwindSafe(async move {
+            let _ = AssertUnwindSafe(work).catch_unwind().await;
+            Ok(JsValue::UNDEFINED)
+        }));
+        self.0.wait_until(&work)
+    }
+}
+
+impl SetAside {
+    /// Ends the request: its cost is on its way to the account.
+    pub fn settle(mut self, amount: Money, record: String) {
+        if let Some(ticket) = self.ticket.take() {
+            with(&self.account, |wallet| wallet.settle(now(), ticket, amount, Some(record)));
+        }
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            with(&self.account, |wallet| wallet.abandon(now(), ticket));
+        }
+    }
+}
+
+/// Sets money aside for a request: from the isolate's lease, or by asking the account.
+pub async fn set_aside(client: &AccountClient, draw: &Draw) -> Result<SetAside, Denied> {
+    let account = client.account();
+    let mut admission = with(account, |wallet| wallet.admit(now(), draw));
+    loop {
+        admission = match admission {
+            Admission::Admitted(ticket) => {
+                return Ok(SetAside { account: account.clone(), ticket: Some(ticket) });
+            }
+            Admission::Ask(Sending { number, report }) => match report_to(client, report).await {
+                Ok(answer) => with(account, |wallet| wallet.admitted(now(), number, draw, answer)),
+                Err(AccountDown) => with(account, |wallet| wallet.not_admitted(now(), number, draw)),
+            },
+            Admission::Refused(refusal) => return Err(Denied::Refused(refusal)),
+            Admission::Down => return Err(Denied::Down),
+        };
+    }
+}
+
+/// Sees to it that someone carries what the account's wallet has to tell.
+pub fn carry(client: &AccountClient, background: &Background) {
+    if with(client.account(), |wallet| wallet.hire(now())) {
+        let client = client.clone();
+        // Without a background the next request carries, once this one is not heard of.
+        let _ = background.run(async move { carrier(&client).await });
+    }
+}
+
+/// Tells the account everything at once and keeps no money beyond what requests under way need.
+pub async fn flush(client: &AccountClient) {
+    if let Some(sending) = existing(client.account(), |wallet| wallet.flush(now())).flatten() {
+        send(client, sending).await;
+    }
+}
+
+/// Stops admitting for a key that was changed.
+pub fn forget(account: &AccountId, key: &KeyHash) {
+    existing(account, |wallet| wallet.forget(key));
+}
+
+async fn carrier(client: &AccountClient) {
+    let began = now();
+    loop {
+        let over = now().since(began) >= SHIFT;
+        let next = with(client.account(), |wallet| match over {
+            true => wallet.retire(now()),
+            false => wallet.next(now()),
+        });
+        match next {
+            Next::Send(sending) => send(client, sending).await,
+            Next::Wait(until) => delay_until(until).await,
+            Next::Keep(charges) => keep(client, charges).await,
+            Next::Done => return,
+        }
+    }
+}
+
+async fn send(client: &AccountClient, Sending { number, report }: Sending) {
+    match report_to(client, report).await {
+        Ok(answer) => with(client.account(), |wallet| wallet.answered(now(), number, answer)),
+        Err(AccountDown) => with(client.account(), |wallet| wallet.failed(now(), number)),
+    }
+}
+
+async fn report_to(client: &AccountClient, report: Report) -> Result<Reported, AccountDown> {
+    match client.call(&Command::Report(report)).await? {
+        Answer::Reported(reported) => Ok(reported),
+        _ => Err(AccountDown),
+    }
+}
+
+/// Puts charges into KV, from where the account's alarm fetches them. Where that fails too, the log
+/// is the last place.
+async fn keep(client: &AccountClient, charges: Vec<Settle>) {
+    let account = client.account();
+    let Some(first) = charges.first() else {
+        return;
+    };
+    let name = kept_name(account, &first.generation);
+    let lines: Vec<String> = charges.iter().map(|settle| settle.unsettled_line(account)).collect();
+    let command = Command::Report(Report { charges, ..Report::default() });
+    let kept = match serde_json::to_string(&command) {
+        Ok(text) => put(client, &name, &text).await,
+        Err(_) => None,
+    };
+    if kept.is_none() {
+        lines.iter().for_each(|line| console_log(line));
+    }
+}
+
+async fn put(client: &AccountClient, name: &str, text: &str) -> Option<JsValue> {
+    let keys: KvNamespace = binding(client.env(), "KEYS")?.unchecked_into();
+    JsFuture::from(keys.kv_put(name, text).ok()?).await.ok()
+}
+
+/// Has `act` at the account's wallet, which is made where there is none.
+fn with<T>(account: &AccountId, act: impl FnOnce(&mut Wallet) -> T) -> T {
+    WALLETS.with_borrow_mut(|wallets| {
+        if wallets.len() >= REMEMBERED && !wallets.contains_key(account) {
+            wallets.retain(|_, wallet| !wallet.is_empty());
+        }
+        act(wallets.entry(account.clone()).or_default())
+    })
+}
+
+fn existing<T>(account: &AccountId, act: impl FnOnce(&mut Wallet) -> T) -> Option<T> {
+    WALLETS.with_borrow_mut(|wallets| wallets.get_mut(account).map(act))
+}

@@ -1,0 +1,411 @@
+//! A few isolates, their account and the network between them, moved by one event at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use millrace::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
+use millrace::account::{
+    Answer, Command, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Report, Reported, Settled,
+};
+use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::money::Money;
+use millrace::time::Time;
+use proptest::prelude::*;
+
+use crate::account::script::{Database, START, generation};
+
+const ISOLATES: usize = 3;
+/// How long a request may take, and its charge to come.
+const OUTLIVES: Duration = Duration::from_secs(60);
+/// How long an isolate may go on after its key was switched off.
+const NOTICED: Duration = Duration::from_secs(10);
+
+/// One thing that happens, in numbers small enough that everything meets everything.
+#[derive(Clone)]
+pub struct Event {
+    verb: u32,
+    isolate: usize,
+    which: prop::sample::Index,
+    amount: i64,
+    percent: i64,
+    pause_ms: u64,
+    flag: bool,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Event { verb, isolate, which, amount, percent, pause_ms, flag } = self;
+        let which = which.index(1000);
+        write!(out, "{verb} of {isolate} +{pause_ms}ms amount {amount} {percent}% {which}/1000 {flag}")
+    }
+}
+
+pub fn event() -> impl Strategy<Value = Event> {
+    let pause = prop_oneof![20 => 0..1_500u64, 6 => 0..12_000u64, 1 => 0..100_000_000u64];
+    let parts =
+        (0..100u32, 0..ISOLATES, any::<prop::sample::Index>(), 0..300i64, 0..=100i64, pause, any::<bool>());
+    parts.prop_map(|(verb, isolate, which, amount, percent, pause_ms, flag)| Event {
+        verb,
+        isolate,
+        which,
+        amount,
+        percent,
+        pause_ms,
+        flag,
+    })
+}
+
+#[derive(Default)]
+struct Isolate {
+    /// How often it was killed: what was sent before is not answered after.
+    life: u32,
+    wallet: Wallet,
+    under_way: Vec<(Draw, Ticket)>,
+    /// Ids under which the account may hold money for it.
+    ids: BTreeSet<String>,
+    delivered: BTreeSet<GenerationId>,
+}
+
+/// A report on its way, or its answer on the way back.
+#[derive(Clone)]
+struct Message {
+    isolate: usize,
+    life: u32,
+    sending: (u64, Report),
+    draw: Option<Draw>,
+    answer: Option<Reported>,
+}
+
+pub struct World {
+    database: Database,
+    now: Time,
+    isolates: Vec<Isolate>,
+    network: Vec<Message>,
+    /// Reports of which their senders have heard: by isolate, life and number.
+    heard: BTreeSet<(usize, u32, u64)>,
+    /// What KV keeps.
+    kept: Vec<Report>,
+    draws: BTreeMap<GenerationId, Draw>,
+    /// What each reply cost that was delivered.
+    costs: BTreeMap<GenerationId, Money>,
+    charged: BTreeMap<GenerationId, Money>,
+    /// Of each life that ended early: replies not known to be charged, what was held for it, and when.
+    killed: Vec<(BTreeSet<GenerationId>, Money, Time)>,
+    /// Charges that came after what was held for them had ended, and by how much.
+    late: Money,
+    disabled_since: Option<Time>,
+    limit: Option<i64>,
+    wrong: Option<String>,
+}
+
+impl World {
+    pub fn new(credit: i64, limit: Option<i64>) -> World {
+        let mut database = Database::new();
+        let now = Time::from_ms(START);
+        let account = AccountId::parse("Account00000").unwrap();
+        database.tell(now, &Command::Create { account, name: String::new() });
+        let amount = Money::from_pico(credit);
+        database.tell(now, &Command::Grant { id: "g".into(), amount, reason: String::new() });
+        let policy = NewKeyPolicy {
+            hash: key(),
+            label: String::new(),
+            name: "k".into(),
+            kind: KeyKind::Inference,
+            limit: limit.map(Money::from_pico),
+            limit_reset: Some(LimitReset::Daily),
+            include_byok_in_limit: false,
+            expires_at: None,
+        };
+        database.tell(now, &Command::CreateKey(policy));
+        World {
+            database,
+            now,
+            isolates: (0..ISOLATES).map(|_| Isolate::default()).collect(),
+            network: Vec::new(),
+            heard: BTreeSet::new(),
+            kept: Vec::new(),
+            draws: BTreeMap::new(),
+            costs: BTreeMap::new(),
+            charged: BTreeMap::new(),
+            killed: Vec::new(),
+            late: Money::ZERO,
+            disabled_since: None,
+            limit,
+            wrong: None,
+        }
+    }
+
+    pub fn happen(&mut self, event: &Event) {
+        self.now = self.now.plus(Duration::from_millis(event.pause_ms));
+        match event.verb {
+            0..30 => self.arrive(event.isolate, event.amount),
+            30..48 => self.pass(event, false),
+            48..54 => self.pass(event, true),
+            54..60 => self.lose(event),
+            60..78 => self.finish(event.isolate, event.amount as usize, event.percent),
+            78..94 => self.carry(event.isolate),
+            94..96 => self.flush(event.isolate, event.flag),
+            96 => self.kill(event.isolate),
+            97 => self.switch(event.flag),
+            _ => self.collect(),
+        }
+    }
+
+    fn arrive(&mut self, at: usize, amount: i64) {
+        let generation = generation(&self.draws.len().to_string());
+        let (amount, expires_at) = (Money::from_pico(amount), self.now.plus(OUTLIVES));
+        let draw = Draw { generation: generation.clone(), key: key(), amount, expires_at };
+        self.draws.insert(generation, draw.clone());
+        let admission = self.isolates[at].wallet.admit(self.now, &draw);
+        let unnoticed = self.disabled_since.is_some_and(|since| self.now.since(since) >= NOTICED);
+        if unnoticed && matches!(admission, Admission::Admitted(_)) {
+            self.wrong = Some("a key that was switched off goes on".into());
+        }
+        self.admission(at, draw, admission);
+    }
+
+    fn admission(&mut self, at: usize, draw: Draw, admission: Admission) {
+        match admission {
+            Admission::Admitted(ticket) => self.isolates[at].under_way.push((draw, ticket)),
+            Admission::Ask(sending) => self.send(at, sending, Some(draw)),
+            Admission::Refused(_) | Admission::Down => {}
+        }
+    }
+
+    fn send(&mut self, at: usize, Sending { number, report }: Sending, draw: Option<Draw>) {
+        let isolate = &mut self.isolates[at];
+        isolate.ids.extend(report.leases.iter().map(|lease| lease.id.to_string()));
+        isolate.ids.extend(report.hold.iter().map(|hold| hold.generation.to_string()));
+        let life = isolate.life;
+        self.network.push(Message { isolate: at, life, sending: (number, report), draw, answer: None });
+    }
+
+    /// Brings a message to where it goes; or brings it and keeps a copy that comes again.
+    fn pass(&mut self, event: &Event, again: bool) {
+        if self.network.is_empty() {
+            return;
+        }
+        let at = event.which.index(self.network.len());
+        let mut message = match again {
+            true => self.network[at].clone(),
+            false => self.network.remove(at),
+        };
+        match message.answer.take() {
+            None => {
+                message.answer = Some(self.tell(self.now, &message.sending.1));
+                self.network.push(message);
+            }
+            Some(answer) => self.answer(message, answer),
+        }
+    }
+
+    fn answer(&mut self, message: Message, answer: Reported) {
+        let Message { isolate: at, life, sending: (number, _), draw, .. } = message;
+        if self.isolates[at].life != life || !self.heard.insert((at, life, number)) {
+            return;
+        }
+        match draw {
+            None => self.isolates[at].wallet.answered(self.now, number, answer),
+            Some(draw) => {
+                let admission = self.isolates[at].wallet.admitted(self.now, number, &draw, answer);
+                self.admission(at, draw, admission);
+            }
+        }
+    }
+
+    /// The isolate hears that a message failed, whether it arrived or not; it may yet.
+    fn lose(&mut self, event: &Event) {
+        if self.network.is_empty() {
+            return;
+        }
+        let at = event.which.index(self.network.len());
+        let message = self.network.remove(at);
+        let (isolate, number) = (&mut self.isolates[message.isolate], message.sending.0);
+        let news = self.heard.insert((message.isolate, message.life, number));
+        if news && isolate.life == message.life {
+            match &message.draw {
+                None => isolate.wallet.failed(self.now, number),
+                Some(draw) => {
+                    isolate.wallet.not_admitted(self.now, number, draw);
+                }
+            }
+        }
+        if event.flag && message.answer.is_none() {
+            self.network.push(message);
+        }
+    }
+
+    fn finish(&mut self, at: usize, which: usize, percent: i64) {
+        let isolate = &mut self.isolates[at];
+        if isolate.under_way.is_empty() {
+            return;
+        }
+        let (draw, ticket) = isolate.under_way.remove(which % isolate.under_way.len());
+        let cost = Money::from_pico(draw.amount.pico() * percent / 100);
+        isolate.wallet.settle(self.now, ticket, cost, Some("{}".into()));
+        isolate.delivered.insert(draw.generation.clone());
+        self.costs.insert(draw.generation, cost);
+    }
+
+    fn carry(&mut self, at: usize) {
+        match self.isolates[at].wallet.next(self.now) {
+            Next::Send(sending) => self.send(at, sending, None),
+            Next::Keep(charges) => self.kept.push(Report { charges, ..Report::default() }),
+            Next::Wait(_) | Next::Done => {}
+        }
+    }
+
+    fn flush(&mut self, at: usize, leave: bool) {
+        let next = match leave {
+            true => self.isolates[at].wallet.retire(self.now),
+            false => self.isolates[at].wallet.flush(self.now).map_or(Next::Done, Next::Send),
+        };
+        match next {
+            Next::Send(sending) => self.send(at, sending, None),
+            Next::Keep(charges) => self.kept.push(Report { charges, ..Report::default() }),
+            Next::Wait(_) | Next::Done => {}
+        }
+    }
+
+    fn kill(&mut self, at: usize) {
+        let held: i64 = self.isolates[at].ids.iter().map(|id| self.held_under(id)).sum();
+        let isolate = std::mem::take(&mut self.isolates[at]);
+        let unknown = isolate.delivered.into_iter().filter(|id| !self.charged.contains_key(id)).collect();
+        self.killed.push((unknown, Money::from_pico(held), self.now));
+        self.isolates[at].life = isolate.life + 1;
+    }
+
+    fn switch(&mut self, off: bool) {
+        let change = KeyChange {
+            hash: key(),
+            only: None,
+            name: None,
+            disabled: Some(off),
+            limit: None,
+            limit_reset: None,
+            include_byok_in_limit: None,
+        };
+        self.database.tell(self.now, &Command::UpdateKey(change));
+        self.disabled_since = if off { self.disabled_since.or(Some(self.now)) } else { None };
+    }
+
+    /// The account's alarm.
+    fn collect(&mut self) {
+        for report in std::mem::take(&mut self.kept) {
+            self.tell(self.now, &report);
+        }
+        self.database.tell(self.now, &Command::ExpireHolds);
+    }
+
+    pub fn tell(&mut self, now: Time, report: &Report) -> Reported {
+        let answer = match self.database.tell(now, &Command::Report(report.clone())) {
+            Answer::Reported(answer) => answer,
+            other => panic!("{other:?} to {report:?}"),
+        };
+        for (settle, settled) in report.charges.iter().zip(&answer.charges) {
+            self.note_charge(now, &settle.generation, settled);
+        }
+        answer
+    }
+
+    fn note_charge(&mut self, now: Time, generation: &GenerationId, settled: &Settled) {
+        if settled.already {
+            return;
+        }
+        self.charged.insert(generation.clone(), settled.amount);
+        if settled.exceeded_hold {
+            self.late = self.late.checked_add(settled.amount).unwrap();
+            let in_time = self.draws.get(generation).is_some_and(|draw| now < draw.expires_at);
+            if in_time {
+                self.wrong = Some(format!("{generation} was charged beyond what was held for it"));
+            }
+        }
+    }
+
+    pub fn held(&self) -> Money {
+        Money::from_pico(self.number("SELECT held FROM account"))
+    }
+
+    fn held_under(&self, id: &str) -> i64 {
+        self.number(&format!("SELECT COALESCE(SUM(amount), 0) FROM lease WHERE id = '{id}'"))
+    }
+
+    fn number(&self, query: &str) -> i64 {
+        self.database.text(query).parse().unwrap()
+    }
+
+    /// What holds after every event.
+    pub fn check(&self) -> Result<(), TestCaseError> {
+        prop_assert_eq!(&self.wrong, &None);
+        let beyond = "SELECT COUNT(*) FROM ledger WHERE exceeded_hold = 1 AND held IS NOT NULL";
+        prop_assert_eq!(self.number(beyond), 0, "a charge went beyond a lease that was open");
+        let available = self.number("SELECT granted - charged - held FROM account");
+        prop_assert!(available >= -self.late.pico(), "{available} available, {} late", self.late.pico());
+        if let Some(limit) = self.limit {
+            let most = self.number("SELECT COALESCE(MAX(usage), 0) FROM key_day");
+            prop_assert!(most <= limit + self.late.pico(), "{most} on a day, the limit is {limit}");
+        }
+        Ok(())
+    }
+
+    /// Everything that is under way comes to its end; nothing fails any more.
+    pub fn settle_down(&mut self) {
+        for at in 0..ISOLATES {
+            while !self.isolates[at].under_way.is_empty() {
+                self.finish(at, 0, 50);
+            }
+        }
+        for _ in 0..60 {
+            self.now = self.now.plus(Duration::from_secs(1));
+            while let Some(mut message) = self.network.pop() {
+                match message.answer.take() {
+                    None => {
+                        message.answer = Some(self.tell(self.now, &message.sending.1));
+                        self.network.push(message);
+                    }
+                    Some(answer) => self.answer(message, answer),
+                }
+            }
+            for at in 0..ISOLATES {
+                while !self.isolates[at].under_way.is_empty() {
+                    self.finish(at, 0, 50);
+                }
+                self.carry(at);
+            }
+        }
+    }
+
+    /// What is left in the end.
+    pub fn check_end(&mut self) -> Result<(), TestCaseError> {
+        self.check()?;
+        for isolate in &self.isolates {
+            prop_assert!(isolate.wallet.is_empty(), "{:?}", isolate.wallet);
+        }
+        self.collect();
+        self.now = self.now.plus(OUTLIVES * 3);
+        self.collect();
+        self.check()?;
+        prop_assert_eq!(self.held(), Money::ZERO, "everything is given back");
+        let mut lost_before: BTreeSet<GenerationId> = BTreeSet::new();
+        for (unknown, held, at) in &self.killed {
+            let lost: Vec<_> = unknown.iter().filter(|id| !self.charged.contains_key(*id)).collect();
+            // Of a request that should have ended long before, nothing is held any more.
+            let in_time = lost.iter().filter(|id| *at < self.draws[**id].expires_at);
+            let sum: i64 = in_time.map(|id| self.costs[*id].pico()).sum();
+            prop_assert!(sum <= held.pico(), "{sum} lost with an isolate for which {} was held", held.pico());
+            lost_before.extend(lost.into_iter().cloned());
+        }
+        for (generation, cost) in &self.costs {
+            match self.charged.get(generation) {
+                Some(charged) => prop_assert_eq!(charged, cost, "{}", generation),
+                None => prop_assert!(lost_before.contains(generation), "{generation} was not charged"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key() -> KeyHash {
+    KeyHash::of("k")
+}
