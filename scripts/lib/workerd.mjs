@@ -7,23 +7,27 @@ import { join } from "node:path";
 import { Failure, root, startGroup } from "./process.mjs";
 
 /**
- * Starts the gateway and returns `{ url, pid, output(), stop(), kill(), wasStopped(), closed }`.
+ * Starts the gateway and returns `{ url, urls, pid, output(), stop(), kill(), wasStopped(), closed }`.
  *
  * - `state`: the folder that keeps KV and Durable Objects; one process at a time may use it.
  * - `port`: 0 for any free one.
  * - `vars`: variables and secrets by name; the gateway sees these and no others.
+ * - `isolates`: how many isolates serve, each at an address of its own; the accounts' objects are in
+ *   the first. `urls` has them all.
  * - `failpoints`: run the variant with routes that fail on purpose (built before).
  * - `onOutput`: called with each line the gateway logs, beside being kept for `output()`.
  *
  * `stop()` ends it gently, `kill()` as a crash would; both wait until it is gone.
  */
-export async function startWorkerd({ state, port = 0, vars = {}, failpoints = false, onOutput = () => {} }) {
+export async function startWorkerd({ state, port = 0, vars = {}, isolates = 1, failpoints = false, onOutput = () => {} }) {
   const folders = makeFolders(state);
   writeFileSync(join(folders.run, "bindings.capnp"), bindingsFile(Object.keys(vars)));
+  const several = join(folders.run, "isolates.capnp");
+  if (isolates > 1) writeFileSync(several, isolatesFile(isolates));
   const build = join(root, failpoints ? "build-failpoints" : "build");
   const argumentList = [
-    "serve", "--experimental", join(root, "scripts", "workerd.capnp"),
-    `--import-path=${build}`, `--import-path=${folders.run}`,
+    "serve", "--experimental", isolates > 1 ? several : join(root, "scripts", "workerd.capnp"),
+    `--import-path=${build}`, `--import-path=${join(root, "scripts")}`, `--import-path=${folders.run}`,
     `--directory-path=accounts-disk=${folders.accounts}`, `--directory-path=keys-disk=${folders.keys}`,
     `--socket-addr=http=127.0.0.1:${port}`, "--control-fd=3",
   ];
@@ -40,9 +44,10 @@ export async function startWorkerd({ state, port = 0, vars = {}, failpoints = fa
     });
   }
   const output = () => lines.join("\n");
-  const listeningPort = await Promise.race([portReportedOn(child.stdio[3]), closed.then(() => null)]);
-  if (listeningPort === null) throw new Failure(`workerd did not start: ${output() || "is it built? (npm run build)"}`);
-  return { url: `http://127.0.0.1:${listeningPort}`, pid: child.pid, output, ...group };
+  const ports = await Promise.race([portsReportedOn(child.stdio[3], isolates), closed.then(() => null)]);
+  if (ports === null) throw new Failure(`workerd did not start: ${output() || "is it built? (npm run build)"}`);
+  const urls = ports.map((each) => `http://127.0.0.1:${each}`);
+  return { url: urls[0], urls, pid: child.pid, output, ...group };
 }
 
 function makeFolders(state) {
@@ -53,17 +58,56 @@ function makeFolders(state) {
 
 /** The values stay in workerd's environment: no secret is written to disk. */
 function bindingsFile(names) {
-  const bindings = [
+  const common = [
     '(name = "KEYS", kvNamespace = "keys")',
-    '(name = "ACCOUNTS", durableObjectNamespace = "AccountObject")',
-    '(name = "HEALTH", durableObjectNamespace = "HealthObject")',
     ...names.map((name) => `(name = ${JSON.stringify(name)}, fromEnvironment = ${JSON.stringify(name)})`),
   ];
+  const objects = { ACCOUNTS: "AccountObject", HEALTH: "HealthObject" };
+  const list = (namespaceOf) => {
+    const own = Object.entries(objects).map(([name, kind]) => `(name = "${name}", durableObjectNamespace = ${namespaceOf(kind)})`);
+    return [...common, ...own].join(",\n  ");
+  };
   return `@0xb2d1f7a46c3e9058;
 using Workerd = import "/workerd/workerd.capnp";
 const bindings :List(Workerd.Worker.Binding) = [
-  ${bindings.join(",\n  ")},
+  ${list((kind) => `"${kind}"`)},
 ];
+# For isolates beside the one that has the objects.
+const bindingsElsewhere :List(Workerd.Worker.Binding) = [
+  ${list((kind) => `(className = "${kind}", serviceName = "gateway")`)},
+];
+`;
+}
+
+function isolatesFile(count) {
+  const others = Array.from({ length: count - 1 }, (_, index) => index + 1);
+  return `@0x8d4f0c1be27a6391;
+using Workerd = import "/workerd/workerd.capnp";
+using Base = import "/workerd.capnp";
+using Bindings = import "/bindings.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "gateway", worker = Base.gateway),
+    (name = "keys", worker = Base.keys),
+    (name = "network", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "accounts-disk", disk = (writable = true)),
+    (name = "keys-disk", disk = (writable = true)),
+    ${others.map((each) => `(name = "gateway-${each}", worker = .elsewhere)`).join(", ")},
+  ],
+  sockets = [
+    (name = "http", address = "127.0.0.1:0", http = (), service = "gateway"),
+    ${others.map((each) => `(name = "http-${each}", address = "127.0.0.1:0", http = (), service = "gateway-${each}")`).join(", ")},
+  ],
+);
+const elsewhere :Workerd.Worker = (
+  compatibilityDate = Base.compatibilityDate,
+  modules = [
+    (name = "index.js", esModule = embed "/index.js"),
+    (name = "./millrace_bg.wasm", wasm = embed "/millrace_bg.wasm"),
+  ],
+  bindings = Bindings.bindingsElsewhere,
+  globalOutbound = "network",
+);
 `;
 }
 
@@ -71,11 +115,15 @@ function textOf(vars) {
   return Object.fromEntries(Object.entries(vars).map(([name, value]) => [name, String(value)]));
 }
 
-function portReportedOn(stream) {
+/** The ports of the sockets `http`, `http-1`, …, once all of them are open. */
+function portsReportedOn(stream, count) {
+  const names = Array.from({ length: count }, (_, index) => (index === 0 ? "http" : `http-${index}`));
+  const ports = new Map();
   return new Promise((resolve) => {
     createInterface({ input: stream }).on("line", (line) => {
       const report = JSON.parse(line);
-      if (report.event === "listen" && report.socket === "http") resolve(report.port);
+      if (report.event === "listen") ports.set(report.socket, report.port);
+      if (names.every((name) => ports.has(name))) resolve(names.map((name) => ports.get(name)));
     });
   });
 }

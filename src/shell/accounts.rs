@@ -9,6 +9,7 @@ use crate::account::command::{Answer, Command};
 use crate::id::AccountId;
 use crate::shell::bindings::{ObjectNamespace, ObjectStub, binding, console_log};
 use crate::shell::clock::within;
+use crate::shell::failpoint;
 
 /// How long an account may take to answer; an object that hangs must not hang its callers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,6 +41,7 @@ impl AccountClient {
     }
 
     pub async fn call(&self, command: &Command) -> Result<Answer, AccountDown> {
+        failpoint::account_call().map_err(|_| AccountDown)?;
         let text = serde_json::to_string(command).map_err(|_| AccountDown)?;
         let answer = within(LIMIT, Box::pin(self.ask(&text))).await.ok_or(AccountDown)?;
         let answer = answer.map_err(|error| {

@@ -10,6 +10,7 @@ mod body;
 mod catalog;
 mod clock;
 mod driver;
+mod failpoint;
 mod health;
 mod health_object;
 mod inference;
@@ -88,7 +89,7 @@ async fn manage(
 ) -> Result<Response, Failure> {
     match endpoint {
         #[cfg(feature = "failpoints")]
-        Endpoint::Failpoint(name) => fail(&name),
+        Endpoint::Failpoint(name) => failpoint::set(&name),
         Endpoint::Route(face) => inference::explain(request, env, config, face).await,
         endpoint => Call { request, env, config, query }.answer(endpoint).await,
     }
@@ -123,12 +124,4 @@ fn path_and_query(url: &str) -> (&str, &str) {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let path = url[after_scheme..].find('/').map_or("/", |at| &url[after_scheme + at..]);
     path.split_once('?').unwrap_or((path, ""))
-}
-
-#[cfg(feature = "failpoints")]
-fn fail(name: &str) -> Result<Response, Failure> {
-    match name {
-        "panic" => panic!("a test asked for this"),
-        _ => Err(Failure::invalid("no such failpoint")),
-    }
 }

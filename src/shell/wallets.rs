@@ -20,6 +20,7 @@ use crate::money::Money;
 use crate::shell::accounts::{AccountClient, AccountDown};
 use crate::shell::bindings::{KvNamespace, binding, console_log};
 use crate::shell::clock::{delay_until, now};
+use crate::shell::failpoint;
 
 /// How long one request's background carries for all: the runtime ends it thirty seconds after
 /// the response.
@@ -170,6 +171,7 @@ async fn keep(client: &AccountClient, charges: Vec<Settle>) {
 }
 
 async fn put(client: &AccountClient, name: &str, text: &str) -> Option<JsValue> {
+    failpoint::keys_write().ok()?;
     let keys: KvNamespace = binding(client.env(), "KEYS")?.unchecked_into();
     JsFuture::from(keys.kv_put(name, text).ok()?).await.ok()
 }

@@ -52,7 +52,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () =>
  * Starts a gateway for the calling file, to be stopped when the file's tests have ended. Health is
  * off unless asked for: suites script faults by prompt, and one test's must not be held against the next.
  */
-export async function startGateway({ suite, vars = {}, failpoints = false, health = "off" }) {
+export async function startGateway({ suite, vars = {}, isolates = 1, failpoints = false, health = "off" }) {
   const folder = join(runFolder, suite);
   const state = join(folder, "state");
   mkdirSync(state, { recursive: true });
@@ -62,7 +62,7 @@ export async function startGateway({ suite, vars = {}, failpoints = false, healt
     appendFileSync(join(folder, "workerd.log"), `${line}\n`);
   };
   const ownVars = { MILLRACE_ADMIN_KEY: adminKey, MILLRACE_HEALTH: health };
-  const launch = () => startWorkerd({ state, onOutput, failpoints, vars: { ...ownVars, ...vars } });
+  const launch = () => startWorkerd({ state, onOutput, isolates, failpoints, vars: { ...ownVars, ...vars } });
   let workerd = await launch();
   const tap = await startTap(() => new URL(workerd.url).port, join(folder, "responses.http"));
   after(async () => {
@@ -72,6 +72,8 @@ export async function startGateway({ suite, vars = {}, failpoints = false, healt
   return {
     url: tap.url,
     base: `${tap.url}/api/v1`,
+    /** The same gateway as each of its isolates serves it. Only the first is behind the tap. */
+    isolates: () => workerd.urls.map((url, index) => ({ url: index === 0 ? tap.url : url })),
     /** The lines that the worker has written so far. */
     log,
     /** The line of one request. */

@@ -1,0 +1,68 @@
+//! What tests can make fail on purpose, and what they can count. In a release each of these
+//! functions is nothing.
+
+use std::cell::Cell;
+
+#[cfg(feature = "failpoints")]
+use {crate::error::Failure, crate::shell::reply, serde_json::json, web_sys::Response};
+
+/// How one of the runtime's services behaves, as this isolate sees it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Service {
+    calls: u64,
+    down: bool,
+    /// Writes are taken and not made.
+    stale: bool,
+}
+
+thread_local! {
+    static ACCOUNTS: Cell<Service> = Cell::default();
+    static KEYS: Cell<Service> = Cell::default();
+}
+
+/// Something that a call is meant to find broken.
+pub struct Down;
+
+/// Notes a call of an account's object.
+pub fn account_call() -> Result<(), Down> {
+    call(&ACCOUNTS).map(|_| ())
+}
+
+/// Notes a read of KV.
+pub fn keys_read() -> Result<(), Down> {
+    call(&KEYS).map(|_| ())
+}
+
+/// Notes a write to KV, and says whether it is to be made.
+pub fn keys_write() -> Result<bool, Down> {
+    call(&KEYS).map(|service| !service.stale)
+}
+
+fn call(service: &'static std::thread::LocalKey<Cell<Service>>) -> Result<Service, Down> {
+    if !cfg!(feature = "failpoints") {
+        return Ok(Service::default());
+    }
+    let before = service.get();
+    service.set(Service { calls: before.calls + 1, ..before });
+    if before.down { Err(Down) } else { Ok(before) }
+}
+
+/// Answers `POST /__failpoint/<name>`.
+#[cfg(feature = "failpoints")]
+pub fn set(name: &str) -> Result<Response, Failure> {
+    let change = |service: &'static std::thread::LocalKey<Cell<Service>>, to: fn(Service) -> Service| {
+        service.set(to(service.get()));
+    };
+    match name {
+        "panic" => panic!("a test asked for this"),
+        "accounts-down" => change(&ACCOUNTS, |service| Service { down: true, ..service }),
+        "accounts-up" => change(&ACCOUNTS, |service| Service { down: false, ..service }),
+        "keys-down" => change(&KEYS, |service| Service { down: true, ..service }),
+        "keys-stale" => change(&KEYS, |service| Service { stale: true, ..service }),
+        "keys-up" => change(&KEYS, |service| Service { down: false, stale: false, ..service }),
+        "count" => {}
+        _ => return Err(Failure::invalid("no such failpoint")),
+    }
+    let body = json!({ "accounts": ACCOUNTS.get().calls, "keys": KEYS.get().calls });
+    Ok(reply::json(200, &body.to_string()))
+}
