@@ -8,9 +8,10 @@ use std::time::Duration;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
-use crate::account::{self, Answer, Cell as SqlCell, Command, Reported, Sql, SqlError};
-use crate::shell::bindings;
+use crate::account::key::entry_name;
+use crate::account::{self, Answer, Cell as SqlCell, Command, KeySnapshot, Reported, Sql, SqlError};
 use crate::shell::clock::now;
+use crate::shell::{bindings, failpoint};
 
 /// How long after an expiry KV is looked at again: it shows what was written within a minute.
 const COLLECT_AGAIN: Duration = Duration::from_secs(120);
@@ -32,6 +33,8 @@ pub struct AccountBody {
     storage: ObjectStorage,
     /// When the alarm is due, as far as this instance knows: milliseconds since 1970.
     alarm_at: AssertUnwindSafe<Cell<Option<u64>>>,
+    /// The policy that the last command gave a key, on its way to KV.
+    changed: AssertUnwindSafe<Cell<Option<KeySnapshot>>>,
 }
 
 #[wasm_bindgen]
@@ -41,7 +44,12 @@ impl AccountBody {
         let state: ObjectState = state.unchecked_into();
         let storage = state.storage();
         let database = Database { storage: storage.clone() };
-        AccountBody { database, storage, alarm_at: AssertUnwindSafe(Cell::new(None)) }
+        AccountBody {
+            database,
+            storage,
+            alarm_at: AssertUnwindSafe(Cell::new(None)),
+            changed: AssertUnwindSafe(Cell::new(None)),
+        }
     }
 
     /// Runs one command. Fails, so that all it wrote is rolled back, where the database does.
@@ -50,6 +58,10 @@ impl AccountBody {
         let answer = account::execute(&self.database, now(), &command)
             .map_err(|fault| js_error(&fault.to_string()))?;
         match &answer {
+            Answer::KeyCreated { snapshot, .. }
+            | Answer::KeyUpdated { snapshot, .. }
+            | Answer::KeyDeleted { snapshot, .. }
+            | Answer::Authenticated { snapshot } => self.changed.set(Some(snapshot.clone())),
             Answer::Reported(Reported { next_alarm: Some(at), .. }) => self.wake_at(at.ms())?,
             Answer::Expired { holds, next_alarm, .. } => {
                 self.alarm_at.set(None);
@@ -62,6 +74,13 @@ impl AccountBody {
             _ => {}
         }
         serde_json::to_string(&answer).map_err(|error| js_error(&error.to_string()))
+    }
+
+    /// What the last command wants written to KV: a name and a value, or nothing.
+    pub fn entry(&self) -> Option<Vec<String>> {
+        let snapshot = self.changed.take()?;
+        failpoint::keys_write().ok().filter(|made| *made)?;
+        Some(vec![entry_name(&snapshot.hash), snapshot.to_json()])
     }
 
     /// Under which names KV keeps reports for this account; nothing where there is no account.

@@ -16,8 +16,9 @@ use crate::error::{Cause, Failure};
 use crate::exchange::{account_down, key_refusal};
 use crate::id::KeyHash;
 use crate::shell::accounts::AccountClient;
-use crate::shell::bindings::{KvNamespace, binding, console_log};
-use crate::shell::clock::now;
+use crate::shell::bindings::{KvNamespace, binding};
+use crate::shell::clock::{now, within};
+use crate::shell::failpoint;
 use crate::time::Time;
 
 /// How long an isolate believes what it read of a key. What money depends on is asked of the
@@ -25,6 +26,8 @@ use crate::time::Time;
 const BELIEVED: Duration = Duration::from_secs(10);
 /// Keys that an isolate remembers, at most.
 const REMEMBERED: usize = 10_000;
+/// How long KV may take; then the account is asked.
+const KV_LIMIT: Duration = Duration::from_secs(2);
 
 /// What was found of a key, and when.
 type Known = (Time, Result<KeySnapshot, KeyRefusal>);
@@ -75,19 +78,26 @@ pub async fn authenticate(request: &Request, env: &JsValue) -> Result<KeySnapsho
     Ok(snapshot)
 }
 
-/// Like [`authenticate`], for what only one kind of key may do.
-pub async fn authenticate_as(
-    kind: KeyKind,
-    request: &Request,
-    env: &JsValue,
-) -> Result<KeySnapshot, Failure> {
-    let snapshot = authenticate(request, env).await?;
-    match (kind, snapshot.kind) {
-        (KeyKind::Management, KeyKind::Inference) => {
+/// The policy of a management key, asked of its account each time: what it may do does not pass
+/// by a lease, which would notice that it was switched off.
+pub async fn authenticate_manager(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+    let key = presented(request)?;
+    let account = parse_key(&key).ok_or_else(|| key_refusal(KeyRefusal::Unknown))?;
+    let snapshot = ask_account(env, &account, &KeyHash::of(&key)).await?.map_err(key_refusal)?;
+    match snapshot.kind {
+        KeyKind::Management => Ok(snapshot),
+        KeyKind::Inference => {
             Err(Failure::new(Cause::PermissionDenied, "Only management keys can perform this operation"))
         }
-        (KeyKind::Inference, KeyKind::Management) => Err(key_refusal(KeyRefusal::Management)),
-        (KeyKind::Management, KeyKind::Management) | (KeyKind::Inference, KeyKind::Inference) => Ok(snapshot),
+    }
+}
+
+/// Like [`authenticate`], for what only inference keys may do.
+pub async fn authenticate_inference(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+    let snapshot = authenticate(request, env).await?;
+    match snapshot.kind {
+        KeyKind::Inference => Ok(snapshot),
+        KeyKind::Management => Err(key_refusal(KeyRefusal::Management)),
     }
 }
 
@@ -107,10 +117,14 @@ pub fn authenticate_admin(request: &Request, config: &Config) -> Result<(), Fail
     }
 }
 
+/// What KV knows of a key. One that was switched off is as good as unknown: it may be on again.
 async fn read_entry(env: &JsValue, hash: &KeyHash) -> Option<KeySnapshot> {
+    failpoint::keys_read().ok()?;
     let keys: KvNamespace = binding(env, "KEYS")?.unchecked_into();
-    let entry = JsFuture::from(keys.kv_get(&entry_name(hash), "text").ok()?).await.ok()?;
-    KeySnapshot::from_json(&entry.as_string()?).filter(|snapshot| snapshot.hash == *hash)
+    let reading = JsFuture::from(keys.kv_get(&entry_name(hash), "text").ok()?);
+    let entry = within(KV_LIMIT, reading).await?.ok()?;
+    KeySnapshot::from_json(&entry.as_string()?)
+        .filter(|snapshot| snapshot.hash == *hash && (snapshot.deleted || !snapshot.disabled))
 }
 
 async fn ask_account(
@@ -120,30 +134,16 @@ async fn ask_account(
 ) -> Result<Result<KeySnapshot, KeyRefusal>, Failure> {
     let client = AccountClient::new(env, account).map_err(|_| account_down())?;
     match client.call(&Command::Authenticate { hash: hash.clone() }).await {
-        Ok(Answer::Authenticated { snapshot }) => {
-            write_entry(env, &snapshot).await;
-            Ok(Ok(snapshot))
-        }
+        Ok(Answer::Authenticated { snapshot }) => Ok(Ok(snapshot)),
         Ok(Answer::Refused { refusal: Refusal::Key { reason } }) => Ok(Err(reason)),
         Ok(Answer::Missing) => Ok(Err(KeyRefusal::Unknown)),
         Ok(_) | Err(_) => Err(account_down()),
     }
 }
 
-/// Puts a key's policy where every edge finds it. Where that fails, edges ask the account.
-pub async fn write_entry(env: &JsValue, snapshot: &KeySnapshot) {
-    KNOWN.with_borrow_mut(|known| known.remove(&snapshot.hash));
-    let Some(keys) = binding(env, "KEYS") else {
-        return;
-    };
-    let keys: KvNamespace = keys.unchecked_into();
-    let written = match keys.kv_put(&entry_name(&snapshot.hash), &snapshot.to_json()) {
-        Ok(promise) => JsFuture::from(promise).await.is_ok(),
-        Err(_) => false,
-    };
-    if !written {
-        console_log(r#"{"event":"kv_write_failed","what":"key"}"#);
-    }
+/// Forgets what this isolate believed of a key that was changed.
+pub fn forget(hash: &KeyHash) {
+    KNOWN.with_borrow_mut(|known| known.remove(hash));
 }
 
 fn remembered(hash: &KeyHash) -> Option<Result<KeySnapshot, KeyRefusal>> {

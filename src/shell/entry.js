@@ -10,6 +10,8 @@ import { DurableObject } from "cloudflare:workers";
 import wasm from "./millrace_bg.wasm";
 import { AccountBody, HealthBody, __worker_init_state, handle, initSync } from "#bindings";
 
+const KV_LIMIT_MS = 3000;
+
 initSync({ module: wasm });
 
 // A trap after an await has no caller to throw to; the runtime reports it here.
@@ -29,10 +31,22 @@ export default {
 export class AccountObject extends DurableObject {
   #body;
   #instanceId;
+  #written = Promise.resolve();
 
   // A command that fails leaves nothing behind, on disk or in memory.
   call(command) {
-    return this.#turn((body) => body.call(command));
+    const [answer, entry] = this.#turn((body) => [body.call(command), body.entry()]);
+    return entry === undefined ? answer : this.#write(entry).then(() => answer);
+  }
+
+  // The policies of keys are written to KV by their account alone, one after the other: a late write
+  // cannot undo a later one. The answer waits for the write, but not for long.
+  #write([name, value]) {
+    const { KEYS } = this.env;
+    this.#written = this.#written.then(() => KEYS.put(name, value)).catch(() => {
+      console.log(`{"event":"kv_write_failed","what":"key"}`);
+    });
+    return Promise.race([this.#written, new Promise((resolve) => setTimeout(resolve, KV_LIMIT_MS))]);
   }
 
   // Reports that an isolate could not bring here are in KV: they are made before what was held for

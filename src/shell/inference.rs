@@ -11,7 +11,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{AbortSignal, Request, Response};
 use worker::worker_sys;
 
-use crate::account::key::{KeyKind, KeySnapshot};
+use crate::account::key::KeySnapshot;
 use crate::chat::ChatRequest;
 use crate::config::Config;
 use crate::error::{Cause, Failure};
@@ -23,7 +23,7 @@ use crate::routing::rate::{self, FreeCounts};
 use crate::routing::sticky::{Pin, Pins};
 use crate::routing::{describe, plan, survey, untried};
 use crate::shell::accounts::AccountClient;
-use crate::shell::auth::authenticate_as;
+use crate::shell::auth::authenticate_inference;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
 use crate::shell::wallets::Background;
@@ -56,7 +56,7 @@ pub async fn answer(
     asked: Asked,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
-    let key = authenticate_as(KeyKind::Inference, &request, env).await?;
+    let key = authenticate_inference(&request, env).await?;
     let body = body::read(&request, config.limits.body_bytes).await?;
     let body = presets::apply(env, &key.account, asked.face, body).await?;
     let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
@@ -100,7 +100,7 @@ pub async fn explain(
     face: Face,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
-    let key = authenticate_as(KeyKind::Inference, request, env).await?;
+    let key = authenticate_inference(request, env).await?;
     let body = body::read(request, config.limits.body_bytes).await?;
     let chat = face.read_request(&body, "", false)?;
     let intent = intent(request, face, &body, &chat, &key, arrived)?;

@@ -18,7 +18,9 @@ use crate::id::{AccountId, GenerationId, KeyHash, hex};
 use crate::protocol::{anthropic_messages, gemini};
 use crate::query;
 use crate::shell::accounts::AccountClient;
-use crate::shell::auth::{authenticate, authenticate_admin, authenticate_as, write_entry};
+use crate::shell::auth::{
+    authenticate, authenticate_admin, authenticate_inference, authenticate_manager, forget,
+};
 use crate::shell::bindings::{KvNamespace, binding, random};
 use crate::shell::{admin_catalog, body, catalog, clock, health, overlay, presets, reply, wallets};
 
@@ -108,12 +110,12 @@ impl Call<'_> {
                 self.delete_key(&account, hash, None).await
             }
             Endpoint::CountTokens => {
-                authenticate_as(KeyKind::Inference, self.request, self.env).await?;
+                authenticate_inference(self.request, self.env).await?;
                 let tokens = anthropic_messages::count_tokens_estimate(&self.body().await?)?;
                 Ok(reply::json(200, &json!({ "input_tokens": tokens }).to_string()))
             }
             Endpoint::GeminiCountTokens(model) => {
-                authenticate_as(KeyKind::Inference, self.request, self.env).await?;
+                authenticate_inference(self.request, self.env).await?;
                 let tokens = gemini::count_tokens_estimate(&self.body().await?, &model)?;
                 Ok(reply::json(200, &String::from_utf8_lossy(&gemini::write_count(tokens))))
             }
@@ -155,7 +157,7 @@ impl Call<'_> {
     }
 
     async fn credits(&self) -> Result<Response, Failure> {
-        let key = authenticate_as(KeyKind::Management, self.request, self.env).await?;
+        let key = authenticate_manager(self.request, self.env).await?;
         match self.ask(&key.account, Command::Credits).await? {
             Answer::Credits { granted, used } => Ok(reply::json(200, &view::write_credits(granted, used))),
             _ => Err(unexpected()),
@@ -179,8 +181,8 @@ impl Call<'_> {
         let wanted = NewKeyRequest::read(&self.body().await?, management)?;
         let new = NewKey::new(account, &random::<SECRET_LENGTH>());
         match self.ask(account, Command::CreateKey(wanted.policy(&new))).await? {
-            Answer::KeyCreated { key, snapshot, .. } => {
-                write_entry(self.env, &snapshot).await;
+            Answer::KeyCreated { key, .. } => {
+                forget(&key.hash);
                 Ok(reply::json(201, &view::write_created_key(&key, &new.text)))
             }
             _ => Err(unexpected()),
@@ -188,7 +190,7 @@ impl Call<'_> {
     }
 
     async fn manager(&self) -> Result<KeySnapshot, Failure> {
-        authenticate_as(KeyKind::Management, self.request, self.env).await
+        authenticate_manager(self.request, self.env).await
     }
 
     async fn get_key(&self, hash: KeyHash) -> Result<Response, Failure> {
@@ -209,7 +211,7 @@ impl Call<'_> {
         match self.ask(account, Command::UpdateKey(change)).await? {
             Answer::KeyUpdated { key, snapshot } => {
                 wallets::forget(account, &snapshot.hash);
-                write_entry(self.env, &snapshot).await;
+                forget(&snapshot.hash);
                 Ok(reply::json(200, &view::write_key(&key)))
             }
             _ => Err(unexpected()),
@@ -225,7 +227,7 @@ impl Call<'_> {
         match self.ask(account, Command::DeleteKey { hash, only }).await? {
             Answer::KeyDeleted { snapshot, .. } => {
                 wallets::forget(account, &snapshot.hash);
-                write_entry(self.env, &snapshot).await;
+                forget(&snapshot.hash);
                 Ok(reply::json(200, &view::write_deleted_key()))
             }
             _ => Err(unexpected()),
