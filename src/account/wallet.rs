@@ -120,6 +120,13 @@ struct Flight {
     leases: Vec<(KeyHash, LeaseId, u64)>,
 }
 
+impl Ticket {
+    /// The isolate's lease that it is drawn from, if it is.
+    pub fn lease(&self) -> Option<&LeaseId> {
+        self.lease.as_ref()
+    }
+}
+
 impl Draw {
     fn hold(&self) -> Hold {
         let Draw { generation, key, amount, expires_at } = self.clone();
@@ -210,6 +217,14 @@ impl Wallet {
             self.carrier = Some(now);
         }
         free
+    }
+
+    /// What must not wait for the carrier, who may be asleep: a full batch, the rest of a hold, a lease
+    /// that runs out.
+    pub fn urgent(&mut self, now: Time) -> Option<Sending> {
+        let waits = self.failing.is_some_and(|failing| now < failing.until);
+        let short = || self.leases.values().filter_map(Lease::short_at).any(|at| at <= now);
+        (!waits && (self.is_pressing() || short())).then(|| self.report(now))
     }
 
     /// What the carrier is to do. There is one carrier at a time.
@@ -337,13 +352,16 @@ impl Wallet {
 
     /// When there is something to report, if there will be.
     fn due_at(&self, now: Time) -> Option<Time> {
-        let urgent = self.outbox.iter().any(|(_, settle)| settle.lease.is_none());
-        if urgent || self.outbox.len() >= BATCH {
+        if self.is_pressing() {
             return Some(now);
         }
         let gathered = self.outbox.front().map(|(since, _)| since.plus(GATHER));
         let leases = self.leases.values().filter_map(Lease::due_at);
         gathered.into_iter().chain(leases).min()
+    }
+
+    fn is_pressing(&self) -> bool {
+        self.outbox.len() >= BATCH || self.outbox.iter().any(|(_, settle)| settle.lease.is_none())
     }
 
     /// Tells what there is to tell, and asks for what the leases in use will need.

@@ -99,8 +99,14 @@ pub async fn set_aside(client: &AccountClient, draw: &Draw) -> Result<SetAside, 
     }
 }
 
-/// Sees to it that someone carries what the account's wallet has to tell.
+/// Sees to it that someone carries what the account's wallet has to tell, and does so itself where
+/// it must not wait: no request can wake the background of another.
 pub fn carry(client: &AccountClient, background: &Background) {
+    if let Some(sending) = with(client.account(), |wallet| wallet.urgent(now())) {
+        let client = client.clone();
+        // Where it cannot be sent, it counts as lost on the way and is sent again.
+        let _ = background.run(async move { send(&client, sending).await });
+    }
     if with(client.account(), |wallet| wallet.hire(now())) {
         let client = client.clone();
         // Without a background the next request carries, once this one is not heard of.

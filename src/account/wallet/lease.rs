@@ -89,10 +89,14 @@ impl Lease {
         let used_lately = self.admits_until.since(self.last_used) < ADMITS;
         let ending = Time::from_ms(self.admits_until.ms().saturating_sub(AHEAD.as_millis() as u64));
         let renewal = (used_lately && self.has_spare()).then_some(ending.max(self.ask_again));
+        [idle, renewal, self.short_at()].into_iter().flatten().min()
+    }
+
+    /// When a lease is to be filled up of which little is left, where charges are the reason.
+    pub fn short_at(&self) -> Option<Time> {
         let quarter = Money::from_pico(self.amount.pico() / 4);
-        let short = self.owed > Money::ZERO && self.free() < quarter;
-        let refill = short.then_some(self.ask_again);
-        [idle, renewal, refill].into_iter().flatten().min()
+        let short = self.id.is_some() && self.owed > Money::ZERO && self.free() < quarter;
+        short.then_some(self.ask_again)
     }
 
     /// A lease of that name is asked for.
