@@ -1,12 +1,14 @@
 //! What is fuzzed, as functions from bytes: one for each target. `cargo fuzz` and `npm run fuzz`
 //! call the same ones. They panic where an invariant breaks.
 
+mod account;
 mod check;
 mod exchange;
 mod face;
 mod grammar;
 mod memory;
 mod text;
+mod wallet;
 mod wire;
 
 use millrace::catalog::Protocol;
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("wire_ollama", |data| wire::check(Protocol::Ollama, data)),
     ("wire_vectors", wire::check_vectors),
     ("exchange", exchange::check),
+    ("wallet", wallet::check),
     ("sse", text::check_sse),
     ("json", text::check_json),
     ("numbers", text::check_numbers),
