@@ -111,9 +111,11 @@ fn charge_one(store: &Store, now: Time, settle: &Settle) -> Result<Settled, Faul
     if let Some((amount, exceeded_hold)) = charged_before(store, &settle.generation)? {
         return Ok(Settled { already: true, amount, exceeded_hold });
     }
+    // Its charge ends a hold, whoever pays.
+    let own = lease::take(store, &settle.generation)?;
     let held = match &settle.lease {
         Some(lease) => lease::draw(store, lease, settle.amount)?,
-        None => lease::take(store, &settle.generation)?,
+        None => own,
     };
     let exceeded_hold = settle.amount > held.unwrap_or(Money::ZERO);
     let number = add_charge(store, now, settle, held, exceeded_hold)?;

@@ -175,8 +175,9 @@ impl Model {
         if let Some((_, amount, _, exceeded)) = self.charges.get(&generation) {
             return format!("settled {amount} {exceeded} again");
         }
+        let own = self.leases.remove(&generation).map_or(0, |lease| lease.1);
         let held = match &settle.lease {
-            None => self.leases.remove(&generation).map_or(0, |lease| lease.1),
+            None => own,
             Some(lease) => self.leases.get_mut(lease.as_str()).map_or(0, |lease| {
                 let drawn = amount.min(lease.1);
                 lease.1 -= drawn;
