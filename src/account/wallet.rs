@@ -330,8 +330,9 @@ impl Wallet {
         let kept: Vec<Settle> = taken.filter(|settle| settle.record.is_some()).collect();
         for settle in &kept {
             if let Some(lease) = self.leases.get_mut(&settle.key).filter(|lease| lease.is(&settle.lease)) {
-                lease.owed = difference(lease.owed, settle.amount);
-                lease.amount = difference(lease.amount, settle.amount);
+                // When they will be drawn is not known here: what the account says it holds is no
+                // longer what this isolate may promise. The lease is let go, and expires.
+                lease.end();
             }
         }
         kept
