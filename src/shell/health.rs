@@ -24,6 +24,8 @@ use crate::time::Time;
 const LIMIT: Duration = Duration::from_secs(5);
 /// A report that is due within this time is waited for; else a later request makes it.
 const SOON: Duration = Duration::from_secs(6);
+/// A request is kept for so many rounds of reports.
+const ROUNDS: u32 = 2;
 /// A reporter that has not come back by then was ended with its request.
 const LOST: Duration = Duration::from_secs(20);
 
@@ -58,19 +60,22 @@ pub fn take(news: &News) {
     with_store(|store| store.take(now(), news));
 }
 
-/// Makes the reports that are due now or soon, unless somebody is on the way to.
+/// Makes the reports that are due now or soon, unless somebody is on the way to; then those that
+/// fell due meanwhile, whose requests relied on this one.
 pub async fn report(env: &JsValue) {
-    let Some(at) = with_store(|store| store.next_report(now())).flatten() else { return };
-    if at > now().plus(SOON) || REPORTING.get() > now() {
-        return;
+    for _ in 0..ROUNDS {
+        let Some(at) = with_store(|store| store.next_report(now())).flatten() else { return };
+        if at > now().plus(SOON) || REPORTING.get() > now() {
+            return;
+        }
+        REPORTING.set(at.max(now()).plus(LOST));
+        if at > now() {
+            delay_until(at).await;
+        }
+        let reports = with_store(|store| store.take_reports(now())).unwrap_or_default();
+        REPORTING.set(Time::default());
+        join_all(reports.into_iter().map(|(provider, report)| tell(env, provider, report))).await;
     }
-    REPORTING.set(at.max(now()).plus(LOST));
-    if at > now() {
-        delay_until(at).await;
-    }
-    let reports = with_store(|store| store.take_reports(now())).unwrap_or_default();
-    REPORTING.set(Time::default());
-    join_all(reports.into_iter().map(|(provider, report)| tell(env, provider, report))).await;
 }
 
 /// What is known, for the operator.
