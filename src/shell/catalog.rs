@@ -13,7 +13,7 @@ use crate::exchange::Head;
 use crate::query;
 use crate::shell::auth::authenticate;
 use crate::shell::manage::Call;
-use crate::shell::{clock, reply};
+use crate::shell::{clock, health, reply};
 
 const JSON: &str = "application/json";
 const RSS: &str = "application/rss+xml; charset=utf-8";
@@ -76,8 +76,8 @@ async fn reader(call: &Call<'_>, endpoint: &Endpoint) -> Result<Reader, Failure>
     }
 }
 
-fn figures(_model: &Model, _offer: &Offer, reader: Reader) -> Figures {
-    let figures = Figures::default();
+fn figures(model: &Model, offer: &Offer, reader: Reader) -> Figures {
+    let figures = health::figures(model.slug, offer.tag);
     match reader {
         Reader::KeyHolder => figures,
         Reader::Anybody => figures.public(),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
+use crate::catalog::listing::{Figures, Spread};
 use crate::config::{Config, HealthPolicy};
 use crate::health::{
     Admission, Condition, Health, News, Percentiles, Reply, Report, Store, Subject, Unknown,
@@ -75,6 +76,23 @@ pub async fn report(env: &JsValue) {
         let reports = with_store(|store| store.take_reports(now())).unwrap_or_default();
         REPORTING.set(Time::default());
         join_all(reports.into_iter().map(|(provider, report)| tell(env, provider, report))).await;
+    }
+}
+
+/// What the lists of endpoints tell of one, as far as this isolate knows it.
+pub fn figures(model: &str, tag: &str) -> Figures {
+    let known = with_store(|store| {
+        let down = matches!(store.standing(model, tag, now()).condition, Condition::Out { .. });
+        store.public(model, tag, now()).map(|public| (public, down))
+    });
+    let Some((public, down)) = known.flatten() else { return Figures::default() };
+    let spread =
+        |found: Percentiles| Spread { p50: found.p50, p75: found.p75, p90: found.p90, p99: found.p99 };
+    Figures {
+        latency_ms: public.latency_30m.map(spread),
+        throughput: public.throughput_30m.map(spread),
+        uptime_ppm: [public.uptime_5m_ppm, public.uptime_30m_ppm, public.uptime_1d_ppm],
+        down,
     }
 }
 
