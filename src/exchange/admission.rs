@@ -53,6 +53,10 @@ impl Exchange {
         } else if let Some(until) = self.pause_until(now) {
             self.pauses += 1;
             self.stage = Stage::Pausing(until);
+            // A comment would send the head, and a failure after it could have no status.
+            if !self.begun {
+                self.next_comment = until.plus(self.arrival.limits.comment_after);
+            }
         } else {
             self.give_up(now);
         }
