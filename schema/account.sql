@@ -122,3 +122,73 @@ CREATE TABLE IF NOT EXISTS document_version (
 -- lease from 1, so that a late report changes nothing; 0 is a lease for one request.
 ALTER TABLE lease RENAME COLUMN generation TO id;
 ALTER TABLE lease ADD COLUMN report INTEGER NOT NULL DEFAULT 0;
+
+-- version 4
+
+-- What Stripe said of each payment. `refunded` is the most that one event said was refunded in all,
+-- `net` what the ledger's rows for the payment add up to, `changes` how many rows they are. A refund
+-- may be told of before its payment: `credit` is 0 until the payment is. `attempt` is that of the
+-- automatic top-up that paid.
+CREATE TABLE IF NOT EXISTS purchase (
+  payment TEXT PRIMARY KEY,
+  credit INTEGER NOT NULL DEFAULT 0 CHECK (credit >= 0),
+  paid INTEGER NOT NULL DEFAULT 0 CHECK (paid >= 0),
+  refunded INTEGER NOT NULL DEFAULT 0 CHECK (refunded >= 0),
+  net INTEGER NOT NULL DEFAULT 0,
+  changes INTEGER NOT NULL DEFAULT 0,
+  attempt INTEGER,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS purchase_by_time ON purchase (at);
+
+-- The refunds and disputes of payments by their ids. `state` only rises.
+CREATE TABLE IF NOT EXISTS reversal (
+  id TEXT PRIMARY KEY,
+  payment TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('refund', 'dispute')),
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  state INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS reversal_by_payment ON reversal (payment);
+
+-- One row: when to buy more, and with which card. `pending` is the attempt under way.
+CREATE TABLE IF NOT EXISTS top_up (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  enabled INTEGER NOT NULL DEFAULT 0 CHECK (enabled IN (0, 1)),
+  threshold INTEGER NOT NULL DEFAULT 0 CHECK (threshold >= 0),
+  amount INTEGER NOT NULL DEFAULT 0 CHECK (amount >= 0),
+  monthly_cap INTEGER CHECK (monthly_cap >= 0),
+  customer TEXT,
+  method TEXT,
+  saved_at INTEGER NOT NULL DEFAULT 0,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  pending INTEGER,
+  pending_amount INTEGER NOT NULL DEFAULT 0,
+  pending_at INTEGER NOT NULL DEFAULT 0,
+  failures INTEGER NOT NULL DEFAULT 0,
+  not_before INTEGER NOT NULL DEFAULT 1,
+  reason TEXT
+) STRICT;
+
+-- Codes for credit, in the one object that holds them all and no account. A code is known by its hash.
+CREATE TABLE IF NOT EXISTS code (
+  number INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount > 0),
+  uses INTEGER NOT NULL CHECK (uses > 0),
+  used INTEGER NOT NULL DEFAULT 0 CHECK (used <= uses),
+  expires_at INTEGER,
+  revoked INTEGER NOT NULL DEFAULT 0 CHECK (revoked IN (0, 1)),
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS redemption (
+  hash TEXT NOT NULL,
+  account TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (hash, account)
+) STRICT, WITHOUT ROWID;

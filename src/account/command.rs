@@ -1,6 +1,7 @@
 //! What an account object can be told and what it answers: JSON objects told apart by `type`.
 //! Amounts are picodollars in strings, times milliseconds since 1970.
 
+use super::billing::{BillingAnswer, BillingCommand};
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::limit::LimitReset;
 use super::report::{Report, Reported};
@@ -77,6 +78,8 @@ pub enum Command {
     Document {
         command: String,
     },
+    /// Purchases, top-ups and codes.
+    Billing(BillingCommand),
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -104,6 +107,7 @@ impl Command {
                 (change.limit.flatten().is_some_and(Money::is_negative), "a limit below zero"),
             ],
             Command::Report(report) => return report.flaw(),
+            Command::Billing(command) => return command.flaw(),
             Command::Describe
             | Command::Credits
             | Command::ListKeys { .. }
@@ -216,6 +220,8 @@ pub enum Answer {
     },
     /// To `Generation`: a hold is open, the charge has not come.
     Pending,
+    /// To `Billing`.
+    Billing(BillingAnswer),
     /// To `Document`: a [`super::document::DocumentAnswer`] as JSON.
     Document { answer: String },
     /// No such key, generation or document.

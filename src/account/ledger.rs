@@ -67,13 +67,25 @@ pub(super) fn grant(
         let missing = difference(Money::ZERO, available)?;
         return Ok(refused(Refusal::Credit { available: account.available, missing }));
     }
+    add_grant(store, now, id, amount, granted, reason)?;
+    Ok(Answer::Granted { already: false, amount, account: AccountRow { granted, available, ..account } })
+}
+
+/// Writes a grant and the total that it leads to.
+pub(super) fn add_grant(
+    store: &Store,
+    now: Time,
+    id: &str,
+    amount: Money,
+    granted: Money,
+    reason: &str,
+) -> Result<(), Fault> {
     store.write(
         "INSERT INTO ledger (id, kind, amount, reason, at)
          VALUES (?1, 'grant', CAST(?2 AS INTEGER), ?3, CAST(?4 AS INTEGER))",
         &[id.to_owned().cell(), amount.cell(), reason.to_owned().cell(), now.cell()],
     )?;
-    store.write("UPDATE account SET granted = CAST(?1 AS INTEGER)", &[granted.cell()])?;
-    Ok(Answer::Granted { already: false, amount, account: AccountRow { granted, available, ..account } })
+    store.write("UPDATE account SET granted = CAST(?1 AS INTEGER)", &[granted.cell()])
 }
 
 fn granted_before(store: &Store, id: &str) -> Result<Option<Money>, Fault> {

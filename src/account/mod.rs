@@ -1,6 +1,8 @@
 //! One customer's money and keys: the mind of the account object. A command goes in and an answer
 //! comes out, with no wait between the first read and the last write.
 
+pub mod billing;
+pub mod code;
 pub mod command;
 pub mod document;
 pub mod key;
@@ -8,14 +10,17 @@ mod keyring;
 pub mod lease;
 pub mod ledger;
 pub mod limit;
+pub mod purchase;
 pub mod record;
 pub mod report;
 pub mod request;
 pub mod store;
 mod text;
+pub mod top_up;
 pub mod view;
 pub mod wallet;
 
+pub use billing::{BillingAnswer, BillingCommand};
 pub use command::{AccountRow, Answer, Command, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
 pub use key::{KeyKind, KeyRefusal, KeySnapshot, NewKey, parse_key};
 pub use limit::LimitReset;
@@ -54,6 +59,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
     let store = match (Store::open(sql)?, command) {
         (Some(store), _) => store,
         (None, Command::Create { .. }) => Store::create(sql)?,
+        (None, Command::Billing(command)) if command.makes_tables() => Store::create(sql)?,
         (None, _) => return Ok(Answer::Missing),
     };
     match command {
@@ -83,21 +89,26 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         }
         Command::Generation { id } => ledger::generation(&store, id),
         Command::Document { command } => document::execute(&store, now, command),
+        Command::Billing(command) => billing::carry_out(&store, now, command),
     }
 }
 
-/// When the alarm has to run `ExpireHolds`: at the first expiry of a hold or the first end of a
-/// record's retention.
+/// When the alarm has to run: at the first expiry of a hold, the first end of a record's retention, or
+/// when a top-up is due.
 fn next_alarm(store: &Store) -> Result<Option<Time>, Fault> {
     let row = store.row(
-        "SELECT CAST((SELECT MIN(expires_at) FROM lease) AS TEXT),
-         CAST((SELECT at FROM generation ORDER BY number LIMIT 1) AS TEXT)",
+        &format!(
+            "SELECT CAST((SELECT MIN(expires_at) FROM lease) AS TEXT),
+             CAST((SELECT at FROM generation ORDER BY number LIMIT 1) AS TEXT), CAST({} AS TEXT)",
+            top_up::DUE_AT
+        ),
         &[],
     )?;
     let mut row = row.ok_or(Fault::Corrupt("time"))?;
     let (first_expiry, first_record): (Option<Time>, Option<Time>) = (row.next()?, row.next()?);
+    let top_up: Option<Time> = row.next()?;
     let first_record_end = first_record.map(|at| at.plus(ledger::RECORD_RETENTION));
-    Ok([first_expiry, first_record_end].into_iter().flatten().min())
+    Ok([first_expiry, first_record_end, top_up].into_iter().flatten().min())
 }
 
 /// A subtraction that can only fail where a total was wrong before.

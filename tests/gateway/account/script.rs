@@ -66,7 +66,20 @@ impl Database {
 
     /// Every row of every table.
     pub fn dump(&self) -> Vec<String> {
-        let tables = ["schema_version", "account", "api_key", "ledger", "lease", "key_day", "generation"];
+        let tables = [
+            "schema_version",
+            "account",
+            "api_key",
+            "ledger",
+            "lease",
+            "key_day",
+            "generation",
+            "purchase",
+            "reversal",
+            "top_up",
+            "code",
+            "redemption",
+        ];
         let mut rows = Vec::new();
         for table in tables {
             let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
@@ -119,6 +132,7 @@ impl Database {
                 format!("expired {holds} records {records}{}", alarm(next_alarm))
             }
             Answer::Found { cost, .. } => format!("found {}", cost.to_usd()),
+            Answer::Billing(answer) => serde_json::to_string(answer).unwrap(),
             Answer::Pending => "pending".into(),
             Answer::NotFound => "not found".into(),
             Answer::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
@@ -312,7 +326,7 @@ pub fn time(text: &str) -> Time {
 }
 
 fn when(time: Time) -> String {
-    match (time.ms() - START) / 1000 {
+    match time.ms().saturating_sub(START) / 1000 {
         seconds if seconds > 0 && seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
         seconds => format!("{seconds}s"),
     }
