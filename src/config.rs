@@ -1,6 +1,10 @@
 //! What the operator set: limits, the root secret, and which providers are live with which keys.
 //! Read from named variables; knows nothing of where they come from.
 
+mod billing;
+
+pub use billing::{BillingConfig, Stripe};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -123,6 +127,7 @@ pub struct Config {
     pub connections: Vec<Connection>,
     /// Where links in requests may lead besides the public internet: `MILLRACE_MEDIA_HOSTS`.
     pub media_hosts: Hosts,
+    pub billing: BillingConfig,
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
 }
@@ -140,7 +145,8 @@ impl Config {
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
         let media_hosts = Hosts::read(&set("MILLRACE_MEDIA_HOSTS").unwrap_or_default());
         let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
-        Config { admin_key, health, limits, free, catalog, connections, media_hosts, problems }
+        let billing = BillingConfig::read(&set, &mut problems);
+        Config { admin_key, health, limits, free, catalog, connections, media_hosts, billing, problems }
     }
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {

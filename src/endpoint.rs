@@ -1,5 +1,9 @@
 //! Every URL we answer, in one match.
 
+mod billing;
+
+pub use billing::Billing;
+
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
 use crate::protocol::bridge::Face;
@@ -51,6 +55,7 @@ pub enum Endpoint {
     UpdateKey(KeyHash),
     DeleteKey(KeyHash),
     Generation,
+    Billing(Billing),
     AdminListAccounts,
     AdminCreateAccount,
     AdminAccount(AccountId),
@@ -109,6 +114,7 @@ impl Endpoint {
             Endpoint::UpdateKey(_) => "update_key",
             Endpoint::DeleteKey(_) => "delete_key",
             Endpoint::Generation => "generation",
+            Endpoint::Billing(billing) => billing.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
             Endpoint::AdminCreateAccount => "admin_create_account",
             Endpoint::AdminAccount(_) => "admin_account",
@@ -218,8 +224,11 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["keys"] => vec![("GET", Endpoint::ListKeys), ("POST", Endpoint::CreateKey)],
         ["keys", hash] => key_ways(hash),
         ["generation"] => vec![("GET", Endpoint::Generation)],
-        ["admin", rest @ ..] => admin_ways(rest),
-        _ => Vec::new(),
+        ["admin", rest @ ..] => match admin_ways(rest) {
+            ways if ways.is_empty() => billing::admin_ways(rest),
+            ways => ways,
+        },
+        parts => billing::ways(parts),
     }
 }
 

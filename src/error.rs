@@ -28,6 +28,8 @@ pub enum Cause {
     PayloadTooLarge,
     /// Another request already made this.
     Conflict,
+    /// There was such a path, and there is none any longer.
+    Gone,
     /// Well-formed, but a field's value cannot be served.
     Unprocessable,
     /// Too many requests, here or at every provider.
@@ -36,6 +38,8 @@ pub enum Cause {
     ClientClosed,
     /// A fault of ours.
     Internal,
+    /// The operator has not set what this needs.
+    NotConfigured,
     /// The account's object cannot be reached, so nothing can be admitted.
     AccountUnavailable,
     /// The provider answered with an error or with nonsense, or could not be reached.
@@ -70,10 +74,12 @@ impl Cause {
             Cause::MethodNotAllowed => 405,
             Cause::PayloadTooLarge => 413,
             Cause::Conflict => 409,
+            Cause::Gone => 410,
             Cause::Unprocessable => 422,
             Cause::RateLimited => 429,
             Cause::ClientClosed => 499,
             Cause::Internal => 500,
+            Cause::NotConfigured => 501,
             Cause::AccountUnavailable => 503,
             Cause::ProviderUnavailable => 502,
             Cause::ProviderOverloaded => 503,
@@ -95,10 +101,12 @@ impl Cause {
             Cause::MethodNotAllowed => "invalid_request",
             Cause::PayloadTooLarge => "payload_too_large",
             Cause::Conflict => "invalid_request",
+            Cause::Gone => "invalid_request",
             Cause::Unprocessable => "unprocessable",
             Cause::RateLimited => "rate_limit_exceeded",
             Cause::ClientClosed => "unmapped",
             Cause::Internal => "server",
+            Cause::NotConfigured => "server",
             Cause::AccountUnavailable => "server",
             Cause::ProviderUnavailable => "provider_unavailable",
             Cause::ProviderOverloaded => "provider_overloaded",

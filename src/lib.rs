@@ -25,6 +25,8 @@ pub mod preset;
 pub mod pricing;
 pub mod routing;
 
+pub mod billing;
+
 pub mod config;
 pub mod endpoint;
 pub mod exchange;

@@ -12,6 +12,9 @@ use super::key::{KeyKind, NewKey};
 use super::limit::LimitReset;
 
 const MAX_NAME: usize = 200;
+const MAX_URL: usize = 4096;
+/// Ids of grants that follow from payments and codes.
+const TAKEN_PREFIXES: [&str; 2] = ["stripe:", "code:"];
 /// Members of OpenRouter's that mean nothing with a single workspace.
 const WITHOUT_EFFECT: [&str; 3] = ["workspace_id", "creator_user_id", "external"];
 
@@ -100,17 +103,22 @@ impl GrantRequest {
         let text = text(body)?;
         let members = object(text)?;
         only(&members, &["id", "amount", "reason"])?;
+        let id = string(&members, "id")?;
+        if id.as_deref().is_some_and(|id| TAKEN_PREFIXES.iter().any(|prefix| id.starts_with(prefix))) {
+            return Err(Failure::invalid("id: stripe:… and code:… are the ids of purchases and codes"));
+        }
         let amount =
             members.value("amount").ok_or_else(|| Failure::invalid("amount: this member is required"))?;
         Ok(GrantRequest {
-            id: string(&members, "id")?,
+            id,
             amount: money("amount", amount)?,
             reason: string(&members, "reason")?.unwrap_or_default(),
         })
     }
 }
 
-fn text(body: &[u8]) -> Result<&str, Failure> {
+/// The body as text.
+pub fn text(body: &[u8]) -> Result<&str, Failure> {
     std::str::from_utf8(body).map_err(|_| Failure::invalid("The body is not UTF-8"))
 }
 
@@ -132,11 +140,15 @@ fn only(members: &Members<'_>, known: &[&str]) -> Result<(), Failure> {
 }
 
 fn string(members: &Members<'_>, key: &str) -> Result<Option<String>, Failure> {
+    string_within(members, key, MAX_NAME)
+}
+
+fn string_within(members: &Members<'_>, key: &str, most: usize) -> Result<Option<String>, Failure> {
     match members.value(key) {
         None => Ok(None),
         Some(value) => match json::string(value) {
-            Some(text) if text.chars().count() <= MAX_NAME => Ok(Some(text.into_owned())),
-            Some(_) => Err(Failure::invalid(format!("{key}: longer than {MAX_NAME} characters"))),
+            Some(text) if text.chars().count() <= most => Ok(Some(text.into_owned())),
+            Some(_) => Err(Failure::invalid(format!("{key}: longer than {most} characters"))),
             None => Err(Failure::invalid(format!("{key}: must be a string"))),
         },
     }
@@ -186,11 +198,15 @@ fn limit_reset(members: &Members<'_>) -> Result<Option<Option<LimitReset>>, Fail
 }
 
 fn expires_at(members: &Members<'_>) -> Result<Option<Time>, Failure> {
-    match string(members, "expires_at")? {
+    time(members, "expires_at")
+}
+
+fn time(members: &Members<'_>, key: &str) -> Result<Option<Time>, Failure> {
+    match string(members, key)? {
         None => Ok(None),
         Some(text) => match Time::parse_iso8601(&text) {
             Some(time) => Ok(Some(time)),
-            None => Err(Failure::invalid("expires_at: must be a time such as 2027-12-31T23:59:59Z")),
+            None => Err(Failure::invalid(format!("{key}: must be a time such as 2027-12-31T23:59:59Z"))),
         },
     }
 }
@@ -200,4 +216,58 @@ fn money(key: &str, value: &str) -> Result<Money, Failure> {
     let digits = json::string(value);
     Money::parse_usd(digits.as_deref().unwrap_or(value))
         .map_err(|error| Failure::invalid(format!("{key}: {error}; dollars such as 12.50 are expected")))
+}
+
+/// The members of a body, for those who read other bodies of the same kind.
+pub struct Fields<'a>(Members<'a>);
+
+impl<'a> Fields<'a> {
+    /// Fails for a member that is not `known`.
+    pub fn read(text: &'a str, known: &[&str]) -> Result<Fields<'a>, Failure> {
+        let members = object(text)?;
+        only(&members, known)?;
+        Ok(Fields(members))
+    }
+
+    pub fn string(&self, key: &str) -> Result<Option<String>, Failure> {
+        string(&self.0, key)
+    }
+
+    /// An http or https address.
+    pub fn url(&self, key: &str) -> Result<Option<String>, Failure> {
+        match string_within(&self.0, key, MAX_URL)? {
+            Some(url) if !is_web_address(&url) => {
+                Err(Failure::invalid(format!("{key}: must be an https or http address")))
+            }
+            url => Ok(url),
+        }
+    }
+
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, Failure> {
+        boolean(&self.0, key)
+    }
+
+    pub fn time(&self, key: &str) -> Result<Option<Time>, Failure> {
+        time(&self.0, key)
+    }
+
+    pub fn count(&self, key: &str) -> Result<Option<u64>, Failure> {
+        let whole = |value| {
+            json::whole(value).ok_or_else(|| Failure::invalid(format!("{key}: must be a whole number")))
+        };
+        self.0.value(key).map(whole).transpose()
+    }
+
+    pub fn money(&self, key: &str) -> Result<Option<Money>, Failure> {
+        self.0.value(key).map(|value| money(key, value)).transpose()
+    }
+
+    pub fn required_money(&self, key: &str) -> Result<Money, Failure> {
+        self.money(key)?.ok_or_else(|| Failure::invalid(format!("{key}: this member is required")))
+    }
+}
+
+fn is_web_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty()) && url.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -17,6 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["protocol"],
     &["pricing", "health"],
     &["routing", "account"],
+    &["billing"],
     &["config", "endpoint", "preset"],
     &["exchange"],
     &["shell"],
@@ -92,7 +93,7 @@ fn the_conversation_is_not_serializable() {
 #[test]
 fn money_is_no_float() {
     for (module, path, text) in sources() {
-        let about_money = ["money", "pricing", "account"].contains(&module.as_str());
+        let about_money = ["money", "pricing", "account", "billing"].contains(&module.as_str());
         if about_money {
             let code = code_of(&text);
             assert!(!code.contains("f64") && !code.contains("f32"), "{} names a float", path.display());

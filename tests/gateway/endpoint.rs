@@ -1,6 +1,6 @@
 //! Methods and paths.
 
-use millrace::endpoint::{Endpoint, face, find};
+use millrace::endpoint::{Billing, Endpoint, face, find};
 use millrace::error::Cause;
 use millrace::id::{AccountId, KeyHash};
 use millrace::protocol::bridge::Face;
@@ -67,6 +67,20 @@ fn every_path_has_its_meaning() {
         ("DELETE", format!("/api/v1/keys/{HASH}"), Endpoint::DeleteKey(hash())),
         ("POST", "/api/v1/admin/accounts".to_owned(), Endpoint::AdminCreateAccount),
         ("POST", "/api/v1/admin/accounts/0123456789Ab/credits".to_owned(), Endpoint::AdminGrant(account())),
+        ("POST", "/api/v1/credits/checkout".to_owned(), Endpoint::Billing(Billing::Checkout)),
+        ("PUT", "/api/v1/credits/auto-top-up".to_owned(), Endpoint::Billing(Billing::SetTopUp)),
+        ("POST", "/api/v1/credits/coinbase".to_owned(), Endpoint::Billing(Billing::Coinbase)),
+        ("POST", "/api/v1/webhooks/stripe".to_owned(), Endpoint::Billing(Billing::Webhook)),
+        (
+            "POST",
+            "/api/v1/admin/accounts/0123456789Ab/refunds".to_owned(),
+            Endpoint::Billing(Billing::AdminRefund(account())),
+        ),
+        (
+            "DELETE",
+            format!("/api/v1/admin/codes/{HASH}"),
+            Endpoint::Billing(Billing::AdminRevokeCode(hash())),
+        ),
     ];
     for (method, path, endpoint) in cases {
         assert_eq!(find(method, &path), Ok(endpoint), "{method} {path}");

@@ -6,6 +6,7 @@ mod account_ledger;
 mod anthropic_messages;
 mod architecture;
 mod bedrock;
+mod billing;
 mod catalog;
 mod catalog_format;
 mod cohere;

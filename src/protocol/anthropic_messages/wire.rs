@@ -225,15 +225,18 @@ pub fn error_type(cause: Cause) -> &'static str {
         Cause::RateLimited => "rate_limit_error",
         Cause::ProviderOverloaded => "overloaded_error",
         Cause::Timeout => "timeout_error",
-        Cause::Internal | Cause::AccountUnavailable | Cause::ProviderUnavailable | Cause::ClientClosed => {
-            "api_error"
-        }
+        Cause::Internal
+        | Cause::NotConfigured
+        | Cause::AccountUnavailable
+        | Cause::ProviderUnavailable
+        | Cause::ClientClosed => "api_error",
         Cause::InvalidRequest
         | Cause::UnknownModel
         | Cause::ContextLength
         | Cause::MethodNotAllowed
         | Cause::PayloadTooLarge
         | Cause::Conflict
+        | Cause::Gone
         | Cause::Unprocessable => "invalid_request_error",
     }
 }

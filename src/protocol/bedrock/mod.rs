@@ -19,8 +19,8 @@ pub use frame::{FrameFault, FrameReader, Message, crc32};
 pub use reply::read_whole;
 pub use request::write_conversation;
 pub use sigv4::{
-    Credentials, Scope, Signable, authorization, canonical_request, hmac, payload_hash, signed_headers,
-    string_to_sign, timestamp,
+    Credentials, Scope, Signable, authorization, canonical_request, hmac, payload_hash, percent_encode,
+    signed_headers, string_to_sign, timestamp,
 };
 pub use stream::StreamReader;
 pub use url::{converse_path, converse_url, host};

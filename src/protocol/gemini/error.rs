@@ -104,11 +104,11 @@ fn status(cause: Cause) -> &'static str {
         | Cause::ContextLength
         | Cause::PayloadTooLarge
         | Cause::Unprocessable => "INVALID_ARGUMENT",
-        Cause::NotFound | Cause::NoEndpoint => "NOT_FOUND",
+        Cause::NotFound | Cause::NoEndpoint | Cause::Gone => "NOT_FOUND",
         Cause::Authentication => "UNAUTHENTICATED",
         Cause::PaymentRequired => "FAILED_PRECONDITION",
         Cause::PermissionDenied => "PERMISSION_DENIED",
-        Cause::MethodNotAllowed => "UNIMPLEMENTED",
+        Cause::MethodNotAllowed | Cause::NotConfigured => "UNIMPLEMENTED",
         Cause::Conflict => "ABORTED",
         Cause::RateLimited => "RESOURCE_EXHAUSTED",
         Cause::ClientClosed => "CANCELLED",

@@ -119,9 +119,9 @@ pub(super) fn code(cause: Cause) -> &'static str {
         Cause::Authentication | Cause::PermissionDenied | Cause::NotFound | Cause::NoEndpoint => {
             "invalid_prompt"
         }
-        Cause::MethodNotAllowed | Cause::Conflict => "invalid_prompt",
-        Cause::ClientClosed | Cause::Internal | Cause::AccountUnavailable => "server_error",
-        Cause::ProviderUnavailable | Cause::Timeout => "server_error",
+        Cause::MethodNotAllowed | Cause::Conflict | Cause::Gone => "invalid_prompt",
+        Cause::ClientClosed | Cause::Internal | Cause::NotConfigured => "server_error",
+        Cause::AccountUnavailable | Cause::ProviderUnavailable | Cause::Timeout => "server_error",
     }
 }
 
