@@ -8,6 +8,7 @@ use std::time::Duration;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
+use crate::account::billing::{BillingAnswer, BillingCommand};
 use crate::account::key::entry_name;
 use crate::account::{self, Answer, Cell as SqlCell, Command, KeySnapshot, Reported, Sql, SqlError};
 use crate::shell::clock::now;
@@ -63,6 +64,11 @@ impl AccountBody {
             | Answer::KeyDeleted { snapshot, .. }
             | Answer::Authenticated { snapshot } => self.changed.set(Some(snapshot.clone())),
             Answer::Reported(Reported { next_alarm: Some(at), .. }) => self.wake_at(at.ms())?,
+            Answer::Billing(answer) => {
+                if let Some(at) = answer.next_alarm() {
+                    self.wake_at(at.ms())?;
+                }
+            }
             Answer::Expired { holds, next_alarm, .. } => {
                 self.alarm_at.set(None);
                 // What KV keeps may be seen there only later.
@@ -87,6 +93,18 @@ impl AccountBody {
     pub fn kept_prefix(&self) -> Result<Option<String>, JsValue> {
         match account::execute(&self.database, now(), &Command::Describe) {
             Ok(Answer::Account { account }) => Ok(Some(account::kept_prefix(&account.id))),
+            Ok(_) => Ok(None),
+            Err(fault) => Err(js_error(&fault.to_string())),
+        }
+    }
+
+    /// Begins the top-up that is due: what `charge_card` is to make of it.
+    pub fn due_top_up(&self) -> Result<Option<String>, JsValue> {
+        let command = Command::Billing(BillingCommand::TopUpDue);
+        match account::execute(&self.database, now(), &command) {
+            Ok(Answer::Billing(BillingAnswer::Due(attempt))) => {
+                serde_json::to_string(&attempt).map(Some).map_err(|error| js_error(&error.to_string()))
+            }
             Ok(_) => Ok(None),
             Err(fault) => Err(js_error(&fault.to_string())),
         }

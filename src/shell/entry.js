@@ -8,7 +8,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import wasm from "./millrace_bg.wasm";
-import { AccountBody, HealthBody, __worker_init_state, handle, initSync } from "#bindings";
+import { AccountBody, HealthBody, __worker_init_state, charge_card, handle, initSync } from "#bindings";
 
 const KV_LIMIT_MS = 3000;
 
@@ -62,7 +62,11 @@ export class AccountObject extends DurableObject {
       collected = false;
       logUnlessPanic(error);
     }
+    const topUp = this.#turn((body) => body.due_top_up());
     this.#turn((body) => body.alarm(collected));
+    // Stripe is asked outside of any turn. What it answers may be lost: the attempt is then made again,
+    // and is the same attempt to Stripe.
+    if (topUp !== undefined) this.call(await charge_card(this.env, topUp));
   }
 
   #turn(action) {

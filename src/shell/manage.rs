@@ -21,6 +21,7 @@ use crate::shell::accounts::AccountClient;
 use crate::shell::auth::{
     authenticate, authenticate_admin, authenticate_inference, authenticate_manager, forget,
 };
+use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
 use crate::shell::{admin_catalog, body, catalog, clock, health, overlay, presets, reply, wallets};
 
@@ -86,6 +87,9 @@ impl Call<'_> {
                 self.delete_key(&key.account, hash, Some(KeyKind::Inference)).await
             }
             Endpoint::Generation => self.generation().await,
+            Endpoint::Billing(endpoint) => {
+                Till { request: self.request, env: self.env, config: self.config }.answer(endpoint).await
+            }
             Endpoint::AdminListAccounts => self.admin_list().await,
             Endpoint::AdminCreateAccount => self.admin_create().await,
             Endpoint::AdminAccount(account) => {

@@ -5,6 +5,7 @@ mod account_object;
 mod accounts;
 mod admin_catalog;
 mod auth;
+mod billing;
 mod bindings;
 mod body;
 mod catalog;
