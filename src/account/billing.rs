@@ -1,5 +1,5 @@
 //! What an account object can be told of purchases, top-ups and codes, and what it answers. Told
-//! apart by `billing`, inside commands and answers of type `billing`.
+//! apart by `billing`, and carried as JSON in a string by commands and answers of type `billing`.
 
 use super::command::{Answer, TEXT_BYTES};
 use super::store::{Fault, Store};
@@ -374,5 +374,5 @@ pub(super) fn carry_out(store: &Store, now: Time, command: &BillingCommand) -> R
         BillingCommand::RevokeCode { hash } => code::revoke(store, hash)?,
         BillingCommand::Redeem { hash, account } => code::redeem(store, now, hash, account)?,
     };
-    Ok(Answer::Billing(answer))
+    Ok(Answer::Billing { answer })
 }

@@ -79,7 +79,10 @@ pub enum Command {
         command: String,
     },
     /// Purchases, top-ups and codes.
-    Billing(BillingCommand),
+    Billing {
+        #[serde(with = "text::nested")]
+        command: BillingCommand,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -107,7 +110,7 @@ impl Command {
                 (change.limit.flatten().is_some_and(Money::is_negative), "a limit below zero"),
             ],
             Command::Report(report) => return report.flaw(),
-            Command::Billing(command) => return command.flaw(),
+            Command::Billing { command } => return command.flaw(),
             Command::Describe
             | Command::Credits
             | Command::ListKeys { .. }
@@ -221,7 +224,10 @@ pub enum Answer {
     /// To `Generation`: a hold is open, the charge has not come.
     Pending,
     /// To `Billing`.
-    Billing(BillingAnswer),
+    Billing {
+        #[serde(with = "text::nested")]
+        answer: BillingAnswer,
+    },
     /// To `Document`: a [`super::document::DocumentAnswer`] as JSON.
     Document { answer: String },
     /// No such key, generation or document.

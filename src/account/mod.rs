@@ -59,7 +59,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
     let store = match (Store::open(sql)?, command) {
         (Some(store), _) => store,
         (None, Command::Create { .. }) => Store::create(sql)?,
-        (None, Command::Billing(command)) if command.makes_tables() => Store::create(sql)?,
+        (None, Command::Billing { command }) if command.makes_tables() => Store::create(sql)?,
         (None, _) => return Ok(Answer::Missing),
     };
     match command {
@@ -89,7 +89,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         }
         Command::Generation { id } => ledger::generation(&store, id),
         Command::Document { command } => document::execute(&store, now, command),
-        Command::Billing(command) => billing::carry_out(&store, now, command),
+        Command::Billing { command } => billing::carry_out(&store, now, command),
     }
 }
 

@@ -7,7 +7,7 @@ use super::limit::LimitReset;
 use crate::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::{Day, Time};
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
 /// Has one spelling as text.
@@ -127,5 +127,19 @@ pub mod optional_ms {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Time>, D::Error> {
         Ok(Option::<u64>::deserialize(from)?.map(Time::from_ms))
+    }
+}
+
+/// A value as JSON in a string. An enum within an enum told apart by `type` would be compiled twice.
+pub mod nested {
+    use super::*;
+
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(value).map_err(serde::ser::Error::custom)?;
+        out.serialize_str(&text)
+    }
+
+    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        serde_json::from_str(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }

@@ -64,7 +64,7 @@ impl AccountBody {
             | Answer::KeyDeleted { snapshot, .. }
             | Answer::Authenticated { snapshot } => self.changed.set(Some(snapshot.clone())),
             Answer::Reported(Reported { next_alarm: Some(at), .. }) => self.wake_at(at.ms())?,
-            Answer::Billing(answer) => {
+            Answer::Billing { answer } => {
                 if let Some(at) = answer.next_alarm() {
                     self.wake_at(at.ms())?;
                 }
@@ -100,9 +100,9 @@ impl AccountBody {
 
     /// Begins the top-up that is due: what `charge_card` is to make of it.
     pub fn due_top_up(&self) -> Result<Option<String>, JsValue> {
-        let command = Command::Billing(BillingCommand::TopUpDue);
+        let command = Command::Billing { command: BillingCommand::TopUpDue };
         match account::execute(&self.database, now(), &command) {
-            Ok(Answer::Billing(BillingAnswer::Due(attempt))) => {
+            Ok(Answer::Billing { answer: BillingAnswer::Due(attempt) }) => {
                 serde_json::to_string(&attempt).map(Some).map_err(|error| js_error(&error.to_string()))
             }
             Ok(_) => Ok(None),

@@ -84,9 +84,9 @@ impl Till<'_> {
     }
 
     async fn tell(&self, account: &AccountId, command: BillingCommand) -> Result<BillingAnswer, Failure> {
-        match self.command(account, Command::Billing(command)).await? {
-            Answer::Billing(BillingAnswer::Refused { why }) => Err(refusal(why)),
-            Answer::Billing(answer) => Ok(answer),
+        match self.command(account, Command::Billing { command }).await? {
+            Answer::Billing { answer: BillingAnswer::Refused { why } } => Err(refusal(why)),
+            Answer::Billing { answer } => Ok(answer),
             _ => Err(unexpected()),
         }
     }
@@ -194,11 +194,11 @@ impl Till<'_> {
     async fn tell_codes(&self, command: BillingCommand) -> Result<BillingAnswer, Failure> {
         let object = AccountId::new(&CODES_OBJECT);
         let client = AccountClient::new(self.env, &object).map_err(|_| account_down())?;
-        match client.call(&Command::Billing(command)).await.map_err(|_| account_down())? {
+        match client.call(&Command::Billing { command }).await.map_err(|_| account_down())? {
             // There was never a code.
             Answer::Missing => Ok(BillingAnswer::Codes { codes: Vec::new() }),
-            Answer::Billing(BillingAnswer::Refused { why }) => Err(refusal(why)),
-            Answer::Billing(answer) => Ok(answer),
+            Answer::Billing { answer: BillingAnswer::Refused { why } } => Err(refusal(why)),
+            Answer::Billing { answer } => Ok(answer),
             Answer::Invalid { message } => Err(Failure::invalid(message)),
             _ => Err(unexpected()),
         }
@@ -273,7 +273,7 @@ pub fn charge_card(env: JsValue, attempt: String) -> Promise {
         let paid = matches!(command, BillingCommand::Paid(_));
         let line = json!({ "event": "top_up", "account": attempt.account.as_str(), "paid": paid });
         console_log(&line.to_string());
-        let command = serde_json::to_string(&Command::Billing(command));
+        let command = serde_json::to_string(&Command::Billing { command });
         command.map(JsValue::from).map_err(|error| JsValue::from(error.to_string()))
     }))
 }

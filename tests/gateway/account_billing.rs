@@ -21,8 +21,8 @@ impl Account {
     }
 
     fn tell(&mut self, at: &str, command: BillingCommand) -> BillingAnswer {
-        match self.0.tell(time(at), &Command::Billing(command)) {
-            Answer::Billing(answer) => answer,
+        match self.0.tell(time(at), &Command::Billing { command }) {
+            Answer::Billing { answer } => answer,
             other => panic!("{other:?}"),
         }
     }
@@ -110,7 +110,7 @@ fn a_command_that_makes_no_sense_changes_nothing() {
     let mut account = Account::new();
     let before = account.0.dump();
     for command in [paid("", "1"), paid("pi_1", "0"), paid("pi_1", "1000001"), refunded("pi_1", "-1")] {
-        let answer = account.0.tell(time("1s"), &Command::Billing(command.clone()));
+        let answer = account.0.tell(time("1s"), &Command::Billing { command: command.clone() });
         assert!(matches!(answer, Answer::Invalid { .. }), "{command:?}: {answer:?}");
     }
     assert_eq!(account.0.dump(), before);
@@ -270,10 +270,11 @@ fn a_code_is_used_up_and_once_by_each() {
         BillingCommand::Redeem { hash: hash.clone(), account }
     };
     let tell = |database: &mut Database, at: &str, command: BillingCommand| {
-        database.tell(time(at), &Command::Billing(command))
+        database.tell(time(at), &Command::Billing { command })
     };
-    let redeemed = |already| Answer::Billing(BillingAnswer::Redeemed { amount: usd("10"), already });
-    let refused = |why| Answer::Billing(BillingAnswer::Refused { why });
+    let redeemed =
+        |already| Answer::Billing { answer: BillingAnswer::Redeemed { amount: usd("10"), already } };
+    let refused = |why| Answer::Billing { answer: BillingAnswer::Refused { why } };
     assert_eq!(tell(&mut database, "0s", redeem(&hash, 1)), Answer::Missing);
     let new = |hash: &KeyHash, uses, expires_at| {
         let (label, reason) = ("mr-credit-x…".to_owned(), "conference".to_owned());
@@ -302,7 +303,7 @@ fn a_code_is_used_up_and_once_by_each() {
     assert_eq!(tell(&mut database, "6s", redeem(&gone, 2)), refused(BillingRefusal::CodeRevoked));
     assert_eq!(tell(&mut database, "6s", redeem(&gone, 1)), redeemed(true));
     match tell(&mut database, "7s", BillingCommand::ListCodes { offset: 1 }) {
-        Answer::Billing(BillingAnswer::Codes { codes }) => {
+        Answer::Billing { answer: BillingAnswer::Codes { codes } } => {
             let used: Vec<_> = codes.iter().map(|code| (code.used, code.revoked)).collect();
             assert_eq!(used, [(0, false), (1, true)]);
         }

@@ -132,7 +132,7 @@ impl Database {
                 format!("expired {holds} records {records}{}", alarm(next_alarm))
             }
             Answer::Found { cost, .. } => format!("found {}", cost.to_usd()),
-            Answer::Billing(answer) => serde_json::to_string(answer).unwrap(),
+            Answer::Billing { answer } => serde_json::to_string(answer).unwrap(),
             Answer::Pending => "pending".into(),
             Answer::NotFound => "not found".into(),
             Answer::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
