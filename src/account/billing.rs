@@ -1,5 +1,5 @@
-//! What an account object can be told of purchases, top-ups and codes, and what it answers. Told
-//! apart by `billing`, and carried as JSON in a string by commands and answers of type `billing`.
+//! What an account object can be told of purchases, top-ups and codes, and what it answers. Carried
+//! as JSON in a string by commands and answers of type `billing`.
 
 use super::command::{Answer, TEXT_BYTES};
 use super::store::{Fault, Store};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub const MOST: Money = Money::from_pico(1_000_000 * crate::money::PICO_PER_USD);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "billing", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BillingCommand {
     /// A payment came in. Credits it once, whoever tells of it and how often.
     Paid(Payment),
@@ -163,7 +163,7 @@ pub struct NewCode {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "billing", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum BillingAnswer {
     /// To `Paid`, `Refunded` and `Reversed`. `changed` is what the balance changed by.
     Recorded {
