@@ -60,7 +60,7 @@ pub fn check_vectors(data: &[u8]) {
     for wire in [Protocol::OpenAiChat, Protocol::Gemini, Protocol::Cohere] {
         for (face, body) in [(Face::Embeddings, FLOATS), (Face::Embeddings, BASE64), (Face::Rerank, RANKS)] {
             let bridge = bridge(face, wire, body);
-            bounded(data.len(), || drop(bridge.read_error(data)));
+            bounded(data.len(), || drop(bridge.read_error(None, data)));
             let Ok(whole) = bridge.read_whole(data, &Quirks::NONE) else { continue };
             let out = bridge.write_whole(&whole, data, &identity(), &bill(whole.facts()));
             let checked = match face {
@@ -99,7 +99,7 @@ fn check_stream(face: Face, wire: Protocol, bridge: &Bridge, data: &[u8]) {
 fn check_whole(face: Face, wire: Protocol, bridge: &Bridge, data: &[u8]) {
     let mut read = None;
     bounded(data.len(), || {
-        bridge.read_error(data);
+        bridge.read_error(None, data);
         bridge.retry_after_s(data);
         read = bridge.read_whole(data, &Quirks::NONE).ok();
     });

@@ -14,6 +14,9 @@ pub(super) struct Changed {
 
 /// Changes the JSON array `messages` for a provider; `None` if it takes them as they are.
 pub(super) fn change(messages: &str, quirks: &Quirks) -> Option<Changed> {
+    if quirks.call_ids == CallIdForm::AsSent && quirks.turn_order == TurnOrder::Free {
+        return None;
+    }
     let own = json::elements(messages).ok()?;
     let ids = call_ids(&own, quirks.call_ids);
     let kept = || own.iter().map(|message| (*message).to_owned());
