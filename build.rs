@@ -9,11 +9,13 @@ mod index;
 #[allow(dead_code)]
 #[path = "src/money.rs"]
 mod money;
+#[path = "src/catalog/vocabulary.rs"]
+mod vocabulary;
 
 use std::path::Path;
 use std::{env, fs, process};
 
-const INPUTS: [&str; 9] = [
+const INPUTS: [&str; 10] = [
     "build.rs",
     "catalog/alias.rs",
     "catalog/build.rs",
@@ -22,6 +24,7 @@ const INPUTS: [&str; 9] = [
     "catalog/providers.json",
     "catalog/write.rs",
     "src/catalog/index.rs",
+    "src/catalog/vocabulary.rs",
     "src/money.rs",
 ];
 

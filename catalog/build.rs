@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::index;
 use super::money::Price;
+use super::vocabulary;
 
 mod alias;
 mod check;
@@ -15,46 +16,6 @@ mod write;
 
 /// Most input tokens that one image becomes, where the offer does not say.
 const IMAGE_TOKENS: u64 = 16_384;
-
-/// Every name that OpenRouter knows for a parameter of an endpoint, and the optional members of a
-/// request for embeddings.
-const PARAMETERS: [&str; 29] = [
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "top_a",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "max_tokens",
-    "max_completion_tokens",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "prediction",
-    "seed",
-    "response_format",
-    "structured_outputs",
-    "stop",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "include_reasoning",
-    "reasoning",
-    "reasoning_effort",
-    "web_search_options",
-    "verbosity",
-    "dimensions",
-    "encoding_format",
-    "input_type",
-];
-const QUANTIZATIONS: [&str; 11] =
-    ["int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32"];
-const TOKENIZERS: [&str; 20] = [
-    "Router", "Media", "Other", "GPT", "Claude", "Gemini", "Gemma", "Grok", "Cohere", "Nova", "Qwen", "Yi",
-    "DeepSeek", "Mistral", "Llama2", "Llama3", "Llama4", "PaLM", "RWKV", "Qwen3",
-];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,13 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    DataPolicy, Modality, Model, Offer, PARAMETERS, Price, Protocol, Provider, QUANTIZATIONS, TOKENIZERS,
-    prefix,
-};
-
-const REGIONS: [&str; 4] = ["us", "eu", "ap", "cn"];
-const SERVICE_TIERS: [&str; 2] = ["flex", "priority"];
+use super::vocabulary::{PARAMETERS, QUANTIZATIONS, REGIONS, SERVICE_TIERS, TOKENIZERS};
+use super::{DataPolicy, Modality, Model, Offer, Price, Protocol, Provider, prefix};
 
 pub(super) fn check(providers: &[Provider], models: &[Model]) -> Vec<String> {
     let mut mistakes = Vec::new();

@@ -1,6 +1,6 @@
 //! The catalog's file format, which is the build script's: what it refuses, and the names it makes.
 
-use millrace::catalog::index;
+use millrace::catalog::{index, vocabulary};
 use millrace::money;
 use serde_json::{Value, json};
 

@@ -3,48 +3,10 @@
 
 use super::Draft;
 use super::row::{Row, Say};
+use crate::catalog::vocabulary::{PARAMETERS, QUANTIZATIONS, REGIONS, SERVICE_TIERS, TOKENIZERS};
 use crate::catalog::{self, DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider};
 use crate::money::Price;
 
-const PARAMETERS: [&str; 29] = [
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "top_a",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "max_tokens",
-    "max_completion_tokens",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "prediction",
-    "seed",
-    "response_format",
-    "structured_outputs",
-    "stop",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "include_reasoning",
-    "reasoning",
-    "reasoning_effort",
-    "web_search_options",
-    "verbosity",
-    "dimensions",
-    "encoding_format",
-    "input_type",
-];
-const QUANTIZATIONS: [&str; 11] =
-    ["int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32"];
-const TOKENIZERS: [&str; 20] = [
-    "Router", "Media", "Other", "GPT", "Claude", "Gemini", "Gemma", "Grok", "Cohere", "Nova", "Qwen", "Yi",
-    "DeepSeek", "Mistral", "Llama2", "Llama3", "Llama4", "PaLM", "RWKV", "Qwen3",
-];
-const REGIONS: [&str; 4] = ["us", "eu", "ap", "cn"];
-const SERVICE_TIERS: [&str; 2] = ["flex", "priority"];
 /// Variables that begin so are the gateway's own.
 const OWN_VARIABLES: &str = "MILLRACE_";
 
