@@ -192,3 +192,15 @@ CREATE TABLE IF NOT EXISTS redemption (
   at INTEGER NOT NULL,
   PRIMARY KEY (hash, account)
 ) STRICT, WITHOUT ROWID;
+
+-- version 5
+
+-- Limits: budgets, rates, and holds that grow.
+
+-- Workspaces: members, roles, guardrails, and what keys belong to.
+
+-- Keys: rotation, authorization codes, alerts.
+
+-- Keys of providers that accounts bring.
+
+-- Receipts: what an account did by day.
