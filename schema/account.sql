@@ -204,3 +204,37 @@ CREATE TABLE IF NOT EXISTS redemption (
 -- Keys of providers that accounts bring.
 
 -- Receipts: what an account did by day.
+
+-- What was charged on each day in UTC, and what for. `usage` is what was charged, `fees` that part of
+-- it that is fees for requests which the account's own keys at providers paid, `byok_usage` the list
+-- price of those. Charges of before these tables have no classes of tokens. An empty workspace is the
+-- account's first.
+CREATE TABLE activity_day (
+  day INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  permaslug TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  key_hash TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  requests INTEGER NOT NULL,
+  input INTEGER NOT NULL DEFAULT 0,
+  cache_read INTEGER NOT NULL DEFAULT 0,
+  cache_write INTEGER NOT NULL DEFAULT 0,
+  input_audio INTEGER NOT NULL DEFAULT 0,
+  output INTEGER NOT NULL DEFAULT 0,
+  reasoning INTEGER NOT NULL DEFAULT 0,
+  output_audio INTEGER NOT NULL DEFAULT 0,
+  output_image INTEGER NOT NULL DEFAULT 0,
+  usage INTEGER NOT NULL DEFAULT 0,
+  fees INTEGER NOT NULL DEFAULT 0,
+  byok_usage INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (day, model, permaslug, provider, endpoint, key_hash, workspace)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO activity_day (day, model, permaslug, provider, endpoint, key_hash, workspace, requests, usage)
+  SELECT at / 86400000, '', '', '', '', COALESCE(key_hash, ''), '', COUNT(*), SUM(amount) FROM ledger
+  WHERE kind = 'charge' AND amount > 0 GROUP BY 1, 6;
+
+-- A statement reads the grants of a month, which are few among many charges.
+CREATE INDEX grant_by_time ON ledger (at) WHERE kind = 'grant';

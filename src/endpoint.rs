@@ -1,8 +1,10 @@
 //! Every URL we answer, in one match.
 
 mod billing;
+mod books;
 
 pub use billing::Billing;
+pub use books::Books;
 
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
@@ -56,6 +58,8 @@ pub enum Endpoint {
     DeleteKey(KeyHash),
     Generation,
     Billing(Billing),
+    /// With the account, where the operator asks.
+    Books(Books, Option<AccountId>),
     AdminListAccounts,
     AdminCreateAccount,
     AdminAccount(AccountId),
@@ -115,6 +119,7 @@ impl Endpoint {
             Endpoint::DeleteKey(_) => "delete_key",
             Endpoint::Generation => "generation",
             Endpoint::Billing(billing) => billing.name(),
+            Endpoint::Books(books, _) => books.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
             Endpoint::AdminCreateAccount => "admin_create_account",
             Endpoint::AdminAccount(_) => "admin_account",
@@ -225,10 +230,10 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["keys", hash] => key_ways(hash),
         ["generation"] => vec![("GET", Endpoint::Generation)],
         ["admin", rest @ ..] => match admin_ways(rest) {
-            ways if ways.is_empty() => billing::admin_ways(rest),
+            ways if ways.is_empty() => [billing::admin_ways(rest), books::admin_ways(rest)].concat(),
             ways => ways,
         },
-        parts => billing::ways(parts),
+        parts => [billing::ways(parts), books::ways(parts)].concat(),
     }
 }
 

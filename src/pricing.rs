@@ -61,6 +61,37 @@ pub fn cost(prices: &Prices, usage: &Usage) -> Option<Cost> {
     Some(Cost { total: prompt.checked_add(completion)?, prompt, completion })
 }
 
+/// One line of a receipt: so many of a class at a price each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub class: &'static str,
+    pub count: u64,
+    pub price: Price,
+}
+
+/// Returns what [`cost`] adds up: each class of which there is any, with its price.
+pub fn lines(prices: &Prices, usage: &Usage) -> Vec<Line> {
+    let rates = Rates::at(prices, usage.total_input());
+    let fees = if prices.request == Price::ZERO { 0 } else { usage.searches.max(1) };
+    let lines = [
+        ("request", fees, prices.request),
+        ("input", usage.input, rates.prompt),
+        ("cache_read", usage.cache_read, rates.cache_read),
+        ("cache_write", usage.cache_write, rates.cache_write),
+        ("cache_write_1h", usage.cache_write_1h, rates.cache_write_1h),
+        ("input_audio", usage.input_audio, rates.audio_input),
+        ("output", usage.output, rates.completion),
+        ("reasoning", usage.reasoning, rates.reasoning),
+        ("output_audio", usage.output_audio, rates.audio_output),
+        ("output_image", usage.output_image, rates.image_output),
+    ];
+    lines
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(class, count, price)| Line { class, count, price })
+        .collect()
+}
+
 /// Returns the greatest `max_tokens` with which the ceiling of the request is no more than
 /// `available`; zero if not even the prompt can be paid.
 pub fn affordable_max_tokens(

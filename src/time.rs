@@ -91,6 +91,27 @@ impl Day {
         self.0
     }
 
+    /// Its first moment; 1970 for a day before.
+    pub fn start(self) -> Time {
+        Time(u64::try_from(self.0).map_or(0, |days| days.saturating_mul(MS_PER_DAY)))
+    }
+
+    /// Writes `2026-11-21`.
+    pub fn to_iso8601(self) -> String {
+        let (year, month, day) = self.civil();
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    /// Reads `2026-11-21`.
+    pub fn parse_iso8601(text: &str) -> Option<Day> {
+        let digits =
+            |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+        let (year, rest) = text.split_once('-')?;
+        let (month, day) = rest.split_once('-')?;
+        let sound = digits(year, 4) && digits(month, 2) && digits(day, 2);
+        Day::from_civil(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).filter(|_| sound)
+    }
+
     /// The Monday of this day's week.
     pub fn week_start(self) -> Day {
         // 1970-01-01 was a Thursday, three days after a Monday.
@@ -99,6 +120,12 @@ impl Day {
 
     pub fn month_start(self) -> Day {
         Day(self.0 - i64::from(self.civil().2) + 1)
+    }
+
+    /// The first day of the month after this day's.
+    pub fn next_month_start(self) -> Day {
+        // 31 days after the first of a month is always in the next one.
+        Day(self.month_start().0 + 31).month_start()
     }
 
     /// Year, month (1 to 12) and day of the month (1 to 31).

@@ -83,6 +83,10 @@ pub enum Command {
         #[serde(with = "text::nested")]
         command: BillingCommand,
     },
+    /// A [`super::books::BooksCommand`] as JSON.
+    Books {
+        command: String,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -119,6 +123,7 @@ impl Command {
             | Command::Authenticate { .. }
             | Command::ExpireHolds
             | Command::Document { .. }
+            | Command::Books { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -230,6 +235,8 @@ pub enum Answer {
     },
     /// To `Document`: a [`super::document::DocumentAnswer`] as JSON.
     Document { answer: String },
+    /// To `Books`: what [`super::books`] says of each command.
+    Books { answer: String },
     /// No such key, generation or document.
     NotFound,
     /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.

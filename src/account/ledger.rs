@@ -1,6 +1,7 @@
 //! The account's money: what was granted and what was charged, as rows that are only ever added,
 //! and the totals they add up to.
 
+use super::books::activity;
 use super::command::{AccountRow, Answer, Refusal};
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
@@ -116,6 +117,8 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     for (key, spent) in by_key {
         add_to_totals(store, now, key, spent)?;
     }
+    let made = charges.iter().zip(&settled).filter(|(_, one)| !one.already);
+    activity::add(store, now, made.map(|(settle, _)| settle))?;
     Ok(Some(settled))
 }
 

@@ -2,6 +2,7 @@
 //! comes out, with no wait between the first read and the last write.
 
 pub mod billing;
+pub mod books;
 pub mod code;
 pub mod command;
 pub mod document;
@@ -11,6 +12,7 @@ pub mod lease;
 pub mod ledger;
 pub mod limit;
 pub mod purchase;
+pub mod receipt;
 pub mod record;
 pub mod report;
 pub mod request;
@@ -90,6 +92,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::Generation { id } => ledger::generation(&store, id),
         Command::Document { command } => document::execute(&store, now, command),
         Command::Billing { command } => billing::carry_out(&store, now, command),
+        Command::Books { command } => books::execute(&store, now, command),
     }
 }
 

@@ -54,6 +54,84 @@ pub struct GenerationRecord {
     pub is_byok: bool,
     /// Every provider that was tried, in order.
     pub attempts: Vec<Attempt>,
+    /// `embeddings` or `rerank`; empty for completions.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub api_type: String,
+    /// The router that chose the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// How what was charged comes about: enough to recompute it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Receipt {
+    /// The permanent name of the model's version.
+    pub permaslug: String,
+    /// The endpoint's name among those of its model.
+    pub endpoint: String,
+    pub basis: Basis,
+    /// What was used, each class at its price. Empty where nothing was delivered.
+    pub lines: Vec<Line>,
+    /// Which prices these are: [`crate::catalog::Prices::fingerprint`] in hexadecimal digits.
+    pub prices: String,
+    /// The version of what the operator had laid over the catalog; 0 for nothing.
+    pub overlay: u64,
+    /// The provider gave no count, or not of all: what is missing is estimated.
+    pub estimated: bool,
+}
+
+/// What the amount of a charge follows from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// It is what the lines add up to.
+    #[default]
+    Prices,
+    /// The provider said what it costs.
+    Reported,
+    /// The fee for a request that the account's own key at the provider paid.
+    ByokFee,
+    /// Nothing, though something was used.
+    Waived,
+}
+
+/// A class of tokens (or `request`, for fees by request), how many, and picodollars for each.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Line(pub String, pub u64, #[serde(with = "text")] pub Money);
+
+impl Receipt {
+    /// What the lines add up to; `None` where that is more than an amount can hold.
+    pub fn list_cost(&self) -> Option<Money> {
+        let add = |total: i128, line: &Line| total.checked_add(line.cost()?);
+        let total = self.lines.iter().try_fold(0, add)?;
+        i64::try_from(total).ok().map(Money::from_pico)
+    }
+
+    /// How many of a class there were.
+    pub fn count(&self, class: &str) -> u64 {
+        self.lines.iter().find(|line| line.0 == class).map_or(0, |line| line.1)
+    }
+}
+
+impl Line {
+    /// Picodollars.
+    pub fn cost(&self) -> Option<i128> {
+        i128::from(self.1).checked_mul(i128::from(self.2.pico()))
+    }
+}
+
+impl Basis {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Basis::Prices => "prices",
+            Basis::Reported => "reported",
+            Basis::ByokFee => "byok_fee",
+            Basis::Waived => "waived",
+        }
+    }
 }
 
 /// One try at one provider.
@@ -66,4 +144,10 @@ pub struct Attempt {
     pub status: Option<u16>,
     pub latency_ms: Option<u64>,
     pub is_byok: bool,
+    /// The endpoint's name among those of its model.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub endpoint: String,
+    /// `flex` or `priority`, where that is what was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
 }

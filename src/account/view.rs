@@ -1,17 +1,15 @@
-//! Keys, credits and records as OpenRouter's management API shows them. Dollars are JSON numbers
+//! Keys and credits as OpenRouter's management API shows them. Dollars are JSON numbers
 //! with every digit they need: their text is spliced in, no float is involved.
 
 use super::command::{KeyRow, Spending};
 use super::key::KeyKind;
 use super::limit::LimitReset;
-use super::record::{Attempt, GenerationRecord};
-use crate::id::GenerationId;
 use crate::money::Money;
 use crate::time::Time;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-type Number = Box<RawValue>;
+pub(super) type Number = Box<RawValue>;
 
 /// The body of `GET` and `PATCH /keys/{hash}`.
 pub fn write_key(row: &KeyRow) -> String {
@@ -53,14 +51,9 @@ pub fn write_credits(granted: Money, used: Money) -> String {
     json(&Data { data: Credits { total_credits: usd(granted), total_usage: usd(used) } })
 }
 
-/// The body of `GET /generation`.
-pub fn write_generation(id: &GenerationId, cost: Money, record: &GenerationRecord) -> String {
-    json(&Data { data: Generation::new(id, cost, record) })
-}
-
 #[derive(Serialize)]
-struct Data<T> {
-    data: T,
+pub(super) struct Data<T> {
+    pub data: T,
 }
 
 #[derive(Serialize)]
@@ -240,134 +233,11 @@ impl Budget {
     }
 }
 
-#[derive(Serialize)]
-struct Generation<'a> {
-    id: &'a str,
-    upstream_id: &'a Option<String>,
-    request_id: &'a Option<String>,
-    session_id: &'a Option<String>,
-    model: &'a str,
-    provider_name: &'a Option<String>,
-    created_at: String,
-    app_id: Option<u64>,
-    origin: &'a str,
-    http_referer: &'a Option<String>,
-    user_agent: &'a Option<String>,
-    external_user: &'a Option<String>,
-    preset_id: Option<String>,
-    router: Option<String>,
-    workspace_id: Option<String>,
-    data_region: &'static str,
-    api_type: &'static str,
-    streamed: bool,
-    cancelled: bool,
-    finish_reason: &'a Option<String>,
-    native_finish_reason: &'a Option<String>,
-    service_tier: &'a Option<String>,
-    latency: Option<u64>,
-    moderation_latency: Option<u64>,
-    generation_time: Option<u64>,
-    tokens_prompt: u64,
-    tokens_completion: u64,
-    native_tokens_prompt: u64,
-    native_tokens_completion: u64,
-    native_tokens_completion_images: Option<u64>,
-    native_tokens_reasoning: Option<u64>,
-    native_tokens_cached: Option<u64>,
-    num_media_prompt: Option<u64>,
-    num_input_audio_prompt: Option<u64>,
-    num_media_completion: Option<u64>,
-    num_search_results: Option<u64>,
-    num_fetches: Option<u64>,
-    web_search_engine: Option<String>,
-    usage: Number,
-    total_cost: Number,
-    upstream_inference_cost: Option<Number>,
-    cache_discount: Option<Number>,
-    is_byok: bool,
-    response_cache_source_id: Option<String>,
-    provider_responses: Vec<ProviderResponse<'a>>,
-}
-
-#[derive(Serialize)]
-struct ProviderResponse<'a> {
-    provider_name: &'a str,
-    model_permaslug: &'a str,
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency: Option<u64>,
-    is_byok: bool,
-}
-
-impl Generation<'_> {
-    fn new<'a>(id: &'a GenerationId, cost: Money, record: &'a GenerationRecord) -> Generation<'a> {
-        Generation {
-            id: id.as_str(),
-            upstream_id: &record.upstream_id,
-            request_id: &record.request_id,
-            session_id: &record.session_id,
-            model: &record.model,
-            provider_name: &record.provider,
-            created_at: record.created_at.to_iso8601(),
-            app_id: None,
-            origin: &record.origin,
-            http_referer: &record.http_referer,
-            user_agent: &record.user_agent,
-            external_user: &record.external_user,
-            preset_id: None,
-            router: None,
-            workspace_id: None,
-            data_region: "global",
-            api_type: "completions",
-            streamed: record.streamed,
-            cancelled: record.cancelled,
-            finish_reason: &record.finish_reason,
-            native_finish_reason: &record.native_finish_reason,
-            service_tier: &record.service_tier,
-            latency: record.latency_ms,
-            moderation_latency: None,
-            generation_time: record.generation_ms,
-            tokens_prompt: record.tokens_prompt,
-            tokens_completion: record.tokens_completion,
-            native_tokens_prompt: record.tokens_prompt,
-            native_tokens_completion: record.tokens_completion,
-            native_tokens_completion_images: record.tokens_completion_images,
-            native_tokens_reasoning: record.tokens_reasoning,
-            native_tokens_cached: record.tokens_cached,
-            num_media_prompt: record.media_prompt,
-            num_input_audio_prompt: record.input_audio_prompt,
-            num_media_completion: record.media_completion,
-            num_search_results: None,
-            num_fetches: None,
-            web_search_engine: None,
-            usage: usd(cost),
-            total_cost: usd(cost),
-            upstream_inference_cost: record.upstream_inference_cost.map(usd),
-            cache_discount: record.cache_discount.map(usd),
-            is_byok: record.is_byok,
-            response_cache_source_id: None,
-            provider_responses: record.attempts.iter().map(ProviderResponse::new).collect(),
-        }
-    }
-}
-
-impl ProviderResponse<'_> {
-    fn new(attempt: &Attempt) -> ProviderResponse<'_> {
-        ProviderResponse {
-            provider_name: &attempt.provider,
-            model_permaslug: &attempt.model,
-            status: attempt.status,
-            latency: attempt.latency_ms,
-            is_byok: attempt.is_byok,
-        }
-    }
-}
-
 /// Dollars as a JSON number, exactly.
-fn usd(amount: Money) -> Number {
+pub(super) fn usd(amount: Money) -> Number {
     RawValue::from_string(amount.to_usd()).expect("a plain decimal is a JSON number")
 }
 
-fn json(body: &impl Serialize) -> String {
+pub(super) fn json(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("strings, numbers and booleans are always JSON")
 }

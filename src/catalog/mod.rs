@@ -283,6 +283,25 @@ impl Prices {
         tiers: &[],
     };
 
+    /// A number that stands for these prices: other prices have another, but for a chance in 2^64.
+    /// FNV-1a over all of them, in the order of the fields.
+    pub fn fingerprint(&self) -> u64 {
+        let known = |price: Option<Price>| price.map_or(-1, Price::pico);
+        let tiers = self.tiers.iter().flat_map(|tier| {
+            let prices = [tier.prompt, tier.completion, tier.cache_read, tier.cache_write];
+            let rest = [tier.cache_write_1h, tier.audio_input];
+            let from = i64::try_from(tier.above_prompt_tokens).unwrap_or(i64::MAX);
+            std::iter::once(from).chain(prices.into_iter().chain(rest).map(known))
+        });
+        let optional = [self.cache_read, self.cache_write, self.cache_write_1h, self.reasoning];
+        let media = [self.audio_input, self.audio_output, self.image_output];
+        let fixed = [self.prompt.pico(), self.completion.pico(), self.request.pico()];
+        let all = fixed.into_iter().chain(optional.into_iter().chain(media).map(known)).chain(tiers);
+        all.flat_map(i64::to_le_bytes).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
     /// One number to compare offers by, in picodollars: four tokens, three of them input, which
     /// is about the mix of an ordinary conversation.
     pub fn blend(&self) -> i128 {

@@ -4,9 +4,12 @@
 use serde_json::{Value, json};
 
 use crate::account::GenerationRecord;
-use crate::account::record::Attempt as AttemptRecord;
-use crate::chat::Facts;
+use crate::account::record::{Attempt as AttemptRecord, Basis, Line, Receipt};
+use crate::chat::{Facts, Usage};
 use crate::money::Money;
+use crate::pricing;
+use crate::protocol::bridge::Face;
+use crate::routing::Strategy;
 use crate::time::Time;
 
 use super::{Attempt, Charge, Exchange, Outcome};
@@ -52,19 +55,49 @@ impl Exchange {
             input_audio_prompt: Some(u64::from(arrival.request.size.audio)),
             upstream_inference_cost: Some(charge.cost.total),
             attempts: self.attempts.iter().map(|attempt| self.attempt_record(attempt)).collect(),
+            api_type: api_type(arrival.face).to_owned(),
+            router: router(arrival.routed.about.strategy).map(str::to_owned),
+            receipt: Some(self.receipt(charge)),
             ..GenerationRecord::default()
         };
         serde_json::to_string(&record).expect("strings, numbers and booleans are always JSON")
+    }
+
+    /// How the charge comes about, by the prices of the route that served.
+    fn receipt(&self, charge: &Charge) -> Receipt {
+        let candidate = &self.routes[self.current].candidate;
+        let nothing = charge.usage == Usage::default() && charge.cost.total == Money::ZERO;
+        let lines = if nothing { Vec::new() } else { pricing::lines(&candidate.prices, &charge.usage) };
+        let line = |line: pricing::Line| {
+            Line(line.class.to_owned(), line.count, Money::from_pico(line.price.pico()))
+        };
+        let mut receipt = Receipt {
+            permaslug: candidate.permaslug.to_string(),
+            endpoint: candidate.tag.to_owned(),
+            basis: Basis::Prices,
+            lines: lines.into_iter().map(line).collect(),
+            prices: format!("{:016x}", candidate.prices.fingerprint()),
+            overlay: self.arrival.routed.about.overlay,
+            estimated: charge.estimated,
+        };
+        receipt.basis = match receipt.list_cost() {
+            Some(cost) if cost == charge.cost.total => Basis::Prices,
+            _ if charge.cost.total == Money::ZERO => Basis::Waived,
+            _ => Basis::Reported,
+        };
+        receipt
     }
 
     fn attempt_record(&self, attempt: &Attempt) -> AttemptRecord {
         let candidate = &self.routes[attempt.route].candidate;
         AttemptRecord {
             provider: candidate.provider.name.to_owned(),
-            model: candidate.model.to_string(),
+            model: candidate.permaslug.to_string(),
             status: attempt.status,
             latency_ms: Some(ms_between(attempt.sent, attempt.ended)),
             is_byok: false,
+            endpoint: candidate.tag.to_owned(),
+            service_tier: candidate.service_tier.map(str::to_owned),
         }
     }
 
@@ -106,6 +139,24 @@ impl Exchange {
             "fault": attempt.fault.as_ref().map(|fault| fault.name()),
             "ms": ms_between(attempt.sent, attempt.ended),
         })
+    }
+}
+
+/// OpenRouter's word for what was asked for, where that is no completion.
+fn api_type(face: Face) -> &'static str {
+    match face {
+        Face::Embeddings => "embeddings",
+        Face::Rerank => "rerank",
+        Face::Chat | Face::Completions | Face::Responses | Face::Messages | Face::Gemini(_) => "",
+    }
+}
+
+/// The router that chose the model, if one did.
+fn router(strategy: Strategy) -> Option<&'static str> {
+    match strategy {
+        Strategy::Auto => Some("openrouter/auto"),
+        Strategy::Free => Some("openrouter/free"),
+        Strategy::Direct | Strategy::Fallback | Strategy::Alias | Strategy::Latest => None,
     }
 }
 

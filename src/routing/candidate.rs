@@ -21,6 +21,8 @@ pub struct Candidate {
     pub service_tier: Option<&'static str>,
     /// The provider's own name for the model.
     pub upstream_model: Cow<'static, str>,
+    /// The permanent name of this version of the model.
+    pub permaslug: Cow<'static, str>,
     /// The only protocol in which the provider serves it; `None` for any that it speaks.
     pub protocol: Option<Protocol>,
     pub prices: Prices,
@@ -129,6 +131,7 @@ impl Candidate {
             tag: offer.tag,
             service_tier: offer.service_tier,
             upstream_model: Cow::Borrowed(offer.upstream_model),
+            permaslug: Cow::Borrowed(model.canonical_slug),
             protocol: offer.protocol,
             prices: offer.prices,
             context_length: offer.context_length,
@@ -146,6 +149,7 @@ impl Candidate {
             tag: provider.slug,
             service_tier: None,
             upstream_model: Cow::Owned(name.to_owned()),
+            permaslug: Cow::Owned(slug.to_owned()),
             protocol: None,
             prices: Prices::FREE,
             context_length: u64::MAX,

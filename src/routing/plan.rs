@@ -51,6 +51,8 @@ pub struct About {
     pub endpoints: usize,
     /// What a router chose, and by what.
     pub router: Option<Value>,
+    /// The version of what is laid over the catalog; 0 for nothing.
+    pub overlay: u64,
 }
 
 /// How the models were found, in OpenRouter's words.
@@ -98,7 +100,7 @@ pub fn plan(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Resul
     }
     let endpoints = survey.entries.len() + survey.removed.len();
     let router = survey.choice.as_ref().map(explain::chosen);
-    let about = About { strategy: survey.strategy, endpoints, router };
+    let about = About { strategy: survey.strategy, endpoints, router, overlay: query.catalog.version() };
     let candidates = survey.entries.into_iter().map(|entry| entry.candidate).collect();
     Ok(Plan { candidates, about })
 }

@@ -9,7 +9,7 @@ use web_sys::{Request, Response};
 use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
 use crate::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
-use crate::account::{AccountRow, GenerationRecord, Refusal, view};
+use crate::account::{AccountRow, GenerationRecord, Refusal, receipt, view};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
@@ -23,7 +23,7 @@ use crate::shell::auth::{
 };
 use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
-use crate::shell::{admin_catalog, body, catalog, clock, health, overlay, presets, reply, wallets};
+use crate::shell::{admin_catalog, body, books, catalog, clock, health, overlay, presets, reply, wallets};
 
 /// Accounts are listed by their entries in KV.
 const ACCOUNT_PREFIX: &str = "account:";
@@ -90,6 +90,7 @@ impl Call<'_> {
             Endpoint::Billing(endpoint) => {
                 Till { request: self.request, env: self.env, config: self.config }.answer(endpoint).await
             }
+            Endpoint::Books(what, admin) => books::answer(self, what, admin).await,
             Endpoint::AdminListAccounts => self.admin_list().await,
             Endpoint::AdminCreateAccount => self.admin_create().await,
             Endpoint::AdminAccount(account) => {
@@ -250,7 +251,7 @@ impl Call<'_> {
             match self.ask(&key.account, Command::Generation { id: id.clone() }).await? {
                 Answer::Found { id, cost, record } => {
                     let record: GenerationRecord = serde_json::from_str(&record).unwrap_or_default();
-                    return Ok(reply::json(200, &view::write_generation(&id, cost, &record)));
+                    return Ok(reply::json(200, &receipt::write_generation(&id, cost, &record)));
                 }
                 Answer::Pending if clock::now().since(started).as_millis() < u128::from(RECORD_WAIT_MS) => {
                     worker::Delay::from(std::time::Duration::from_millis(RECORD_POLL_MS)).await;

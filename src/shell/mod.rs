@@ -8,6 +8,7 @@ mod auth;
 mod billing;
 mod bindings;
 mod body;
+mod books;
 mod catalog;
 mod clock;
 mod driver;

@@ -8,8 +8,7 @@ use crate::exchange::Head;
 use crate::protocol::bridge::Face;
 
 /// Headers of ours that scripts in a browser may read.
-const EXPOSED: &str =
-    "x-generation-id, retry-after, etag, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset";
+const EXPOSED: &str = "x-generation-id, retry-after, etag, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-next-cursor, link";
 /// What a failure may tell in headers beside its metadata.
 const RATE_LIMIT: [&str; 3] = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 

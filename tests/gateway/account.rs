@@ -3,7 +3,7 @@
 pub mod script;
 
 use millrace::account::record::{Attempt, GenerationRecord};
-use millrace::account::{self, Answer, Command, KeyRefusal, store, view};
+use millrace::account::{self, Answer, Command, KeyRefusal, receipt, store, view};
 use millrace::error::Cause;
 use script::{Database, check, check_line, generation, read_command, time, usd};
 
@@ -413,9 +413,9 @@ fn credits_and_records_are_shown_as_openrouter_shows_them() {
     };
     let json = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<GenerationRecord>(&json).unwrap(), record);
-    let shown = view::write_generation(&generation("a"), usd("0.0000205"), &record);
+    let shown = receipt::write_generation(&generation("a"), usd("0.0000205"), &record);
     let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(value["data"].as_object().unwrap().len(), 45);
+    assert_eq!(value["data"].as_object().unwrap().len(), 46);
     for part in [
         r#""usage":0.0000205,"total_cost":0.0000205,"upstream_inference_cost":0.00002,"cache_discount":null"#,
         r#""native_tokens_prompt":7,"native_tokens_completion":3"#,

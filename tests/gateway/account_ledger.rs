@@ -256,7 +256,8 @@ fn say_refusal(refusal: &Refusal) -> String {
 }
 
 /// What must hold between the tables after every command: each query counts the exceptions.
-const SUMS: [(&str, &str); 8] = [
+const SUMS: [(&str, &str); 9] = [
+    ("charged by day", "SELECT charged - (SELECT COALESCE(SUM(usage), 0) FROM activity_day) FROM account"),
     ("granted", "SELECT granted - (SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE kind = 'grant') FROM account"),
     ("charged", "SELECT charged - (SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE kind = 'charge') FROM account"),
     ("held", "SELECT held - (SELECT COALESCE(SUM(amount), 0) FROM lease) FROM account"),

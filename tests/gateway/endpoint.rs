@@ -1,6 +1,6 @@
 //! Methods and paths.
 
-use millrace::endpoint::{Billing, Endpoint, face, find};
+use millrace::endpoint::{Billing, Books, Endpoint, face, find};
 use millrace::error::Cause;
 use millrace::id::{AccountId, KeyHash};
 use millrace::protocol::bridge::Face;
@@ -55,6 +55,14 @@ fn every_path_has_its_meaning() {
             "/api/v1/presets/x/versions/2".to_owned(),
             Endpoint::GetPresetVersion("x".to_owned(), "2".to_owned()),
         ),
+        ("GET", "/api/v1/activity".to_owned(), Endpoint::Books(Books::Activity, None)),
+        ("GET", "/v1/statements".to_owned(), Endpoint::Books(Books::Statements, None)),
+        (
+            "GET",
+            "/api/v1/admin/accounts/0123456789Ab/statements/2026-11".to_owned(),
+            Endpoint::Books(Books::Statement("2026-11".to_owned()), Some(account())),
+        ),
+        ("GET", "/api/v1/generations/export".to_owned(), Endpoint::Books(Books::Export, None)),
         ("PUT", "/api/v1/admin/catalog".to_owned(), Endpoint::AdminReplaceCatalog),
         ("POST", "/api/v1/admin/catalog/check".to_owned(), Endpoint::AdminCheckCatalog),
         ("GET", "/api/v1/model/a/b".to_owned(), Endpoint::Model("a/b".to_owned())),

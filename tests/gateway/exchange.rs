@@ -4,8 +4,11 @@
 mod admission;
 mod play;
 
+use millrace::account::GenerationRecord;
+use millrace::account::record::Basis;
 use millrace::chat::conversation::Source;
 use millrace::media::{Kind, Link};
+use millrace::money::Money;
 use play::{Play, delta, finish, reply, usage};
 
 const COST_OF_REPORTED_USAGE: &str = "0.000012";
@@ -302,6 +305,34 @@ fn logs_and_records_hold_no_words() {
     play.steps();
     for text in [play.log(), play.record()] {
         assert!(!text.contains("REPLY-CANARY") && !text.contains("PROMPT-CANARY"), "{text}");
+    }
+}
+
+/// Whatever the end of an exchange, its record has lines that add up to what was charged.
+#[test]
+fn a_receipt_adds_up_to_what_was_charged() {
+    type Script = fn(&mut Play) -> &mut Play;
+    let scripts: &[(&str, &str, Script)] = &[
+        ("complete", "0.000012", |play| {
+            play.head(200).chunk(&delta(r#"{"content":"a"}"#)).chunk(&finish("stop"));
+            play.chunk(&usage(4, 4)).chunk("data: [DONE]\n\n")
+        }),
+        ("cut short", "0.00003", |play| {
+            play.head(200).chunk(&delta(r#"{"content":"some words"}"#)).skip().broken()
+        }),
+        ("nothing", "0", |play| play.head(200).broken()),
+        ("refused", "0", |play| play.head(400).chunk("{}").end()),
+    ];
+    for (name, charged, script) in scripts {
+        let mut play = Play::stream(r#""model":"millrace/echo""#);
+        play.held().skip();
+        script(&mut play).steps();
+        let record: GenerationRecord = serde_json::from_str(play.record()).expect("a record");
+        let receipt = record.receipt.expect("a receipt");
+        assert_eq!((play.settled(), receipt.basis), (*charged, Basis::Prices), "{name}");
+        assert_eq!(receipt.list_cost().map(Money::to_usd).as_deref(), Some(*charged), "{name}");
+        assert_eq!((receipt.permaslug.as_str(), receipt.endpoint.as_str()), ("millrace/echo", "millrace"));
+        assert_eq!(receipt.prices.len(), 16);
     }
 }
 

@@ -7,6 +7,7 @@ mod anthropic_messages;
 mod architecture;
 mod bedrock;
 mod billing;
+mod books;
 mod catalog;
 mod catalog_format;
 mod cohere;

@@ -3,7 +3,7 @@
 use millrace::catalog::{self, Prices, Tier};
 use millrace::chat::{RequestSize, Usage};
 use millrace::money::{Money, Price};
-use millrace::pricing::{affordable_max_tokens, ceiling, cost, estimate_tokens, estimate_usage};
+use millrace::pricing::{affordable_max_tokens, ceiling, cost, estimate_tokens, estimate_usage, lines};
 use millrace::protocol::rerank;
 use proptest::prelude::*;
 
@@ -38,6 +38,39 @@ fn a_reply_costs_exactly_what_its_classes_cost() {
         assert_eq!((cost.prompt, cost.completion), (usd(prompt), usd(completion)), "{row}");
         assert_eq!(cost.total, cost.prompt.checked_add(cost.completion).unwrap(), "{row}");
     }
+}
+
+/// A receipt's lines are the bill itself: nothing is charged that has no line.
+#[test]
+fn the_lines_of_a_receipt_are_what_was_charged() {
+    let usages = ["0", "1 2 3 4 5 6 7 8 9 10", "300000 0 7", "0 0 0 0 0 0 0 0 0 3"].map(read_usage);
+    for offer in catalog::models().iter().flat_map(|model| model.offers) {
+        for usage in &usages {
+            let lines = lines(&offer.prices, usage);
+            let sum = lines
+                .iter()
+                .try_fold(Money::ZERO, |sum, line| sum.checked_add(line.price.times(line.count)?));
+            assert_eq!(sum, cost(&offer.prices, usage).map(|cost| cost.total), "{} {usage:?}", offer.tag);
+            assert!(lines.iter().all(|line| line.count > 0));
+        }
+    }
+}
+
+/// Prices that differ anywhere have another number.
+#[test]
+fn prices_have_a_fingerprint() {
+    let base = Prices { prompt: price("0.01"), ..Prices::FREE };
+    let others = [
+        Prices::FREE,
+        Prices { completion: price("0.01"), ..Prices::FREE },
+        Prices { cache_read: Some(Price::ZERO), ..base },
+        Prices { reasoning: Some(Price::ZERO), ..base },
+        Prices { tiers: &CHEAP_ABOVE_TEN, ..base },
+    ];
+    for other in &others {
+        assert_ne!(other.fingerprint(), base.fingerprint(), "{other:?}");
+    }
+    assert_eq!(base.fingerprint(), Prices { prompt: price("0.010"), ..Prices::FREE }.fingerprint());
 }
 
 /// The figure is that of PyPI's genai-prices 0.2.3 for the same usage.

@@ -29,6 +29,30 @@ fn reads_and_writes_iso_8601() {
 }
 
 #[test]
+fn days_are_read_and_written() {
+    for (text, day) in [
+        ("1970-01-01", Some(0)),
+        ("2026-11-21", Some(20_778)),
+        ("2024-02-29", Some(19_782)),
+        ("2023-02-29", None),
+        ("2026-11-00", None),
+        ("2026-1-1", None),
+        ("+026-01-01", None),
+        ("2026-11-21T00:00:00Z", None),
+        ("2026-11", None),
+        ("", None),
+    ] {
+        assert_eq!(Day::parse_iso8601(text).map(Day::number), day, "{text}");
+        if let Some(day) = day {
+            assert_eq!(Day::from_number(day).to_iso8601(), text);
+        }
+    }
+    let last = Day::from_civil(2026, 12, 31).expect("a day");
+    assert_eq!(last.next_month_start().to_iso8601(), "2027-01-01");
+    assert_eq!(last.start().to_iso8601(), "2026-12-31T00:00:00.000Z");
+}
+
+#[test]
 fn windows_begin_in_utc() {
     // 2026-11-21 is a Saturday.
     let saturday = Day::from_civil(2026, 11, 21).expect("a day");

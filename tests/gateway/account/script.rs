@@ -79,6 +79,7 @@ impl Database {
             "top_up",
             "code",
             "redemption",
+            "activity_day",
         ];
         let mut rows = Vec::new();
         for table in tables {
@@ -138,6 +139,7 @@ impl Database {
             Answer::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
             Answer::Invalid { .. } => "invalid".into(),
             Answer::Document { .. } => "document".into(),
+            Answer::Books { answer } => answer.clone(),
             Answer::Fault { .. } => "fault".into(),
         }
     }

@@ -1,0 +1,297 @@
+//! What an account did on each day, by model, endpoint, key and workspace: counted in the turn of the
+//! charge itself, so that it never differs from the ledger.
+
+use super::super::receipt::endpoint_id;
+use super::super::record::GenerationRecord;
+use super::super::report::Settle;
+use super::super::store::{Column, Fault, Row as SqlRow, Store};
+use super::super::text;
+use super::super::view::usd;
+use crate::json;
+use crate::money::Money;
+use crate::time::{Day, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What tells rows apart beside the day.
+const NAMES: [&str; 6] = ["model", "permaslug", "provider", "endpoint", "key_hash", "workspace"];
+/// What is counted, by the names of lines of receipts.
+const COUNTS: [&str; 9] = [
+    "requests",
+    "input",
+    "cache_read",
+    "cache_write",
+    "input_audio",
+    "output",
+    "reasoning",
+    "output_audio",
+    "output_image",
+];
+const AMOUNTS: [&str; 3] = ["usage", "fees", "byok_usage"];
+/// The most tokens of a class that one charge counts: nine million of them fit into a sum.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+
+/// Which days, and by what the rows are told apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Question {
+    /// Days since 1970, both included.
+    pub from: i64,
+    pub to: i64,
+    /// The hash of the only key that counts.
+    pub key: Option<String>,
+    /// The only workspace that counts.
+    pub workspace: Option<String>,
+    pub by: By,
+}
+
+/// What rows are told apart by, beside model and endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct By {
+    pub day: bool,
+    pub key: bool,
+    pub workspace: bool,
+}
+
+/// What was done, added up. What rows are not told apart by is empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Days since 1970; 0 where rows are not told apart by it.
+    pub day: i64,
+    pub model: String,
+    pub permaslug: String,
+    /// The provider's display name.
+    pub provider: String,
+    /// The endpoint's name among those of its model.
+    pub endpoint: String,
+    pub key: String,
+    pub workspace: String,
+    pub counts: Counts,
+    /// What was charged.
+    #[serde(with = "text")]
+    pub usage: Money,
+    /// Of which fees for requests that the account's own keys at providers paid.
+    #[serde(with = "text")]
+    pub fees: Money,
+    /// What those requests would have cost otherwise.
+    #[serde(with = "text")]
+    pub byok_usage: Money,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    pub requests: u64,
+    pub input: u64,
+    pub cache_read: u64,
+    pub cache_write: u64,
+    pub input_audio: u64,
+    pub output: u64,
+    pub reasoning: u64,
+    pub output_audio: u64,
+    pub output_image: u64,
+}
+
+impl Counts {
+    pub fn prompt(&self) -> u64 {
+        self.input + self.cache_read + self.cache_write + self.input_audio
+    }
+
+    pub fn completion(&self) -> u64 {
+        self.output + self.reasoning + self.output_audio + self.output_image
+    }
+
+    fn fields(&mut self) -> [&mut u64; 9] {
+        [
+            &mut self.requests,
+            &mut self.input,
+            &mut self.cache_read,
+            &mut self.cache_write,
+            &mut self.input_audio,
+            &mut self.output,
+            &mut self.reasoning,
+            &mut self.output_audio,
+            &mut self.output_image,
+        ]
+    }
+
+    /// What the receipt of one request counts.
+    fn of(record: &GenerationRecord) -> Counts {
+        let receipt = record.receipt.as_ref();
+        let count = |class| receipt.map_or(0, |receipt| receipt.count(class).min(MOST_TOKENS));
+        Counts {
+            requests: 1,
+            input: count("input"),
+            cache_read: count("cache_read"),
+            cache_write: count("cache_write").saturating_add(count("cache_write_1h")),
+            input_audio: count("input_audio"),
+            output: count("output"),
+            reasoning: count("reasoning"),
+            output_audio: count("output_audio"),
+            output_image: count("output_image"),
+        }
+    }
+
+    fn add(&mut self, mut other: Counts) {
+        for (total, one) in self.fields().into_iter().zip(other.fields()) {
+            *total = total.saturating_add(*one);
+        }
+    }
+}
+
+/// What one set of names adds up to.
+#[derive(Default)]
+struct Sums {
+    counts: Counts,
+    amounts: [Money; 3],
+}
+
+/// Counts charges that were made just now. A request that no provider served, and that cost nothing, did
+/// nothing.
+pub(in super::super) fn add<'s>(
+    store: &Store,
+    now: Time,
+    charges: impl Iterator<Item = &'s Settle>,
+) -> Result<(), Fault> {
+    let mut by_names: BTreeMap<[String; 6], Sums> = BTreeMap::new();
+    for settle in charges {
+        let record = settle.record.as_deref().map(serde_json::from_str::<GenerationRecord>);
+        let record = record.and_then(Result::ok).unwrap_or_default();
+        if record.provider.is_none() && settle.amount == Money::ZERO {
+            continue;
+        }
+        let sums = by_names.entry(names(settle, &record)).or_default();
+        sums.counts.add(Counts::of(&record));
+        for (total, one) in sums.amounts.iter_mut().zip(amounts(settle, &record)) {
+            *total = total.checked_add(one).unwrap_or(Money::MAX);
+        }
+    }
+    by_names.into_iter().try_for_each(|(names, sums)| write(store, now.day(), names, sums))
+}
+
+fn names(settle: &Settle, record: &GenerationRecord) -> [String; 6] {
+    let (permaslug, endpoint) = match &record.receipt {
+        Some(receipt) => (receipt.permaslug.clone(), receipt.endpoint.clone()),
+        None => (record.model.clone(), String::new()),
+    };
+    let provider = record.provider.clone().unwrap_or_default();
+    [record.model.clone(), permaslug, provider, endpoint, settle.key.to_string(), String::new()]
+}
+
+fn amounts(settle: &Settle, record: &GenerationRecord) -> [Money; 3] {
+    match record.is_byok {
+        true => [settle.amount, settle.amount, record.upstream_inference_cost.unwrap_or_default()],
+        false => [settle.amount, Money::ZERO, Money::ZERO],
+    }
+}
+
+fn write(store: &Store, day: Day, names: [String; 6], mut sums: Sums) -> Result<(), Fault> {
+    let columns = [NAMES.as_slice(), &COUNTS, &AMOUNTS].concat();
+    let values: Vec<String> =
+        (NAMES.len()..columns.len()).map(|at| format!("CAST(?{} AS INTEGER)", at + 2)).collect();
+    // A sum that would not fit stays at the most that does: a charge never fails for its statistics.
+    let more: Vec<String> = columns[NAMES.len()..]
+        .iter()
+        .map(|column| format!("{column} = {column} + MIN(excluded.{column}, {} - {column})", i64::MAX))
+        .collect();
+    let statement = format!(
+        "INSERT INTO activity_day (day, {}) VALUES (CAST(?1 AS INTEGER), ?2, ?3, ?4, ?5, ?6, ?7, {})
+         ON CONFLICT DO UPDATE SET {}",
+        columns.join(", "),
+        values.join(", "),
+        more.join(", ")
+    );
+    let mut cells = vec![day.cell()];
+    cells.extend(names.iter().map(Column::cell));
+    cells.extend(sums.counts.fields().into_iter().map(|count| (*count).min(i64::MAX as u64).cell()));
+    cells.extend(sums.amounts.iter().map(Column::cell));
+    store.write(&statement, &cells)
+}
+
+/// The rows as JSON.
+pub(super) fn answer(store: &Store, question: &Question) -> Result<String, Fault> {
+    let rows = rows(store, question)?;
+    serde_json::to_string(&rows).map_err(|_| Fault::Corrupt("activity"))
+}
+
+/// Reads what [`answer`] wrote; `None` for anything else.
+pub fn read_rows(answer: &str) -> Option<Vec<Row>> {
+    serde_json::from_str(answer).ok()
+}
+
+/// The body of `GET /activity`. Rows are told apart by day, and by workspace if each is to name its own:
+/// an empty one is `first`.
+pub fn write_body(rows: &[Row], by_workspace: bool, first: &str) -> String {
+    let item = |row: &Row| {
+        let workspace = if row.workspace.is_empty() { first } else { &row.workspace };
+        let workspace = match by_workspace {
+            true => format!(r#","workspace_id":{}"#, json::quote(workspace)),
+            false => String::new(),
+        };
+        format!(
+            r#"{{"date":"{}","model":{},"model_permaslug":{},"endpoint_id":"{}","provider_name":{},"usage":{},"byok_usage_inference":{},"requests":{},"prompt_tokens":{},"completion_tokens":{},"reasoning_tokens":{},"cached_tokens":{}{workspace}}}"#,
+            Day::from_number(row.day).to_iso8601(),
+            json::quote(&row.model),
+            json::quote(&row.permaslug),
+            endpoint_id(&row.permaslug, &row.endpoint),
+            json::quote(&row.provider),
+            usd(row.usage),
+            usd(row.byok_usage),
+            row.counts.requests,
+            row.counts.prompt(),
+            row.counts.completion(),
+            row.counts.reasoning,
+            row.counts.cache_read,
+        )
+    };
+    format!(r#"{{"data":[{}]}}"#, rows.iter().map(item).collect::<Vec<_>>().join(","))
+}
+
+/// What was done, the latest day first, then by name.
+pub(super) fn rows(store: &Store, question: &Question) -> Result<Vec<Row>, Fault> {
+    let By { day, key, workspace } = question.by;
+    let mut groups = vec!["model", "permaslug", "provider", "endpoint"];
+    groups.extend(day.then_some("day").into_iter().chain(key.then_some("key_hash")));
+    groups.extend(workspace.then_some("workspace"));
+    let shown = |name: &&str| if groups.contains(name) { (*name).to_owned() } else { "''".to_owned() };
+    let mut columns = vec![format!("CAST({} AS TEXT)", if day { "day" } else { "0" })];
+    columns.extend(NAMES.iter().map(shown));
+    columns.extend(COUNTS.iter().chain(&AMOUNTS).map(|name| format!("CAST(SUM({name}) AS TEXT)")));
+    let statement = format!(
+        "SELECT {} FROM activity_day WHERE day >= CAST(?1 AS INTEGER) AND day <= CAST(?2 AS INTEGER)
+         AND (?3 IS NULL OR key_hash = ?3) AND (?4 IS NULL OR workspace = ?4)
+         GROUP BY {groups} ORDER BY {}{}",
+        columns.join(", "),
+        if day { "day DESC, " } else { "" },
+        NAMES.iter().filter(|name| groups.contains(name)).copied().collect::<Vec<_>>().join(", "),
+        groups = groups.join(", "),
+    );
+    let days = [question.from, question.to].map(|day| Day::from_number(day).cell());
+    let [from, to] = days;
+    let cells = [from, to, question.key.cell(), question.workspace.cell()];
+    store.rows(&statement, &cells)?.into_iter().map(read_row).collect()
+}
+
+fn read_row(mut row: SqlRow) -> Result<Row, Fault> {
+    let day: Day = row.next()?;
+    let mut read = Row { day: day.number(), model: row.next()?, ..Row::default() };
+    let names =
+        [&mut read.permaslug, &mut read.provider, &mut read.endpoint, &mut read.key, &mut read.workspace];
+    for name in names {
+        *name = row.next()?;
+    }
+    for count in read.counts.fields() {
+        *count = row.next()?;
+    }
+    for amount in [&mut read.usage, &mut read.fees, &mut read.byok_usage] {
+        *amount = row.next()?;
+    }
+    Ok(read)
+}
+
+/// What was charged from that day on.
+pub(super) fn charged_since(store: &Store, day: Day) -> Result<Money, Fault> {
+    let statement =
+        "SELECT CAST(COALESCE(SUM(usage), 0) AS TEXT) FROM activity_day WHERE day >= CAST(?1 AS INTEGER)";
+    store.row(statement, &[day.cell()])?.ok_or(Fault::Corrupt("amount"))?.next()
+}

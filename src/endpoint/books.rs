@@ -1,0 +1,53 @@
+//! The URLs of an account's books: for its own management keys, and for the operator below
+//! `/admin/accounts/{id}/`.
+
+use super::Endpoint;
+use crate::id::AccountId;
+
+/// What is asked of an account's books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Books {
+    Activity,
+    Statements,
+    /// `2026-11`
+    Statement(String),
+    /// Charges with their receipts.
+    Export,
+}
+
+impl Books {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Books::Activity => "activity",
+            Books::Statements => "statements",
+            Books::Statement(_) => "statement",
+            Books::Export => "export_generations",
+        }
+    }
+}
+
+type Ways = Vec<(&'static str, Endpoint)>;
+
+/// What the parts of a path after `/api/v1/` take.
+pub(super) fn ways(parts: &[&str]) -> Ways {
+    find(parts).map(|(method, books)| (method, Endpoint::Books(books, None))).into_iter().collect()
+}
+
+/// The same after `/api/v1/admin/`.
+pub(super) fn admin_ways(parts: &[&str]) -> Ways {
+    let ["accounts", id, rest @ ..] = parts else { return Vec::new() };
+    let (Some(id), Some((method, books))) = (AccountId::parse(id), find(rest)) else {
+        return Vec::new();
+    };
+    vec![(method, Endpoint::Books(books, Some(id)))]
+}
+
+fn find(parts: &[&str]) -> Option<(&'static str, Books)> {
+    match parts {
+        ["activity"] => Some(("GET", Books::Activity)),
+        ["statements"] => Some(("GET", Books::Statements)),
+        ["statements", month] => Some(("GET", Books::Statement((*month).to_owned()))),
+        ["generations", "export"] => Some(("GET", Books::Export)),
+        _ => None,
+    }
+}
