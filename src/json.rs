@@ -9,6 +9,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+mod scan;
+
+pub use scan::{Piece, Walk};
+
 /// The members of one object, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Members<'a> {
@@ -49,6 +53,27 @@ pub enum Edit {
 
 /// Reads the members of the object that `text` is.
 pub fn members(text: &str) -> Result<Members<'_>, JsonError> {
+    match scan_members(text) {
+        Some(members) => Ok(Members { source: text, members }),
+        None => parse_members(text),
+    }
+}
+
+fn scan_members(text: &str) -> Option<Vec<Member<'_>>> {
+    let mut walk = Walk::object(text);
+    let mut members = Vec::with_capacity(8);
+    while let Some(Piece { key, escaped, value, text }) = walk.next_member() {
+        let key = if escaped { Cow::Owned(scan::unescape(key)?) } else { Cow::Borrowed(key) };
+        members.push(Member { key, value, text });
+        if members.len() > MOST_PIECES {
+            return None;
+        }
+    }
+    walk.is_whole().then_some(members)
+}
+
+/// What the quick way does not take: text that is deeper than most, or wrong.
+fn parse_members(text: &str) -> Result<Members<'_>, JsonError> {
     let pairs: Pairs = serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an object"))?;
     let mut end = 0;
     let members = pairs
@@ -72,16 +97,43 @@ pub const MOST_PIECES: usize = 65_536;
 
 /// Reads the JSON texts of the elements of the array that `text` is.
 pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    scan_elements(text).map_or_else(|| parse_elements(text), Ok)
+}
+
+fn scan_elements(text: &str) -> Option<Vec<&str>> {
+    let mut walk = Walk::array(text);
+    let mut elements = Vec::new();
+    while let Some(element) = walk.next_element() {
+        elements.push(element);
+        if elements.len() > MOST_PIECES {
+            return None;
+        }
+    }
+    walk.is_whole().then_some(elements)
+}
+
+fn parse_elements(text: &str) -> Result<Vec<&str>, JsonError> {
     let pieces: Elements = serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an array"))?;
     Ok(pieces.0)
 }
 
 /// The string that a value is; `None` if it is no string.
 pub fn string(value: &str) -> Option<Cow<'_, str>> {
-    if !value.starts_with('"') {
-        return None;
-    }
-    serde_json::from_str::<Text>(value).ok().map(|text| text.0)
+    let (inner, escaped) = inner(value)?;
+    if escaped { scan::unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+}
+
+/// How many bytes of UTF-8 the string that a value is has; `None` if it is no string.
+pub fn string_len(value: &str) -> Option<usize> {
+    let (inner, escaped) = inner(value)?;
+    if escaped { scan::unescaped_len(inner) } else { Some(inner.len()) }
+}
+
+/// The inside of the string that a value is, and whether there are escapes in it.
+fn inner(value: &str) -> Option<(&str, bool)> {
+    let (end, escaped) = scan::skip_string(value.as_bytes(), 0)?;
+    let is_whole = scan::skip_blanks(value.as_bytes(), end) == value.len();
+    is_whole.then(|| (&value[1..end - 1], escaped))
 }
 
 pub fn boolean(value: &str) -> Option<bool> {
@@ -103,12 +155,18 @@ pub fn is_null(value: &str) -> bool {
 
 /// Appends `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a string is always JSON, and a Vec takes it");
+    out.push(b'"');
+    scan::escape(text, |run| out.extend_from_slice(run.as_bytes()));
+    out.push(b'"');
 }
 
 /// `text` as a JSON string.
 pub fn quote(text: &str) -> String {
-    serde_json::to_string(text).expect("a string is always JSON")
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    scan::escape(text, |run| out.push_str(run));
+    out.push('"');
+    out
 }
 
 /// Where `part`, a piece of `text`, begins in it.
@@ -204,12 +262,12 @@ impl<'a> Members<'a> {
 
     /// The members of the object under `key`, if there is one.
     pub fn object(&self, key: &str) -> Option<Members<'a>> {
-        self.get(key).and_then(|value| members(value).ok())
+        self.get(key).filter(|value| value.starts_with('{')).and_then(|value| members(value).ok())
     }
 
     /// The elements of the array under `key`, if there is one.
     pub fn array(&self, key: &str) -> Option<Vec<&'a str>> {
-        self.get(key).and_then(|value| elements(value).ok())
+        self.get(key).filter(|value| value.starts_with('[')).and_then(|value| elements(value).ok())
     }
 
     /// Some key of `keys` that is there more than once.

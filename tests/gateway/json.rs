@@ -1,8 +1,29 @@
 //! Objects and arrays as pieces of their own text.
 
+use std::collections::BTreeMap;
+
 use millrace::json::{self, Edit};
 use proptest::prelude::*;
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Values of all kinds, nested, of which most are objects.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a\"\\\\é\n]{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec(("[a-d\"é]{0,10}", inner), 0..5)
+                .prop_map(|members| members.into_iter().collect::<Value>()),
+        ]
+    })
+}
 
 #[test]
 fn what_is_half_lacks_the_end_of_something() {
@@ -150,6 +171,37 @@ proptest! {
         let ours = json::members(&text).map(|members| members.iter().count()).ok();
         let is_object = matches!(serde_json::from_str::<Value>(&text), Ok(Value::Object(_)));
         prop_assert_eq!(ours.is_some(), is_object);
+    }
+
+    #[test]
+    fn agrees_with_serde_on_pieces_and_their_bytes(value in any_value(), gap in "[ \n]{0,2}", broken in any::<prop::sample::Index>(), with in "[\"\\\\{}:,0e\u{1}é]?") {
+        let text = value.to_string().replace(',', &format!("{gap},{gap}")).replace(':', &format!("{gap}:{gap}"));
+        let at = text.floor_char_boundary(broken.index(text.len()));
+        for text in [text.clone(), format!("{}{with}{}", &text[..at], &text[at..]), text[..at].to_owned()] {
+            let object = serde_json::from_str::<BTreeMap<String, &RawValue>>(&text).ok();
+            let object = object.map(|it| it.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect());
+            let ours = json::members(&text).ok();
+            let ours = ours.map(|it| it.iter().map(|it| (it.key.to_string(), it.value.to_owned())).collect::<BTreeMap<_, _>>());
+            prop_assert_eq!(ours, object, "{}", text);
+            let array = serde_json::from_str::<Vec<&RawValue>>(&text).ok();
+            let array = array.map(|it| it.into_iter().map(RawValue::get).collect::<Vec<_>>());
+            prop_assert_eq!(json::elements(&text).ok(), array, "{}", text);
+        }
+    }
+
+    #[test]
+    fn agrees_with_serde_on_strings(text in "[a\"\\\\/\u{0}-\u{20}é😀]{0,20}", quoted in "\"([a/é]|\\\\[\"\\\\nuq]|\\\\u[dD][89c-f]00){0,8}\" ?") {
+        let own = json::quote(&text);
+        prop_assert_eq!(&own, &serde_json::to_string(&text).unwrap());
+        let mut out = Vec::new();
+        json::write_string(&text, &mut out);
+        prop_assert_eq!(out, own.as_bytes());
+        for quoted in [quoted, own] {
+            let string = serde_json::from_str::<String>(&quoted).ok();
+            prop_assert_eq!(json::string_len(&quoted), string.as_ref().map(String::len), "{}", quoted);
+            let read = json::string(&quoted).map(|it| it.into_owned());
+            prop_assert_eq!(read, string, "{}", quoted);
+        }
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! Finding bytes, eight at a time in one register: WebAssembly has no wider one that every runtime knows.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Where `byte` is first.
+pub fn find(bytes: &[u8], byte: u8) -> Option<usize> {
+    search(bytes, |eight| equal(eight, byte), |other| other == byte)
+}
+
+/// Where a line ends: the first line feed or carriage return.
+pub fn find_line_end(bytes: &[u8]) -> Option<usize> {
+    search(bytes, |eight| equal(eight, b'\n') | equal(eight, b'\r'), |byte| matches!(byte, b'\n' | b'\r'))
+}
+
+/// Where the plain text of a JSON string stops: the first quote, backslash or control character.
+pub fn find_string_stop(bytes: &[u8]) -> Option<usize> {
+    search(
+        bytes,
+        |eight| equal(eight, b'"') | equal(eight, b'\\') | below_blank(eight),
+        |byte| matches!(byte, b'"' | b'\\' | 0..0x20),
+    )
+}
+
+/// `marks` sets the high bit of each byte that is wanted, and may set others above the first.
+#[inline(always)]
+fn search(bytes: &[u8], marks: impl Fn(u64) -> u64, wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for (place, eight) in eights.iter().enumerate() {
+        let marked = marks(u64::from_le_bytes(*eight));
+        if marked != 0 {
+            return Some(place * 8 + (marked.trailing_zeros() / 8) as usize);
+        }
+    }
+    rest.iter().position(|byte| wanted(*byte)).map(|place| eights.len() * 8 + place)
+}
+
+/// A borrow reaches only into bytes above one that is marked itself.
+#[inline(always)]
+fn equal(eight: u64, byte: u8) -> u64 {
+    let difference = eight ^ (ONES * byte as u64);
+    difference.wrapping_sub(ONES) & !difference & HIGHS
+}
+
+#[inline(always)]
+fn below_blank(eight: u64) -> u64 {
+    eight.wrapping_sub(ONES * 0x20) & !eight & HIGHS
+}

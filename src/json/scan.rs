@@ -1,0 +1,325 @@
+//! The quick way through JSON: whatever it takes is valid, and what it does not take is left to
+//! serde, which knows the words for what is wrong. Looks at eight bytes at a time and allocates nothing.
+
+use crate::bytes;
+
+/// Walks through the members of one object, or the elements of one array.
+pub struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    close: u8,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Opened,
+    Going,
+    Whole,
+    Broken,
+}
+
+/// One member of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// The key as it was written, without its quotes.
+    pub key: &'a str,
+    /// There are escapes in it.
+    pub escaped: bool,
+    /// The value's text, without whitespace around it.
+    pub value: &'a str,
+    /// The whole member as it was written.
+    pub text: &'a str,
+}
+
+impl<'a> Walk<'a> {
+    pub fn object(text: &'a str) -> Walk<'a> {
+        Walk::new(text, b'{', b'}')
+    }
+
+    pub fn array(text: &'a str) -> Walk<'a> {
+        Walk::new(text, b'[', b']')
+    }
+
+    fn new(text: &'a str, open: u8, close: u8) -> Walk<'a> {
+        let at = skip_blanks(text.as_bytes(), 0);
+        let state = if text.as_bytes().get(at) == Some(&open) { State::Opened } else { State::Broken };
+        Walk { text, at: at + 1, close, state }
+    }
+
+    /// The text was read to its end, and all of it was valid.
+    pub fn is_whole(&self) -> bool {
+        self.state == State::Whole
+    }
+
+    pub fn next_member(&mut self) -> Option<Piece<'a>> {
+        let key = self.advance()?;
+        let piece = self.read_member(key);
+        if piece.is_none() {
+            self.state = State::Broken;
+        }
+        piece
+    }
+
+    pub fn next_element(&mut self) -> Option<&'a str> {
+        let start = self.advance()?;
+        let Some(end) = skip_value(self.text.as_bytes(), start) else {
+            self.state = State::Broken;
+            return None;
+        };
+        self.at = end;
+        Some(&self.text[start..end])
+    }
+
+    fn read_member(&mut self, key: usize) -> Option<Piece<'a>> {
+        let bytes = self.text.as_bytes();
+        let (key_end, escaped) = skip_string(bytes, key)?;
+        let colon = skip_blanks(bytes, key_end);
+        if bytes.get(colon) != Some(&b':') {
+            return None;
+        }
+        let start = skip_blanks(bytes, colon + 1);
+        let end = skip_value(bytes, start)?;
+        self.at = end;
+        Some(Piece {
+            key: &self.text[key + 1..key_end - 1],
+            escaped,
+            value: &self.text[start..end],
+            text: &self.text[key..end],
+        })
+    }
+
+    /// Where the next piece begins; `None` at the end.
+    fn advance(&mut self) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let first = match self.state {
+            State::Opened => true,
+            State::Going => false,
+            State::Whole | State::Broken => return None,
+        };
+        self.state = State::Going;
+        let at = skip_blanks(bytes, self.at);
+        match bytes.get(at) {
+            Some(byte) if *byte == self.close => {
+                let whole = skip_blanks(bytes, at + 1) == bytes.len();
+                self.state = if whole { State::Whole } else { State::Broken };
+                None
+            }
+            Some(b',') if !first => Some(skip_blanks(bytes, at + 1)),
+            Some(_) if first => Some(at),
+            Some(_) | None => {
+                self.state = State::Broken;
+                None
+            }
+        }
+    }
+}
+
+pub fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of the string that opens at `at`, and whether there are escapes in it.
+pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let mut at = at + 1;
+    let mut escaped = false;
+    loop {
+        at += bytes::find_string_stop(&bytes[at..])?;
+        match bytes[at] {
+            b'"' => return Some((at + 1, escaped)),
+            b'\\' => at = skip_escape(bytes, at)?,
+            _ => return None,
+        }
+        escaped = true;
+    }
+}
+
+fn skip_escape(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
+        b'u' => bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit).then_some(at + 6),
+        _ => None,
+    }
+}
+
+/// As deep as the quick way goes.
+const DEPTH: u32 = 64;
+
+/// The end of the value that begins at `at`.
+fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'{' | b'[' => skip_nested(bytes, at),
+        _ => skip_plain(bytes, at),
+    }
+}
+
+/// The end of a value that is neither object nor array.
+fn skip_plain(bytes: &[u8], at: usize) -> Option<usize> {
+    let word = |word: &[u8]| bytes[at..].starts_with(word).then_some(at + word.len());
+    match bytes.get(at)? {
+        b'"' => skip_string(bytes, at).map(|(end, _)| end),
+        b'n' => word(b"null"),
+        b't' => word(b"true"),
+        b'f' => word(b"false"),
+        _ => skip_number(bytes, at),
+    }
+}
+
+fn skip_nested(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0;
+    // A bit for each level, the lowest for the innermost: whether it is an object.
+    let mut objects = 0_u64;
+    loop {
+        // At a value.
+        let open = *bytes.get(at)?;
+        let done = match open {
+            b'{' | b'[' if depth == DEPTH => return None,
+            b'{' | b'[' => {
+                depth += 1;
+                objects = objects << 1 | u64::from(open == b'{');
+                at = skip_blanks(bytes, at + 1);
+                matches!((open, bytes.get(at)?), (b'{', b'}') | (b'[', b']'))
+            }
+            _ => {
+                at = skip_plain(bytes, at)?;
+                true
+            }
+        };
+        if done {
+            // Behind a value, or at the end of what has none.
+            loop {
+                at = skip_blanks(bytes, at);
+                match (bytes.get(at)?, objects & 1) {
+                    (b'}', 1) | (b']', 0) => {}
+                    (b',', _) => break,
+                    _ => return None,
+                }
+                at += 1;
+                depth -= 1;
+                objects >>= 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            at = skip_blanks(bytes, at + 1);
+        }
+        if objects & 1 == 1 {
+            at = skip_blanks(bytes, skip_string(bytes, at)?.0);
+            if bytes.get(at) != Some(&b':') {
+                return None;
+            }
+            at = skip_blanks(bytes, at + 1);
+        }
+    }
+}
+
+fn skip_number(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let digits = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    at += usize::from(bytes.get(at) == Some(&b'-'));
+    let whole = digits(at);
+    if whole == at || bytes[at] == b'0' && whole > at + 1 {
+        return None;
+    }
+    at = whole;
+    if bytes.get(at) == Some(&b'.') {
+        let fraction = digits(at + 1);
+        if fraction == at + 1 {
+            return None;
+        }
+        at = fraction;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let exponent = digits(at + 1 + sign);
+        if exponent == at + 1 + sign {
+            return None;
+        }
+        at = exponent;
+    }
+    Some(at)
+}
+
+/// What the inside of a valid JSON string stands for; `None` for half of a pair of surrogates.
+pub fn unescape(inner: &str) -> Option<String> {
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = bytes::find(rest.as_bytes(), b'\\') {
+        out.push_str(&rest[..at]);
+        let (letter, taken) = read_escape(&rest.as_bytes()[at..])?;
+        out.push(letter);
+        rest = &rest[at + taken..];
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The letter that the escape at the start stands for, and how long the escape is.
+fn read_escape(escape: &[u8]) -> Option<(char, usize)> {
+    let letter = match escape.get(1)? {
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return read_unicode(escape),
+        other => char::from(*other),
+    };
+    Some((letter, 2))
+}
+
+fn read_unicode(escape: &[u8]) -> Option<(char, usize)> {
+    let unit = |from: usize| {
+        let digits = std::str::from_utf8(escape.get(from..from + 4)?).ok()?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let first = unit(2)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return char::from_u32(first).map(|letter| (letter, 6));
+    }
+    let second = unit(8).filter(|unit| (0xdc00..0xe000).contains(unit) && escape[6..8] == *b"\\u")?;
+    char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).map(|letter| (letter, 12))
+}
+
+/// How many bytes of UTF-8 the inside of a valid JSON string stands for.
+pub fn unescaped_len(inner: &str) -> Option<usize> {
+    let (mut rest, mut length) = (inner.as_bytes(), 0);
+    while let Some(at) = bytes::find(rest, b'\\') {
+        let (letter, taken) = read_escape(&rest[at..])?;
+        length += at + letter.len_utf8();
+        rest = &rest[at + taken..];
+    }
+    Some(length + rest.len())
+}
+
+/// Gives the pieces of the inside of a JSON string that stands for `text`.
+pub fn escape<'a>(text: &'a str, mut piece: impl FnMut(&'a str)) {
+    let mut rest = text;
+    while let Some(at) = bytes::find_string_stop(rest.as_bytes()) {
+        piece(&rest[..at]);
+        piece(match rest.as_bytes()[at] {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            control => CONTROLS[usize::from(control)],
+        });
+        rest = &rest[at + 1..];
+    }
+    piece(rest);
+}
+
+/// How the control characters are written.
+#[rustfmt::skip]
+const CONTROLS: [&str; 32] = [
+    "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007",
+    "\\b", "\\t", "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f",
+    "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014", "\\u0015", "\\u0016", "\\u0017",
+    "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e", "\\u001f",
+];
