@@ -2,6 +2,8 @@
 //! Knows nothing of what the frames mean. Spec: html.spec.whatwg.org, section 9.2.6.
 //! `id` and `retry` serve reconnection, which no provider's stream allows; they are read past.
 
+use crate::bytes::{self, find_line_end};
+
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One event. `data` has its lines joined with a line feed; `event` is empty where none was named.
@@ -15,8 +17,8 @@ pub struct Frame<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-/// Reads frames from bytes that come in any pieces. Every byte is looked at once and copied at
-/// most twice, so that the time is linear however small the pieces are.
+/// Reads frames from bytes that come in any pieces. A frame that comes whole is given out as it
+/// lies; else every byte is copied at most twice. The time is linear however small the pieces are.
 #[derive(Clone, Debug)]
 pub struct Reader {
     /// The greatest size in bytes of what is held for one frame.
@@ -55,18 +57,29 @@ impl Reader {
     /// Reads on, and calls `each` with every frame that `chunk` completes.
     pub fn read(&mut self, chunk: &[u8], mut each: impl FnMut(Frame<'_>)) -> Result<(), TooLong> {
         let mut rest = self.skip_mark(chunk);
+        // Only where a frame may begin, so that no byte is looked at twice for nothing.
+        let mut at_frame = true;
         loop {
             if self.failed {
                 return Err(TooLong);
+            }
+            if at_frame
+                && self.is_between_frames()
+                && let Some((frame, length)) = whole_frame(rest).filter(|(_, length)| *length <= self.limit)
+            {
+                each(frame);
+                rest = &rest[length..];
+                continue;
             }
             if self.after_return && !rest.is_empty() {
                 self.after_return = false;
                 rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             }
-            let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+            let Some(end) = find_line_end(rest) else {
                 return self.hold(rest);
             };
             self.after_return = rest[end] == b'\r';
+            at_frame = end == 0;
             self.take_line(&rest[..end], &mut each)?;
             rest = &rest[end + 1..];
         }
@@ -92,6 +105,11 @@ impl Reader {
     /// some providers end a broken stream with a bare JSON object. Cut at 64 KiB.
     pub fn stray(&self) -> &[u8] {
         &self.stray
+    }
+
+    fn is_between_frames(&self) -> bool {
+        let empty = self.line.is_empty() && self.event.is_empty() && !self.has_data;
+        empty && !self.after_return && self.mark.is_none()
     }
 
     fn skip_mark<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
@@ -184,12 +202,47 @@ impl Reader {
     }
 }
 
+/// The frame at the start of `bytes` and how long it is, if it is all there and as plain as almost
+/// every frame: lines that end with line feeds, one of them with data.
+fn whole_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+    let (mut at, mut event, mut data) = (0, &b""[..], None);
+    loop {
+        let end = at + find_line_end(&bytes[at..])?;
+        let line = &bytes[at..end];
+        if bytes[end] == b'\r' {
+            return None;
+        }
+        at = end + 1;
+        if line.is_empty() {
+            return data.map(|data| (Frame { event, data }, at));
+        } else if let Some(value) = value_of(line, b"data:") {
+            if data.replace(value).is_some() {
+                return None;
+            }
+        } else {
+            event = value_of(line, b"event:")?;
+        }
+    }
+}
+
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
 /// Appends one frame. A line break within `data` begins another `data:` line.
 pub fn write_frame(data: &[u8], out: &mut Vec<u8>) {
-    for line in data.split(|byte| *byte == b'\n') {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(line);
-        out.push(b'\n');
+    let mut rest = data;
+    while let Some(at) = bytes::find(rest, b'\n') {
+        write_line(&rest[..at], out);
+        rest = &rest[at + 1..];
     }
+    write_line(rest, out);
+    out.push(b'\n');
+}
+
+fn write_line(line: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(line);
     out.push(b'\n');
 }
