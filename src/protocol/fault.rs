@@ -45,20 +45,20 @@ pub fn find(
     is_flat: bool,
     fault_of: fn(&Members<'_>) -> ProviderError,
 ) -> Option<ProviderError> {
-    let raw = cut(text).to_owned();
+    let raw = || cut(text).to_owned();
     if let Some(error) = members.value("error") {
         return Some(match json::members(error) {
-            Ok(error) => ProviderError { raw, ..fault_of(&error) },
+            Ok(error) => ProviderError { raw: raw(), ..fault_of(&error) },
             Err(_) if members.value("error_description").is_some() => {
                 complete(ProviderError::default(), text)
             }
             // xAI and Ollama: `{"code":"…","error":"text"}`.
-            Err(_) => ProviderError { message: words(error), raw, ..fault_of(members) },
+            Err(_) => ProviderError { message: words(error), raw: raw(), ..fault_of(members) },
         });
     }
     let listed = members.array("errors").is_some_and(|errors| !errors.is_empty());
     let wrapped = listed || members.object("fault").is_some();
-    (is_flat || wrapped).then(|| complete(ProviderError { raw, ..fault_of(members) }, text))
+    (is_flat || wrapped).then(|| complete(ProviderError { raw: raw(), ..fault_of(members) }, text))
 }
 
 /// As [`find`], in the shapes of OpenAI, Cohere, Gemini, Jina and Voyage. What has one of the
@@ -81,10 +81,8 @@ pub fn worded(message: String) -> ProviderError {
 
 /// The first object of an array, else the text itself: Gemini wraps its error in one at times.
 pub fn first_object(text: &str) -> &str {
-    match json::elements(text) {
-        Ok(elements) => elements.first().copied().unwrap_or(text),
-        Err(_) => text,
-    }
+    let elements = text.trim_start().starts_with('[').then(|| json::elements(text).ok()).flatten();
+    elements.and_then(|elements| elements.first().copied()).unwrap_or(text)
 }
 
 /// The first of the members that holds the status of an error.

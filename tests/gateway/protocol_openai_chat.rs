@@ -1,5 +1,6 @@
 //! Chat Completions on both sides: requests read and rewritten, streams and replies spliced.
 
+mod plain;
 mod recorded;
 mod reply;
 mod request;

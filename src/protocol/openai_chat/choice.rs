@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::plain::Plain;
 use super::progress::Progress;
 use super::wire;
 use crate::json::{self, Members};
@@ -46,6 +47,18 @@ const OLD_CALL: u64 = u64::MAX;
 impl Seen {
     pub(super) fn hide_reasoning(&mut self) {
         self.hides_reasoning = true;
+    }
+
+    /// Takes note of a plain chunk; says whether that was all there is to it.
+    pub(super) fn take_plain(&mut self, chunk: &Plain<'_>) -> bool {
+        if self.finish.is_some() || self.half || self.hides_reasoning {
+            return false;
+        }
+        let said = chunk.said();
+        self.progress.see(chunk.index);
+        self.output |= said > 0;
+        self.bytes += said as u64;
+        true
     }
 
     /// Appends the client's form of the choices that the array `raw` holds.
@@ -173,7 +186,7 @@ impl Seen {
             None if always => Cow::Borrowed("null"),
             None => return,
         };
-        let bytes = json::string(&value).map_or(0, |text| text.len());
+        let bytes = json::string_len(&value).unwrap_or(0);
         self.bytes += bytes as u64;
         self.output |= bytes > 0 || value.starts_with('[') && !is_hollow(&value);
         out.extend_from_slice(format!(",\"{name}\":").as_bytes());
@@ -204,7 +217,7 @@ impl Seen {
         let function = call.object("function");
         let index = call.get("index").and_then(json::whole).unwrap_or(position as u64);
         if let Some(arguments) = function.as_ref().and_then(|function| function.get("arguments")) {
-            self.bytes += json::string(arguments).map_or(0, |text| text.len() as u64);
+            self.bytes += json::string_len(arguments).map_or(0, |length| length as u64);
             self.progress.arguments(choice, index, arguments);
         }
         if is_proper_call(&call, function.as_ref(), form) {
@@ -258,7 +271,8 @@ fn write_function(function: &Members<'_>, out: &mut Vec<u8>) {
 /// `[{"type":"thinking","thinking":[{"type":"text","text":…}]},{"type":"text","text":…}]`.
 pub(super) fn split_content(content: Option<&str>) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
     let Some(content) = content else { return (None, None) };
-    let Ok(parts) = json::elements(content) else { return (Some(Cow::Borrowed(content)), None) };
+    let parts = content.starts_with('[').then(|| json::elements(content).ok()).flatten();
+    let Some(parts) = parts else { return (Some(Cow::Borrowed(content)), None) };
     let parts: Vec<Members<'_>> = parts.into_iter().filter_map(|part| json::members(part).ok()).collect();
     let kind = |part: &Members<'_>| part.string("type").unwrap_or_default().into_owned();
     if !parts.iter().all(|part| matches!(kind(part).as_str(), "text" | "thinking" | "reference")) {

@@ -3,6 +3,7 @@
 
 use super::choice::{Form, joined_text, split_content};
 use super::details::{Thoughts, google_seal};
+use super::plain::Plain;
 use super::wire;
 use crate::chat::conversation::{ReasoningKind, Seal};
 use crate::chat::{Citation, Event, Facts, Finish, WITHIN_A_CALL};
@@ -88,6 +89,30 @@ impl Choices {
         }
         facts.began |= events.len() > from;
         facts.output_bytes += events[from..].iter().map(bytes).sum::<u64>();
+    }
+
+    /// Reads a plain chunk; says whether that was all there is to it.
+    pub(super) fn read_plain(
+        &mut self,
+        chunk: &Plain<'_>,
+        facts: &mut Facts,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        if self.finished || chunk.index != 0 {
+            return false;
+        }
+        let from = events.len();
+        let [thought, text] = [chunk.reasoning, chunk.content]
+            .map(|value| value.and_then(json::string).filter(|text| !text.is_empty()));
+        if let Some(thought) = thought {
+            self.thoughts.text(thought.into_owned(), ReasoningKind::Full, events);
+        }
+        if let Some(text) = text {
+            self.push(text.into_owned(), Event::Text, events);
+        }
+        facts.began |= events.len() > from;
+        facts.output_bytes += events[from..].iter().map(bytes).sum::<u64>();
+        true
     }
 
     /// Gives out what was held back: nothing follows.

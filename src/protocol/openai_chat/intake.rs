@@ -1,7 +1,9 @@
 //! The frames of a provider's stream as chunks, and what every lane has to know of them: usage,
 //! ids, faults, the end. What the choices say is left to who asked.
 
+use super::plain::{self, Plain};
 use super::wire::{self, Counts};
+use crate::bytes;
 use crate::chat::{Facts, ProviderError as Fault, Quirks, WITHIN_A_CALL, WITHOUT_A_REASON};
 use crate::json::{self, Members};
 use crate::protocol::fault;
@@ -33,15 +35,22 @@ pub(super) struct Chunk<'a> {
     pub choices: &'a [&'a str],
 }
 
+/// Who asked for the chunks.
+pub(super) trait Taker {
+    /// Takes a plain chunk, if there is no need to look closer.
+    fn take_plain(&mut self, chunk: &Plain<'_>, facts: &mut Facts) -> bool;
+    fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts);
+}
+
 impl Intake {
     pub(super) fn new(quirks: Quirks) -> Intake {
         let chunks = Chunks { quirks, counts: Counts::default(), facts: Facts::default() };
         Intake { reader: Reader::new(FRAME_LIMIT), chunks }
     }
 
-    /// Reads on, and calls `each` with every chunk that has choices.
-    pub(super) fn read(&mut self, bytes: &[u8], mut each: impl FnMut(&Chunk<'_>, &mut Facts)) {
-        let read = self.reader.read(bytes, |frame| self.chunks.read_frame(frame, &mut each));
+    /// Reads on, and gives every chunk that has choices.
+    pub(super) fn read(&mut self, bytes: &[u8], taker: &mut impl Taker) {
+        let read = self.reader.read(bytes, |frame| self.chunks.read_frame(frame, taker));
         if read.is_err() {
             self.chunks.fail(TOO_LONG, "");
         }
@@ -49,8 +58,8 @@ impl Intake {
 
     /// Ends the input: a last frame without its blank line is read, and so is an error that
     /// stands bare behind the frames.
-    pub(super) fn end(&mut self, mut each: impl FnMut(&Chunk<'_>, &mut Facts)) {
-        let end = self.reader.end(|frame| self.chunks.read_frame(frame, &mut each));
+    pub(super) fn end(&mut self, taker: &mut impl Taker) {
+        let end = self.reader.end(|frame| self.chunks.read_frame(frame, taker));
         if end.is_err() {
             self.chunks.fail(TOO_LONG, "");
         }
@@ -87,24 +96,27 @@ impl Intake {
 }
 
 impl Chunks {
-    fn read_frame(&mut self, frame: Frame<'_>, each: &mut impl FnMut(&Chunk<'_>, &mut Facts)) {
-        if self.facts.fault.is_some() || self.facts.done {
+    fn read_frame(&mut self, frame: Frame<'_>, taker: &mut impl Taker) {
+        if self.facts.fault.is_some() || self.facts.done || self.read_plain(frame, taker).is_some() {
             return;
         }
         openai_wire::read_frame(&frame, |text, data| match data {
             Data::Done => self.facts.done = true,
-            Data::Object(members) => self.read_chunk(&members, frame.event, text, each),
+            Data::Object(members) => self.read_chunk(&members, frame.event, text, taker),
             Data::Broken(message) => self.fail(message, text),
         });
     }
 
-    fn read_chunk(
-        &mut self,
-        members: &Members<'_>,
-        event: &[u8],
-        text: &str,
-        each: &mut impl FnMut(&Chunk<'_>, &mut Facts),
-    ) {
+    fn read_plain(&mut self, frame: Frame<'_>, taker: &mut impl Taker) -> Option<()> {
+        // A line break would have to be taken out of what is copied.
+        if !frame.event.is_empty() || bytes::find(frame.data, b'\n').is_some() {
+            return None;
+        }
+        let plain = plain::read(std::str::from_utf8(frame.data).ok()?)?;
+        (plain.is_known(&self.facts) && taker.take_plain(&plain, &mut self.facts)).then_some(())
+    }
+
+    fn read_chunk(&mut self, members: &Members<'_>, event: &[u8], text: &str, taker: &mut impl Taker) {
         if self.read_fault(members, text) {
             return;
         }
@@ -124,7 +136,7 @@ impl Chunks {
             self.facts.fault = Some(fault);
             return;
         }
-        each(&Chunk { members, choices: &choices }, &mut self.facts);
+        taker.take(&Chunk { members, choices: &choices }, &mut self.facts);
     }
 
     /// Takes note of what the chunk says besides its choices.

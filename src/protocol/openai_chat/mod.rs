@@ -10,6 +10,7 @@ mod events;
 mod face;
 mod intake;
 mod messages;
+mod plain;
 mod progress;
 mod reply;
 mod splice;

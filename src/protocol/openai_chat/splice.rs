@@ -4,7 +4,8 @@
 
 use super::choice::{Form, Seen, write_member};
 use super::closing;
-use super::intake::{Chunk, Intake};
+use super::intake::{Chunk, Intake, Taker};
+use super::plain::Plain;
 use crate::chat::{Bill, Facts, Identity, Quirks, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json::Members;
@@ -42,14 +43,14 @@ impl Splice {
     /// Reads on, and appends the whole frames for the client that this completes. The provider's
     /// comments, padding, usage and `[DONE]` are not among them.
     pub fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.intake.read(bytes, |chunk, facts| self.chunks.write(chunk, facts, out));
+        self.intake.read(bytes, &mut Writing { chunks: &mut self.chunks, out });
         self.take_end();
     }
 
     /// Ends the input: a last frame without its blank line is read, and so is an error that
     /// stands bare behind the frames.
     pub fn end_of_input(&mut self, out: &mut Vec<u8>) {
-        self.intake.end(|chunk, facts| self.chunks.write(chunk, facts, out));
+        self.intake.end(&mut Writing { chunks: &mut self.chunks, out });
         self.take_end();
     }
 
@@ -120,7 +121,33 @@ impl Lane for Splice {
     }
 }
 
+/// The chunks, and where they go.
+struct Writing<'a> {
+    chunks: &'a mut Chunks,
+    out: &'a mut Vec<u8>,
+}
+
+impl Taker for Writing<'_> {
+    fn take_plain(&mut self, chunk: &Plain<'_>, facts: &mut Facts) -> bool {
+        self.chunks.write_plain(chunk, facts, self.out)
+    }
+
+    fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts) {
+        self.chunks.write(chunk, facts, self.out);
+    }
+}
+
 impl Chunks {
+    fn write_plain(&mut self, chunk: &Plain<'_>, facts: &mut Facts, out: &mut Vec<u8>) -> bool {
+        if !self.seen.take_plain(chunk) {
+            return false;
+        }
+        chunk.write(&self.opening, out);
+        facts.began |= self.seen.output;
+        facts.output_bytes = self.seen.bytes;
+        true
+    }
+
     fn write(&mut self, chunk: &Chunk<'_>, facts: &mut Facts, out: &mut Vec<u8>) {
         let mut data = self.opening.clone();
         write_others(chunk.members, &mut data);

@@ -2,7 +2,8 @@
 
 use super::choice::Form;
 use super::events::Choices;
-use super::intake::Intake;
+use super::intake::{Chunk, Intake, Taker};
+use super::plain::Plain;
 use crate::chat::{Event, Facts, Quirks, WITHOUT_A_REASON};
 use crate::protocol::lane::{Reader, Renamed};
 
@@ -34,18 +35,30 @@ impl StreamReader {
     }
 }
 
+/// The choices, and where what they say goes.
+struct Reading<'a> {
+    choices: &'a mut Choices,
+    events: &'a mut Vec<Event>,
+}
+
+impl Taker for Reading<'_> {
+    fn take_plain(&mut self, chunk: &Plain<'_>, facts: &mut Facts) -> bool {
+        self.choices.read_plain(chunk, facts, self.events)
+    }
+
+    fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts) {
+        self.choices.read(chunk.members, chunk.choices, Form::Part, facts, self.events);
+    }
+}
+
 impl Reader for StreamReader {
     fn read(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
-        self.intake.read(bytes, |chunk, facts| {
-            self.choices.read(chunk.members, chunk.choices, Form::Part, facts, events);
-        });
+        self.intake.read(bytes, &mut Reading { choices: &mut self.choices, events });
         self.take_end(events);
     }
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
-        self.intake.end(|chunk, facts| {
-            self.choices.read(chunk.members, chunk.choices, Form::Part, facts, events);
-        });
+        self.intake.end(&mut Reading { choices: &mut self.choices, events });
         if self.intake.facts().fault.is_none() {
             self.choices.end(events);
         }
