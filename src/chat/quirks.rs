@@ -59,7 +59,7 @@ pub struct Quirks {
     pub usage_excludes_reasoning: bool,
     /// It never gives a reason to finish: its `[DONE]` alone ends a reply.
     pub silent_finish: bool,
-    /// `usage.cost` is in dollars and may be trusted.
+    /// What its `usage` says of cost is in dollars and is believed, within reason.
     pub reports_cost: bool,
     /// Who seals this provider's reasoning, and so whose seals it can read; `Unknown` where it is
     /// whoever made the protocol.

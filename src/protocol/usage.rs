@@ -1,7 +1,7 @@
 //! The numbers of a provider's usage, which may be absurd, and what the writers of ours share. The
 //! names of the members are for the protocols to know.
 
-use crate::chat::Bill;
+use crate::chat::{Bill, Quirks};
 use crate::json::{self, Members};
 use crate::money::{Money, MoneyError};
 
@@ -36,14 +36,44 @@ pub fn part(left: &mut u64, part: Option<u64>) -> u64 {
     part
 }
 
+/// Picodollars in a tick, xAI's unit of cost: 10^10 of them are a dollar.
+const PICO_PER_TICK: i64 = 100;
+/// More digits than any amount has that means something.
+const MOST_DIGITS: usize = 48;
+
+/// What a `usage` object says that the reply cost, in whichever words: `cost` in dollars (OpenRouter,
+/// Vercel), an object of that name with a `total_cost` (Perplexity), `cost_in_usd_ticks` (xAI),
+/// `estimated_cost` (DeepInfra). `None` where the provider's row does not say that it may be read.
+pub fn reported_cost(usage: &Members<'_>, quirks: &Quirks) -> Option<Money> {
+    if !quirks.reports_cost {
+        return None;
+    }
+    let ticks = || {
+        let ticks = i64::try_from(json::whole(usage.value("cost_in_usd_ticks")?)?).ok()?;
+        ticks.checked_mul(PICO_PER_TICK).map(Money::from_pico)
+    };
+    let total = || {
+        let cost = usage.object("cost")?;
+        let foreign = cost.string("currency").is_some_and(|currency| currency != "USD");
+        cost.value("total_cost").filter(|_| !foreign).and_then(dollars)
+    };
+    let plain = |key| usage.value(key).and_then(dollars);
+    let found = ticks().or_else(total).or_else(|| plain("cost")).or_else(|| plain("estimated_cost"))?;
+    (!found.is_negative()).then_some(found)
+}
+
 /// Reads an amount of dollars. A provider's own float noise below a picodollar is rounded up.
 pub fn dollars(text: &str) -> Option<Money> {
     match Money::parse_usd(text) {
         Ok(money) => Some(money),
         Err(MoneyError::TooFine) => {
-            let (whole, part) = text.split_once('.')?;
-            let cut = Money::parse_usd(&format!("{whole}.{}", part.get(..12)?)).ok()?;
-            cut.checked_add(Money::from_pico(1))
+            let (mantissa, exponent) = text.split_at(text.find(['e', 'E']).unwrap_or(text.len()));
+            let point = mantissa.find('.')?;
+            let longest = mantissa.len().min(MOST_DIGITS);
+            let cut = (point..longest)
+                .rev()
+                .find_map(|end| Money::parse_usd(&format!("{}{exponent}", mantissa.get(..end)?)).ok());
+            cut?.checked_add(Money::from_pico(1))
         }
         Err(MoneyError::NotANumber | MoneyError::TooLarge | MoneyError::Negative) => None,
     }
@@ -60,4 +90,19 @@ pub fn upstream_cost(bill: &Bill) -> Money {
         Some(sum) if sum > Money::ZERO || bill.is_byok => sum,
         Some(_) | None => bill.cost,
     }
+}
+
+/// The members that say what the reply costs: `"cost":…,"is_byok":…,"cost_details":{…}`.
+pub fn cost_members(bill: &Bill) -> String {
+    format!(
+        concat!(
+            r#""cost":{},"is_byok":{},"cost_details":{{"upstream_inference_cost":{},"#,
+            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}}}"#,
+        ),
+        bill.cost.to_usd(),
+        bill.is_byok,
+        upstream_cost(bill).to_usd(),
+        bill.prompt_cost.to_usd(),
+        bill.completion_cost.to_usd(),
+    )
 }

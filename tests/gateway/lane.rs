@@ -1,5 +1,6 @@
 //! What holds for every translated stream, whoever reads and whoever writes it.
 
+mod costs;
 pub mod ends;
 
 use std::collections::BTreeSet;

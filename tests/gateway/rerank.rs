@@ -148,7 +148,7 @@ fn every_upstream_gives_the_same_reply() {
             None => format!("\"total_tokens\":{tokens},"),
         };
         let expected = format!(
-            r#"{{"id":"gen-rerank-1-a","model":"a/b","provider":"P","results":[{{"index":2,"relevance_score":0.98000,"document":{{"text":"c"}}}},{{"index":0,"relevance_score":1e-7,"document":{{"text":"a\u00e9"}}}}],"usage":{{{counts}"cost":0.002}}}}"#
+            r#"{{"id":"gen-rerank-1-a","model":"a/b","provider":"P","results":[{{"index":2,"relevance_score":0.98000,"document":{{"text":"c"}}}},{{"index":0,"relevance_score":1e-7,"document":{{"text":"a\u00e9"}}}}],"usage":{{{counts}"cost":0.002,"is_byok":false,"cost_details":{{"upstream_inference_cost":0.002,"upstream_inference_prompt_cost":0.002,"upstream_inference_completions_cost":0}}}}}}"#
         );
         assert_eq!(out, expected);
     }

@@ -52,6 +52,7 @@ const PROVIDER: &[(&str, Type)] = &[
     ("past_reasoning", Text),
     ("more_sampling", Flag),
     ("cache_marks", Flag),
+    ("reports_cost", Flag),
     ("trains", Flag),
     ("retains", Flag),
     ("retention_days", Number),

@@ -172,6 +172,7 @@ fn quirks(patch: &Patch, mistakes: &mut Vec<String>) -> Quirks {
         past_reasoning,
         more_sampling: patch.flag("more_sampling").unwrap_or(none.more_sampling),
         cache_marks: patch.flag("cache_marks").unwrap_or(none.cache_marks),
+        reports_cost: patch.flag("reports_cost").unwrap_or(none.reports_cost),
         ..none
     }
 }

@@ -202,9 +202,9 @@ impl Reply {
 
     fn read_usage(&mut self, parent: &Members<'_>) {
         let Some(usage) = parent.object("usage") else { return };
-        self.counts.read(&usage);
+        self.counts.read(&usage, &self.quirks.unwrap_or(Quirks::NONE));
         self.facts.usage = self.counts.usage();
-        self.facts.cost = self.quirks.and_then(|quirks| self.counts.cost(&quirks));
+        self.facts.cost = self.counts.cost();
         if let Some(tier) = usage.string("service_tier") {
             self.facts.service_tier = Some(tier.into_owned());
         }

@@ -8,7 +8,7 @@ use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::money::Money;
 use crate::protocol::fault::{self, cut, http_status, words};
-use crate::protocol::usage::{count, safe, update, upstream_cost};
+use crate::protocol::usage::{count, reported_cost, safe, update, upstream_cost};
 
 /// The counts that a provider reported. They are cumulative: of each the last that came counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Counts {
 
 impl Counts {
     /// Takes over every number of a `usage` object that is there.
-    pub(super) fn read(&mut self, usage: &Members<'_>) {
+    pub(super) fn read(&mut self, usage: &Members<'_>, quirks: &Quirks) {
         update(&mut self.input, count(usage, "input_tokens"));
         update(&mut self.cache_read, count(usage, "cache_read_input_tokens"));
         update(&mut self.cache_write, count(usage, "cache_creation_input_tokens"));
@@ -37,7 +37,7 @@ impl Counts {
         if let Some(details) = usage.object("output_tokens_details") {
             update(&mut self.thinking, count(&details, "thinking_tokens"));
         }
-        update(&mut self.cost, usage.value("cost").and_then(|cost| Money::parse_usd(cost).ok()));
+        update(&mut self.cost, reported_cost(usage, quirks));
     }
 
     /// The counts in disjoint classes; `None` if neither side was counted.
@@ -62,15 +62,15 @@ impl Counts {
     }
 
     /// What the provider says the reply cost, if its word counts.
-    pub(super) fn cost(&self, quirks: &Quirks) -> Option<Money> {
-        self.cost.filter(|cost| quirks.reports_cost && !cost.is_negative())
+    pub(super) fn cost(&self) -> Option<Money> {
+        self.cost
     }
 }
 
 /// Reads a `usage` object; `None` if it holds no count.
 pub fn usage_from(raw: &str) -> Option<Usage> {
     let mut counts = Counts::default();
-    counts.read(&json::members(raw).ok()?);
+    counts.read(&json::members(raw).ok()?, &Quirks::NONE);
     counts.usage()
 }
 

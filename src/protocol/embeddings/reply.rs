@@ -8,7 +8,7 @@ use super::wire;
 use crate::chat::{Bill, Facts, Identity, Quirks, ReplyFault, Usage};
 use crate::json::{self, Members};
 use crate::protocol::fault;
-use crate::protocol::usage::{count, dollars, safe, upstream_cost};
+use crate::protocol::usage::{cost_members, count, reported_cost, safe};
 
 /// A reply that can be delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,8 +119,7 @@ impl EmbeddingsReply {
             let audio = details[2].1.min(total);
             Usage { input: total - audio, input_audio: audio, ..Usage::default() }
         });
-        let cost = usage.value("cost").and_then(dollars);
-        self.facts.cost = cost.filter(|cost| quirks.reports_cost && !cost.is_negative());
+        self.facts.cost = reported_cost(usage, quirks);
     }
 }
 
@@ -148,20 +147,7 @@ fn write_usage(reply: &EmbeddingsReply, bill: &Bill, out: &mut Vec<u8>) {
     let tokens = safe(bill.usage.total_input());
     let details = reply.details.as_ref();
     let details = details.map(|it| format!(",\"prompt_tokens_details\":{it}")).unwrap_or_default();
-    let text = format!(
-        concat!(
-            r#"{{"prompt_tokens":{},"total_tokens":{}{},"cost":{},"is_byok":{},"#,
-            r#""cost_details":{{"upstream_inference_cost":{},"upstream_inference_prompt_cost":{},"#,
-            r#""upstream_inference_completions_cost":{}}}}}"#,
-        ),
-        tokens,
-        tokens,
-        details,
-        bill.cost.to_usd(),
-        bill.is_byok,
-        upstream_cost(bill).to_usd(),
-        bill.prompt_cost.to_usd(),
-        bill.completion_cost.to_usd(),
-    );
+    let text =
+        format!(r#"{{"prompt_tokens":{tokens},"total_tokens":{tokens}{details},{}}}"#, cost_members(bill),);
     out.extend_from_slice(text.as_bytes());
 }

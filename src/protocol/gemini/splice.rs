@@ -12,6 +12,7 @@ use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fault;
 use crate::protocol::lane::{Lane, Target, Written};
+use crate::protocol::usage::cost_members;
 use crate::protocol::writing::FOREIGN;
 use crate::sse;
 
@@ -224,9 +225,7 @@ fn with_bill(response: &str, identity: &Identity, bill: &Bill) -> String {
         more.push(format!("\"openrouter_metadata\":{metadata}"));
     }
     let edit = |member: &Member<'_>| match (member.key.as_ref(), &counted) {
-        ("usageMetadata", Some(usage)) => {
-            Edit::Value(usage.edit(|_| Edit::Keep, &[wire::cost_members(bill)]))
-        }
+        ("usageMetadata", Some(usage)) => Edit::Value(usage.edit(|_| Edit::Keep, &[cost_members(bill)])),
         ("usageMetadata", None) | ("provider" | "openrouter_metadata", _) => Edit::Drop,
         _ => own_member(member, identity),
     };

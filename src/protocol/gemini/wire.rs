@@ -2,7 +2,7 @@
 
 use crate::chat::{Bill, Finish, Usage};
 use crate::json::{self, Members};
-use crate::protocol::usage::{self, part, safe, update, upstream_cost};
+use crate::protocol::usage::{self, cost_members, part, safe, update};
 
 /// The method of the API behind the model's name in the URL.
 pub fn method(stream: bool) -> &'static str {
@@ -166,21 +166,6 @@ pub fn write_usage(bill: &Bill, out: &mut Vec<u8>) {
         cost_members(bill),
     );
     out.extend_from_slice(text.as_bytes());
-}
-
-/// The members that say what the reply costs: `"cost":…,"is_byok":…,"cost_details":{…}`.
-pub(super) fn cost_members(bill: &Bill) -> String {
-    format!(
-        concat!(
-            r#""cost":{},"is_byok":{},"cost_details":{{"upstream_inference_cost":{},"#,
-            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}}}"#,
-        ),
-        bill.cost.to_usd(),
-        bill.is_byok,
-        upstream_cost(bill).to_usd(),
-        bill.prompt_cost.to_usd(),
-        bill.completion_cost.to_usd(),
-    )
 }
 
 fn details(counts: &[(&str, u64)]) -> String {

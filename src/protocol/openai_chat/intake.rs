@@ -153,9 +153,9 @@ impl Chunks {
         let groq = chunk.object("x_groq");
         let usages = [groq.as_ref().and_then(|groq| groq.value("usage")), chunk.value("usage")];
         for usage in usages.into_iter().flatten() {
-            self.counts.read(usage);
+            self.counts.read(usage, &self.quirks);
             self.facts.usage = self.counts.usage(&self.quirks);
-            self.facts.cost = self.counts.cost(&self.quirks);
+            self.facts.cost = self.counts.cost();
         }
     }
 

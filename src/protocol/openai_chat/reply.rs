@@ -48,7 +48,7 @@ fn empty_fault(choices: &[&str], seen: &Seen, text: &str) -> Fault {
 fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
     let mut counts = Counts::default();
     if let Some(usage) = reply.value("usage") {
-        counts.read(usage);
+        counts.read(usage, quirks);
     }
     let own = |key| reply.string(key).map(|text| text.into_owned());
     Facts {
@@ -57,7 +57,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         finish_reason: seen.finish_reason(),
         done: true,
         usage: counts.usage(quirks),
-        cost: counts.cost(quirks),
+        cost: counts.cost(),
         output_bytes: seen.bytes,
         fault: None,
         truncated: false,

@@ -4,7 +4,7 @@
 use crate::chat::{Quirks, Usage};
 use crate::json::{self, Members};
 use crate::money::Money;
-use crate::protocol::usage::{count, dollars, part, update};
+use crate::protocol::usage::{count, part, reported_cost, update};
 
 /// The counts that a provider reported, under OpenAI's names. In a stream each is overwritten
 /// by the last that came.
@@ -25,13 +25,13 @@ pub(super) struct Counts {
 /// Reads a `usage` object; `None` if it holds no count.
 pub fn usage_from(raw: &str, quirks: &Quirks) -> Option<Usage> {
     let mut counts = Counts::default();
-    counts.read(raw);
+    counts.read(raw, quirks);
     counts.usage(quirks)
 }
 
 impl Counts {
     /// Takes over every number of a `usage` object that is there.
-    pub(super) fn read(&mut self, raw: &str) {
+    pub(super) fn read(&mut self, raw: &str, quirks: &Quirks) {
         let Ok(usage) = json::members(raw) else { return };
         let prompt = usage.object("prompt_tokens_details");
         let completion = usage.object("completion_tokens_details");
@@ -51,7 +51,7 @@ impl Counts {
         update(&mut self.reasoning, reasoning);
         update(&mut self.completion_audio, detail(&completion, "audio_tokens"));
         update(&mut self.completion_image, detail(&completion, "image_tokens"));
-        update(&mut self.cost, usage.value("cost").and_then(dollars));
+        update(&mut self.cost, reported_cost(&usage, quirks));
     }
 
     /// The counts in disjoint classes; `None` if neither side was counted.
@@ -66,8 +66,8 @@ impl Counts {
     }
 
     /// What the provider says the reply cost, if its word counts.
-    pub(super) fn cost(&self, quirks: &Quirks) -> Option<Money> {
-        self.cost.filter(|cost| quirks.reports_cost && !cost.is_negative())
+    pub(super) fn cost(&self) -> Option<Money> {
+        self.cost
     }
 
     /// A detail never exceeds what it is a part of: providers have reported such.

@@ -54,7 +54,7 @@ fn finish(native: &str) -> Finish {
 fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
     let mut counts = Counts::default();
     if let Some(usage) = reply.value("usage") {
-        counts.read(usage);
+        counts.read(usage, quirks);
     }
     let own = |key| reply.string(key).map(|text| text.into_owned());
     Facts {
@@ -63,7 +63,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         finish_reason: seen.finish.as_deref().map(wire::finish_reason),
         done: true,
         usage: counts.usage(quirks),
-        cost: counts.cost(quirks),
+        cost: counts.cost(),
         output_bytes: seen.bytes,
         fault: None,
         truncated: false,

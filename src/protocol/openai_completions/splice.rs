@@ -181,9 +181,9 @@ impl Chunks {
         facts.system_fingerprint = facts.system_fingerprint.take().or_else(|| own("system_fingerprint"));
         facts.service_tier = facts.service_tier.take().or_else(|| own("service_tier"));
         if let Some(usage) = chunk.value("usage") {
-            self.counts.read(usage);
+            self.counts.read(usage, &self.quirks);
             facts.usage = self.counts.usage(&self.quirks);
-            facts.cost = self.counts.cost(&self.quirks);
+            facts.cost = self.counts.cost();
         }
     }
 

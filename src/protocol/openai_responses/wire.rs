@@ -7,7 +7,7 @@ use crate::json::{self, Members};
 use crate::money::Money;
 use crate::protocol::fault::{self, http_status, message_in, status_in, words};
 use crate::protocol::openai_wire::{add_availability, add_routed, error_metadata};
-use crate::protocol::usage::{count, dollars, part, safe, upstream_cost};
+use crate::protocol::usage::{count, part, reported_cost, safe, upstream_cost};
 use crate::sse;
 
 use serde_json::{Map, Value};
@@ -61,8 +61,7 @@ pub(super) fn read_usage(raw: &str, quirks: &Quirks) -> Option<Usage> {
 /// What the provider says the reply cost, if its word counts.
 pub(super) fn read_cost(raw: &str, quirks: &Quirks) -> Option<Money> {
     let usage = json::members(raw).ok()?;
-    let cost = usage.value("cost").filter(|_| quirks.reports_cost).and_then(dollars)?;
-    (!cost.is_negative()).then_some(cost)
+    reported_cost(&usage, quirks)
 }
 
 /// The `usage` object in OpenRouter's shape for this skin: input and output where chat says prompt

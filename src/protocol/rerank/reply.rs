@@ -7,7 +7,7 @@ use super::wire;
 use crate::chat::{Bill, Facts, Identity, ReplyFault, Usage};
 use crate::json::{self, Members};
 use crate::protocol::fault;
-use crate::protocol::usage::{count, safe};
+use crate::protocol::usage::{cost_members, count, safe};
 
 /// A reply that can be delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,12 +115,12 @@ pub fn write_reply(
     }
     let metadata = bill.metadata.as_ref().map(|it| format!(",\"openrouter_metadata\":{it}"));
     format!(
-        "{{\"id\":{},\"model\":{},\"provider\":{},\"results\":[{}],\"usage\":{{{usage}\"cost\":{}}}{}}}",
+        "{{\"id\":{},\"model\":{},\"provider\":{},\"results\":[{}],\"usage\":{{{usage}{}}}{}}}",
         json::quote(&identity.generation),
         json::quote(&identity.model),
         json::quote(&identity.provider),
         results.join(","),
-        bill.cost.to_usd(),
+        cost_members(bill),
         metadata.unwrap_or_default(),
     )
     .into_bytes()
