@@ -92,6 +92,23 @@ pub fn lines(prices: &Prices, usage: &Usage) -> Vec<Line> {
         .collect()
 }
 
+/// How far from our own computation a provider's word on the cost may be, either way, before it is
+/// taken for another unit or another currency.
+const CREDIBLE: i128 = 5;
+
+/// Returns the cost that a provider reported, shared out as `computed` is, or `None` where the two are
+/// too far apart for the report to be believed. What costs nothing by its prices costs nothing.
+pub fn reported(computed: &Cost, report: Money) -> Option<Cost> {
+    let (ours, theirs) = (i128::from(computed.total.pico()), i128::from(report.pico()));
+    if ours <= 0 || theirs * CREDIBLE < ours || theirs > ours * CREDIBLE {
+        return None;
+    }
+    // Rounded down; what that leaves is the completion's.
+    let share = theirs * i128::from(computed.prompt.pico()) / ours;
+    let prompt = Money::from_pico(i64::try_from(share).ok()?);
+    Some(Cost { total: report, prompt, completion: report.checked_sub(prompt)? })
+}
+
 /// Returns the greatest `max_tokens` with which the ceiling of the request is no more than
 /// `available`; zero if not even the prompt can be paid.
 pub fn affordable_max_tokens(

@@ -62,6 +62,9 @@ pub struct GenerationRecord {
     pub router: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+    /// What the provider said that the reply cost, whether that counted or not.
+    #[serde(with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub reported_cost: Option<Money>,
 }
 
 /// How what was charged comes about: enough to recompute it.

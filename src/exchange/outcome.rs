@@ -1,9 +1,11 @@
 //! How exchanges end, and what each end costs.
 
-use crate::chat::{Bill, Facts, Usage};
+use crate::catalog;
+use crate::chat::{Bill, Facts, Output, Usage};
 use crate::error::Cause;
 use crate::money::Money;
 use crate::pricing::{self, Cost};
+use crate::routing::Candidate;
 
 use super::Exchange;
 
@@ -22,13 +24,58 @@ pub enum Outcome {
     Refused(Cause),
 }
 
+/// How a reply ended, as far as its price goes. `docs/money.md` has a row for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing was delivered: refused, failed everywhere, or left before the first content.
+    Unbegun,
+    Stop,
+    Length,
+    ContentFilter,
+    /// The reason to finish is an error.
+    ErrorFinish,
+    /// The client left in the middle.
+    Left,
+    /// The provider broke off, fell silent or ran out of time in the middle.
+    CutOff,
+    /// The provider reported an error in the middle.
+    ErrorWithin,
+}
+
+/// What follows from an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// What the provider counted; an estimate where it did not.
+    Counted,
+    /// What the provider counted, with what was delivered since by an estimate.
+    Delivered,
+}
+
+/// What a charge rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grounds {
+    /// Nothing was delivered, so nothing is due.
+    Nothing,
+    /// The provider's counts at our prices.
+    Counted,
+    /// The provider's own word on the cost.
+    Reported,
+    /// An estimate from the bytes that passed, as far as the provider gave no count.
+    Estimated,
+    /// What came is not charged: a reply of no tokens and no reason to finish, or one that ends in
+    /// an error.
+    Insured,
+}
+
 /// What an exchange used and costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub usage: Usage,
     pub cost: Cost,
-    /// The provider gave no count: the usage is an estimate from the bytes that passed.
-    pub estimated: bool,
+    pub grounds: Grounds,
+    /// What the provider says that the reply cost, believed or not.
+    pub report: Option<Money>,
 }
 
 /// What the account is to charge, and what it is to remember.
@@ -61,37 +108,88 @@ impl Outcome {
     }
 }
 
+impl End {
+    fn of(outcome: &Outcome, facts: &Facts) -> End {
+        match outcome {
+            Outcome::Failed(_) | Outcome::Refused(_) => End::Unbegun,
+            _ if !facts.began => End::Unbegun,
+            Outcome::Cancelled => End::Left,
+            Outcome::BrokenOff(_) if facts.fault.is_some() && !facts.truncated => End::ErrorWithin,
+            Outcome::BrokenOff(_) => End::CutOff,
+            Outcome::Complete => match facts.finish_reason {
+                Some("error") => End::ErrorFinish,
+                Some("length") => End::Length,
+                Some("content_filter") => End::ContentFilter,
+                Some(_) | None => End::Stop,
+            },
+        }
+    }
+
+    /// The policy of what is charged, as `docs/money.md` has it.
+    fn due(self) -> Due {
+        match self {
+            End::Unbegun => Due::Nothing,
+            End::Stop => Due::Counted,
+            End::Length => Due::Counted,
+            End::ContentFilter => Due::Counted,
+            End::ErrorFinish => Due::Nothing,
+            End::Left => Due::Delivered,
+            End::CutOff => Due::Delivered,
+            End::ErrorWithin => Due::Nothing,
+        }
+    }
+}
+
+impl Grounds {
+    /// A word for records and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Grounds::Nothing => "nothing",
+            Grounds::Counted => "counted",
+            Grounds::Reported => "reported",
+            Grounds::Estimated => "estimated",
+            Grounds::Insured => "insured",
+        }
+    }
+}
+
 impl Exchange {
-    /// The policy of what is charged. `facts` are those of a reply that has begun.
-    ///
-    /// | end | charged |
-    /// |---|---|
-    /// | complete, or cut by a length limit | the usage that the provider reported; without a report an estimate |
-    /// | client left, or broken off, after content | the usage if it was reported; what it leaves out of the prompt or of what was delivered, by an estimate |
-    /// | nothing delivered, whatever the reason | nothing |
+    /// What an end costs. `facts` are those of a reply that has begun.
     pub(super) fn charge(&self, outcome: &Outcome, facts: Option<&Facts>) -> Charge {
-        let delivered = match (outcome, facts) {
-            (Outcome::Failed(_) | Outcome::Refused(_), _) | (_, None) => None,
-            (Outcome::Complete | Outcome::Cancelled | Outcome::BrokenOff(_), Some(facts)) => Some(facts),
-        };
-        let Some(facts) = delivered.filter(|facts| facts.began) else {
-            return Charge { usage: Usage::default(), cost: Cost::default(), estimated: false };
+        let Some((end, facts)) = facts.map(|facts| (End::of(outcome, facts), facts)) else {
+            return Charge::nothing(Usage::default(), Grounds::Nothing);
         };
         let size = &self.arrival.request.size;
         let estimate = || pricing::estimate_usage(size, facts.output_bytes);
-        let (usage, estimated) = match facts.usage {
-            Some(usage) if *outcome == Outcome::Complete || facts.finish.is_some() => (usage, false),
-            Some(usage) => topped_up(usage, estimate().output),
-            None => (estimate(), true),
+        let (usage, estimated) = match (facts.usage, end.due()) {
+            (_, Due::Nothing) if end == End::Unbegun => {
+                return Charge::nothing(Usage::default(), Grounds::Nothing);
+            }
+            (usage, Due::Nothing) => return Charge::nothing(usage.unwrap_or_default(), Grounds::Insured),
+            (Some(usage), Due::Counted) => (usage, false),
+            (Some(usage), Due::Delivered) if facts.finish.is_some() => (usage, false),
+            (Some(usage), Due::Delivered) => topped_up(usage, estimate().output),
+            (None, Due::Counted | Due::Delivered) => (estimate(), true),
         };
-        let prices = &self.routes[self.current].candidate.prices;
-        match pricing::cost(prices, &usage) {
-            Some(cost) => Charge { usage, cost, estimated },
+        let writes = self.arrival.request.needs.output == Output::Text;
+        if writes && usage.total_output() == 0 && facts.finish.is_none() {
+            return Charge::nothing(usage, Grounds::Insured);
+        }
+        let candidate = &self.routes[self.current].candidate;
+        let Some(cost) = pricing::cost(&candidate.prices, &usage) else {
             // A count so absurd that its price does not fit is no count.
+            let usage = estimate();
+            let cost = pricing::cost(&candidate.prices, &usage).unwrap_or_default();
+            return Charge { usage, cost, grounds: Grounds::Estimated, report: facts.cost };
+        };
+        // The report of a reply that broke off may be of its beginning only.
+        let whole = !estimated && (*outcome == Outcome::Complete || facts.finish.is_some());
+        let report = facts.cost.filter(|_| whole && has_list_price(candidate));
+        match report.and_then(|report| pricing::reported(&cost, report)) {
+            Some(cost) => Charge { usage, cost, grounds: Grounds::Reported, report },
             None => {
-                let usage = estimate();
-                let cost = pricing::cost(prices, &usage).unwrap_or_default();
-                Charge { usage, cost, estimated: true }
+                let grounds = if estimated { Grounds::Estimated } else { Grounds::Counted };
+                Charge { usage, cost, grounds, report }
             }
         }
     }
@@ -108,6 +206,27 @@ impl Exchange {
             metadata: tell.then(|| self.attempts_view().to_string()),
         }
     }
+}
+
+impl Charge {
+    fn nothing(usage: Usage, grounds: Grounds) -> Charge {
+        Charge { usage, cost: Cost::default(), grounds, report: None }
+    }
+
+    /// What the provider says that the reply cost, where that was not to be believed.
+    pub(super) fn refused_report(&self) -> Option<Money> {
+        self.report.filter(|_| self.grounds != Grounds::Reported)
+    }
+}
+
+/// Whether a provider's word on the cost is about the price that is asked here: where an operator
+/// sells what a provider of the catalog makes at a price of their own, it is not.
+fn has_list_price(candidate: &Candidate) -> bool {
+    if catalog::provider(candidate.provider.slug).is_none() {
+        return true;
+    }
+    let offers = catalog::find(&candidate.model).map_or(&[][..], |model| model.offers);
+    offers.iter().any(|offer| offer.tag == candidate.tag && offer.prices == candidate.prices)
 }
 
 /// A count from the middle of a reply, with what was delivered since: Messages count the prompt at

@@ -12,6 +12,7 @@ use crate::protocol::bridge::Face;
 use crate::routing::Strategy;
 use crate::time::Time;
 
+use super::outcome::Grounds;
 use super::{Attempt, Charge, Exchange, Outcome};
 
 /// As much of a hash as tells keys apart in a log.
@@ -58,6 +59,7 @@ impl Exchange {
             api_type: api_type(arrival.face).to_owned(),
             router: router(arrival.routed.about.strategy).map(str::to_owned),
             receipt: Some(self.receipt(charge)),
+            reported_cost: charge.report,
             ..GenerationRecord::default()
         };
         serde_json::to_string(&record).expect("strings, numbers and booleans are always JSON")
@@ -71,21 +73,19 @@ impl Exchange {
         let line = |line: pricing::Line| {
             Line(line.class.to_owned(), line.count, Money::from_pico(line.price.pico()))
         };
-        let mut receipt = Receipt {
+        Receipt {
             permaslug: candidate.permaslug.to_string(),
             endpoint: candidate.tag.to_owned(),
-            basis: Basis::Prices,
+            basis: match charge.grounds {
+                Grounds::Nothing | Grounds::Counted | Grounds::Estimated => Basis::Prices,
+                Grounds::Reported => Basis::Reported,
+                Grounds::Insured => Basis::Waived,
+            },
             lines: lines.into_iter().map(line).collect(),
             prices: format!("{:016x}", candidate.prices.fingerprint()),
             overlay: self.arrival.routed.about.overlay,
-            estimated: charge.estimated,
-        };
-        receipt.basis = match receipt.list_cost() {
-            Some(cost) if cost == charge.cost.total => Basis::Prices,
-            _ if charge.cost.total == Money::ZERO => Basis::Waived,
-            _ => Basis::Reported,
-        };
-        receipt
+            estimated: charge.grounds == Grounds::Estimated,
+        }
     }
 
     fn attempt_record(&self, attempt: &Attempt) -> AttemptRecord {
@@ -124,7 +124,9 @@ impl Exchange {
             "cached_tokens": usage.cache_read,
             "output_tokens": usage.total_output(),
             "reasoning_tokens": usage.reasoning,
-            "usage_estimated": charge.is_some_and(|charge| charge.estimated),
+            "usage_estimated": charge.is_some_and(|charge| charge.grounds == Grounds::Estimated),
+            "cost_basis": charge.map_or(Grounds::Nothing, |charge| charge.grounds).name(),
+            "cost_refused_usd": charge.and_then(Charge::refused_report).map(Money::to_usd),
             "cost_usd": charge.map_or(Money::ZERO, |charge| charge.cost.total).to_usd(),
         })
         .to_string()
