@@ -201,6 +201,20 @@ CREATE TABLE IF NOT EXISTS redemption (
 
 -- Keys: rotation, authorization codes, alerts.
 
+-- Whose a key is: the user who made it, whom its owner made it for and by which name they know it, and the
+-- app that asked for it (the host it calls back to). A key that was rotated and those that replace it are one
+-- line, named by the first of them: what one spends all have spent. `replaces` is the key that it came after,
+-- `rotation` the caller's id of that.
+ALTER TABLE api_key ADD COLUMN creator_user_id TEXT;
+ALTER TABLE api_key ADD COLUMN external_user TEXT;
+ALTER TABLE api_key ADD COLUMN external_key TEXT;
+ALTER TABLE api_key ADD COLUMN app TEXT;
+ALTER TABLE api_key ADD COLUMN line TEXT;
+ALTER TABLE api_key ADD COLUMN replaces TEXT;
+ALTER TABLE api_key ADD COLUMN rotation TEXT;
+
+CREATE INDEX IF NOT EXISTS api_key_by_line ON api_key (line);
+
 -- Keys of providers that accounts bring.
 
 -- Receipts: what an account did by day.

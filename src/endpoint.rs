@@ -1,8 +1,10 @@
 //! Every URL we answer, in one match.
 
+mod access;
 mod billing;
 mod books;
 
+pub use access::Access;
 pub use billing::Billing;
 pub use books::Books;
 
@@ -57,6 +59,7 @@ pub enum Endpoint {
     UpdateKey(KeyHash),
     DeleteKey(KeyHash),
     Generation,
+    Access(Access),
     Billing(Billing),
     /// With the account, where the operator asks.
     Books(Books, Option<AccountId>),
@@ -118,6 +121,7 @@ impl Endpoint {
             Endpoint::UpdateKey(_) => "update_key",
             Endpoint::DeleteKey(_) => "delete_key",
             Endpoint::Generation => "generation",
+            Endpoint::Access(access) => access.name(),
             Endpoint::Billing(billing) => billing.name(),
             Endpoint::Books(books, _) => books.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
@@ -228,6 +232,7 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["credits"] => vec![("GET", Endpoint::Credits)],
         ["keys"] => vec![("GET", Endpoint::ListKeys), ("POST", Endpoint::CreateKey)],
         ["keys", hash] => key_ways(hash),
+        ["keys", _, "rotate"] | ["admin", "accounts", _, "keys", _, "rotate"] => access::ways(&parts),
         ["generation"] => vec![("GET", Endpoint::Generation)],
         ["admin", rest @ ..] => match admin_ways(rest) {
             ways if ways.is_empty() => [billing::admin_ways(rest), books::admin_ways(rest)].concat(),

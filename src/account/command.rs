@@ -42,6 +42,9 @@ pub enum Command {
         include_disabled: bool,
         #[serde(default)]
         include_expired: bool,
+        /// Also those that apps were authorized to have.
+        #[serde(default)]
+        include_apps: bool,
     },
     /// Asks for one key. With `only`, a key of the other kind is as good as unknown.
     GetKey {
@@ -87,6 +90,10 @@ pub enum Command {
     Books {
         command: String,
     },
+    /// A [`super::access::AccessCommand`] as JSON.
+    Access {
+        command: String,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -124,6 +131,7 @@ impl Command {
             | Command::ExpireHolds
             | Command::Document { .. }
             | Command::Books { .. }
+            | Command::Access { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -151,6 +159,26 @@ pub struct NewKeyPolicy {
     pub include_byok_in_limit: bool,
     #[serde(with = "text::optional_ms", default)]
     pub expires_at: Option<Time>,
+    #[serde(default)]
+    pub holder: Holder,
+}
+
+/// Whose a key is, as far as its account says. Nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    /// The user who made the key.
+    #[serde(default)]
+    pub creator_user_id: Option<String>,
+    /// The user of the caller's that it is for.
+    #[serde(default)]
+    pub external_user: Option<String>,
+    /// What the caller calls the key.
+    #[serde(default)]
+    pub external_key: Option<String>,
+    /// The host of the app that was authorized to have it.
+    #[serde(default)]
+    pub app: Option<String>,
 }
 
 /// A change to a key. `None` leaves a property as it is; `Some(None)` clears it.
@@ -237,6 +265,8 @@ pub enum Answer {
     Document { answer: String },
     /// To `Books`: what [`super::books`] says of each command.
     Books { answer: String },
+    /// To `Access`: an [`super::access::AccessAnswer`] as JSON, and what KV is to have of keys.
+    Access { answer: String, snapshots: Vec<KeySnapshot> },
     /// No such key, generation or document.
     NotFound,
     /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.
@@ -328,6 +358,14 @@ pub struct KeyRow {
     pub expires_at: Option<Time>,
     #[serde(with = "text::optional_ms")]
     pub last_used_at: Option<Time>,
+    #[serde(default)]
+    pub holder: Holder,
+    /// The key that this one came after.
+    #[serde(default, with = "text::optional")]
+    pub replaces: Option<KeyHash>,
+    /// The account has been given no credit.
+    #[serde(default)]
+    pub is_free_tier: bool,
 }
 
 /// What a key spent: in all, and in the day, week (from Monday) and month in UTC.

@@ -1,6 +1,6 @@
 //! The account's keys in its tables: made, found, listed, changed and ended, with what each spent.
 
-use super::command::{Answer, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
+use super::command::{AccountRow, Answer, Holder, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
 use super::difference;
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::ledger::{self, refused};
@@ -16,12 +16,14 @@ pub const PAGE: u64 = 100;
 const COLUMNS: &str = "hash, label, name, kind, CAST(disabled AS TEXT), CAST(limit_amount AS TEXT),
     limit_reset, CAST(include_byok AS TEXT), CAST(expires_at AS TEXT), CAST(created_at AS TEXT),
     CAST(updated_at AS TEXT), CAST(deleted_at AS TEXT), CAST(last_used_at AS TEXT),
-    CAST(version AS TEXT), CAST(held AS TEXT)";
+    CAST(version AS TEXT), CAST(CASE WHEN line IS NULL THEN held ELSE
+    (SELECT SUM(held) FROM api_key AS one WHERE one.line = api_key.line) END AS TEXT),
+    creator_user_id, external_user, external_key, app, line, replaces";
 
 /// A row of the table of keys.
 #[derive(Clone, PartialEq)]
 pub(super) struct Key {
-    hash: KeyHash,
+    pub(super) hash: KeyHash,
     label: String,
     name: String,
     kind: KeyKind,
@@ -29,13 +31,18 @@ pub(super) struct Key {
     limit: Option<Money>,
     pub limit_reset: Option<LimitReset>,
     include_byok: bool,
-    expires_at: Option<Time>,
+    pub(super) expires_at: Option<Time>,
     created_at: Time,
     updated_at: Option<Time>,
     deleted_at: Option<Time>,
     last_used_at: Option<Time>,
     version: u64,
+    /// By all keys of the line.
     held: Money,
+    holder: Holder,
+    /// The first of the keys that came one after the other; `None` for a key that was never rotated.
+    pub(super) line: Option<KeyHash>,
+    replaces: Option<KeyHash>,
 }
 
 /// What a key spent of the account's credit, and of its owner's own at providers.
@@ -56,16 +63,17 @@ pub(super) fn create(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<
         }
     };
     let key = find(store, &policy.hash)?.ok_or(Fault::Corrupt("key"))?;
-    let account = ledger::describe(store)?.id;
-    let snapshot = key.snapshot(account.clone());
-    Ok(Answer::KeyCreated { already, key: row(store, now, account, key)?, snapshot })
+    let account = ledger::describe(store)?;
+    let snapshot = key.snapshot(account.id.clone());
+    Ok(Answer::KeyCreated { already, key: row(store, now, &account, key)?, snapshot })
 }
 
-fn add(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<(), Fault> {
+pub(super) fn add(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<(), Fault> {
     store.write(
         "INSERT INTO api_key (hash, label, name, kind, limit_amount, limit_reset, include_byok,
-         expires_at, created_at) VALUES (?1, ?2, ?3, ?4, CAST(?5 AS INTEGER), ?6,
-         CAST(?7 AS INTEGER), CAST(?8 AS INTEGER), CAST(?9 AS INTEGER))",
+         expires_at, created_at, creator_user_id, external_user, external_key, app)
+         VALUES (?1, ?2, ?3, ?4, CAST(?5 AS INTEGER), ?6, CAST(?7 AS INTEGER), CAST(?8 AS INTEGER),
+         CAST(?9 AS INTEGER), ?10, ?11, ?12, ?13)",
         &[
             policy.hash.cell(),
             policy.label.cell(),
@@ -76,6 +84,10 @@ fn add(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<(), Fault> {
             policy.include_byok_in_limit.cell(),
             policy.expires_at.cell(),
             now.cell(),
+            policy.holder.creator_user_id.cell(),
+            policy.holder.external_user.cell(),
+            policy.holder.external_key.cell(),
+            policy.holder.app.cell(),
         ],
     )
 }
@@ -86,18 +98,21 @@ pub(super) fn list(
     offset: u64,
     include_disabled: bool,
     include_expired: bool,
+    include_apps: bool,
 ) -> Result<Answer, Fault> {
     let statement = format!(
         "SELECT {COLUMNS} FROM api_key WHERE kind = 'inference' AND deleted_at IS NULL
          AND (disabled = 0 OR ?1 = '1')
          AND (expires_at IS NULL OR expires_at > CAST(?2 AS INTEGER) OR ?3 = '1')
+         AND (app IS NULL OR ?6 = '1')
          ORDER BY number LIMIT CAST(?4 AS INTEGER) OFFSET CAST(?5 AS INTEGER)"
     );
     let offset = offset.min(i64::MAX as u64);
-    let arguments = [include_disabled.cell(), now.cell(), include_expired.cell(), PAGE.cell(), offset.cell()];
-    let account = ledger::describe(store)?.id;
+    let (disabled, expired) = (include_disabled.cell(), include_expired.cell());
+    let arguments = [disabled, now.cell(), expired, PAGE.cell(), offset.cell(), include_apps.cell()];
+    let account = ledger::describe(store)?;
     let found = store.rows(&statement, &arguments)?;
-    let keys = found.into_iter().map(|found| row(store, now, account.clone(), Key::read(found)?));
+    let keys = found.into_iter().map(|found| row(store, now, &account, Key::read(found)?));
     Ok(Answer::Keys { keys: keys.collect::<Result<_, Fault>>()? })
 }
 
@@ -105,7 +120,7 @@ pub(super) fn get(store: &Store, now: Time, hash: &KeyHash, only: Option<KeyKind
     let Some(key) = find_living(store, hash, only)? else {
         return Ok(Answer::NotFound);
     };
-    Ok(Answer::Key { key: row(store, now, ledger::describe(store)?.id, key)? })
+    Ok(Answer::Key { key: row(store, now, &ledger::describe(store)?, key)? })
 }
 
 pub(super) fn update(store: &Store, now: Time, change: &KeyChange) -> Result<Answer, Fault> {
@@ -118,9 +133,9 @@ pub(super) fn update(store: &Store, now: Time, change: &KeyChange) -> Result<Ans
         key.updated_at = Some(now);
         write(store, &key)?;
     }
-    let account = ledger::describe(store)?.id;
-    let snapshot = key.snapshot(account.clone());
-    Ok(Answer::KeyUpdated { key: row(store, now, account, key)?, snapshot })
+    let account = ledger::describe(store)?;
+    let snapshot = key.snapshot(account.id.clone());
+    Ok(Answer::KeyUpdated { key: row(store, now, &account, key)?, snapshot })
 }
 
 pub(super) fn delete(
@@ -132,13 +147,18 @@ pub(super) fn delete(
     let Some(mut key) = find(store, hash)?.filter(|key| key.is_of(only)) else {
         return Ok(Answer::NotFound);
     };
-    let already = key.deleted_at.is_some();
+    let already = key.is_deleted();
     if !already {
-        key.version += 1;
-        key.deleted_at = Some(now);
-        write(store, &key)?;
+        end(store, now, &mut key)?;
     }
     Ok(Answer::KeyDeleted { already, snapshot: key.snapshot(ledger::describe(store)?.id) })
+}
+
+/// Makes a tombstone of a key.
+pub(super) fn end(store: &Store, now: Time, key: &mut Key) -> Result<(), Fault> {
+    key.version += 1;
+    key.deleted_at = Some(now);
+    write(store, key)
 }
 
 pub(super) fn authenticate(store: &Store, now: Time, hash: &KeyHash) -> Result<Answer, Fault> {
@@ -169,12 +189,12 @@ pub(super) fn find_spending(
 pub(super) fn available(store: &Store, now: Time, key: &Key) -> Result<Option<Money>, Fault> {
     match key.limit {
         None => Ok(None),
-        Some(_) => key.remaining(&spending(store, now, &key.hash)?.usage),
+        Some(_) => key.remaining(&spending(store, now, key)?.usage),
     }
 }
 
-/// What a key spent in all and in the windows that hold `now`.
-fn spending(store: &Store, now: Time, hash: &KeyHash) -> Result<Spent, Fault> {
+/// What a key, or the line that it is of, spent in all and in the windows that hold `now`.
+fn spending(store: &Store, now: Time, key: &Key) -> Result<Spent, Fault> {
     let since = |column: &str, argument: &str| {
         format!("CAST(COALESCE(SUM(CASE WHEN day >= {argument} THEN {column} END), 0) AS TEXT)")
     };
@@ -183,9 +203,13 @@ fn spending(store: &Store, now: Time, hash: &KeyHash) -> Result<Spent, Fault> {
         .into_iter()
         .flat_map(|column| windows.map(|argument| since(column, argument)))
         .collect();
-    let statement = format!("SELECT {} FROM key_day WHERE key_hash = ?1", columns.join(", "));
+    let (hashes, whose) = match &key.line {
+        None => ("= ?1", &key.hash),
+        Some(line) => ("IN (SELECT hash FROM api_key WHERE line = ?1)", line),
+    };
+    let statement = format!("SELECT {} FROM key_day WHERE key_hash {hashes}", columns.join(", "));
     let today = now.day();
-    let arguments = [hash.cell(), today.cell(), today.week_start().cell(), today.month_start().cell()];
+    let arguments = [whose.cell(), today.cell(), today.week_start().cell(), today.month_start().cell()];
     let mut row = store.row(&statement, &arguments)?.ok_or(Fault::Corrupt("amount"))?;
     let mut read = || -> Result<Spending, Fault> {
         Ok(Spending { total: row.next()?, daily: row.next()?, weekly: row.next()?, monthly: row.next()? })
@@ -193,17 +217,21 @@ fn spending(store: &Store, now: Time, hash: &KeyHash) -> Result<Spent, Fault> {
     Ok(Spent { usage: read()?, byok_usage: read()? })
 }
 
-fn find(store: &Store, hash: &KeyHash) -> Result<Option<Key>, Fault> {
+pub(super) fn find(store: &Store, hash: &KeyHash) -> Result<Option<Key>, Fault> {
     let statement = format!("SELECT {COLUMNS} FROM api_key WHERE hash = ?1");
     store.row(&statement, &[hash.cell()])?.map(Key::read).transpose()
 }
 
-fn find_living(store: &Store, hash: &KeyHash, only: Option<KeyKind>) -> Result<Option<Key>, Fault> {
+pub(super) fn find_living(
+    store: &Store,
+    hash: &KeyHash,
+    only: Option<KeyKind>,
+) -> Result<Option<Key>, Fault> {
     Ok(find(store, hash)?.filter(|key| key.deleted_at.is_none() && key.is_of(only)))
 }
 
-/// Writes what can change of a key but its held money and last use.
-fn write(store: &Store, key: &Key) -> Result<(), Fault> {
+/// Writes what can change of a key but its held money and last use. A limit is that of the key's line.
+pub(super) fn write(store: &Store, key: &Key) -> Result<(), Fault> {
     store.write(
         "UPDATE api_key SET name = ?2, disabled = CAST(?3 AS INTEGER),
          limit_amount = CAST(?4 AS INTEGER), limit_reset = ?5, include_byok = CAST(?6 AS INTEGER),
@@ -220,14 +248,22 @@ fn write(store: &Store, key: &Key) -> Result<(), Fault> {
             key.deleted_at.cell(),
             key.version.cell(),
         ],
+    )?;
+    let Some(line) = &key.line else {
+        return Ok(());
+    };
+    store.write(
+        "UPDATE api_key SET limit_amount = CAST(?2 AS INTEGER), limit_reset = ?3,
+         include_byok = CAST(?4 AS INTEGER) WHERE line = ?1",
+        &[line.cell(), key.limit.cell(), key.limit_reset.cell(), key.include_byok.cell()],
     )
 }
 
-fn row(store: &Store, now: Time, account: AccountId, key: Key) -> Result<KeyRow, Fault> {
-    let Spent { usage, byok_usage } = spending(store, now, &key.hash)?;
+pub(super) fn row(store: &Store, now: Time, account: &AccountRow, key: Key) -> Result<KeyRow, Fault> {
+    let Spent { usage, byok_usage } = spending(store, now, &key)?;
     let limit_remaining = key.remaining(&usage)?;
     Ok(KeyRow {
-        account,
+        account: account.id.clone(),
         hash: key.hash,
         label: key.label,
         name: key.name,
@@ -245,6 +281,9 @@ fn row(store: &Store, now: Time, account: AccountId, key: Key) -> Result<KeyRow,
         updated_at: key.updated_at,
         expires_at: key.expires_at,
         last_used_at: key.last_used_at,
+        holder: key.holder,
+        replaces: key.replaces,
+        is_free_tier: account.granted <= Money::ZERO,
     })
 }
 
@@ -266,6 +305,14 @@ impl Key {
             last_used_at: row.next()?,
             version: row.next()?,
             held: row.next()?,
+            holder: Holder {
+                creator_user_id: row.next()?,
+                external_user: row.next()?,
+                external_key: row.next()?,
+                app: row.next()?,
+            },
+            line: row.next()?,
+            replaces: row.next()?,
         })
     }
 
@@ -282,7 +329,7 @@ impl Key {
         difference(difference(limit, spent)?, self.held).map(Some)
     }
 
-    fn snapshot(&self, account: AccountId) -> KeySnapshot {
+    pub(super) fn snapshot(&self, account: AccountId) -> KeySnapshot {
         KeySnapshot {
             account,
             hash: self.hash.clone(),
@@ -292,6 +339,33 @@ impl Key {
             deleted: self.deleted_at.is_some(),
             expires_at: self.expires_at,
         }
+    }
+
+    /// What a key like this one is to be.
+    pub(super) fn policy(&self) -> NewKeyPolicy {
+        NewKeyPolicy {
+            hash: self.hash.clone(),
+            label: self.label.clone(),
+            name: self.name.clone(),
+            kind: self.kind,
+            limit: self.limit,
+            limit_reset: self.limit_reset,
+            include_byok_in_limit: self.include_byok,
+            expires_at: self.expires_at,
+            holder: self.holder.clone(),
+        }
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    pub(super) fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+
+    pub(super) fn was_used(&self) -> bool {
+        self.last_used_at.is_some()
     }
 
     fn is_of(&self, only: Option<KeyKind>) -> bool {

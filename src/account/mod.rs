@@ -1,6 +1,7 @@
 //! One customer's money and keys: the mind of the account object. A command goes in and an answer
 //! comes out, with no wait between the first read and the last write.
 
+pub mod access;
 pub mod billing;
 pub mod books;
 pub mod code;
@@ -16,6 +17,7 @@ pub mod receipt;
 pub mod record;
 pub mod report;
 pub mod request;
+mod rotation;
 pub mod store;
 mod text;
 pub mod top_up;
@@ -23,7 +25,7 @@ pub mod view;
 pub mod wallet;
 
 pub use billing::{BillingAnswer, BillingCommand};
-pub use command::{AccountRow, Answer, Command, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
+pub use command::{AccountRow, Answer, Command, Holder, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
 pub use key::{KeyKind, KeyRefusal, KeySnapshot, NewKey, parse_key};
 pub use limit::LimitReset;
 pub use record::GenerationRecord;
@@ -76,8 +78,8 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
             Ok(Answer::Credits { granted: account.granted, used: account.charged })
         }
         Command::CreateKey(policy) => keyring::create(&store, now, policy),
-        Command::ListKeys { offset, include_disabled, include_expired } => {
-            keyring::list(&store, now, *offset, *include_disabled, *include_expired)
+        Command::ListKeys { offset, include_disabled, include_expired, include_apps } => {
+            keyring::list(&store, now, *offset, *include_disabled, *include_expired, *include_apps)
         }
         Command::GetKey { hash, only } => keyring::get(&store, now, hash, *only),
         Command::UpdateKey(change) => keyring::update(&store, now, change),
@@ -93,6 +95,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::Document { command } => document::execute(&store, now, command),
         Command::Billing { command } => billing::carry_out(&store, now, command),
         Command::Books { command } => books::execute(&store, now, command),
+        Command::Access { command } => access::execute(&store, now, command),
     }
 }
 

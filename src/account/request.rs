@@ -7,7 +7,8 @@ use crate::json::{self, Members};
 use crate::money::Money;
 use crate::time::Time;
 
-use super::command::{KeyChange, NewKeyPolicy};
+use super::access::{LONGEST_OVERLAP_MS, Rotate};
+use super::command::{Holder, KeyChange, NewKeyPolicy};
 use super::key::{KeyKind, NewKey};
 use super::limit::LimitReset;
 
@@ -16,7 +17,9 @@ const MAX_URL: usize = 4096;
 /// Ids of grants that follow from payments and codes.
 const TAKEN_PREFIXES: [&str; 2] = ["stripe:", "code:"];
 /// Members of OpenRouter's that mean nothing with a single workspace.
-const WITHOUT_EFFECT: [&str; 3] = ["workspace_id", "creator_user_id", "external"];
+const WITHOUT_EFFECT: [&str; 1] = ["workspace_id"];
+/// How long a key stays good beside the one that replaces it, if the request does not say: a day.
+const OVERLAP_S: u64 = 86_400;
 
 /// What a new key is to be like.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +30,7 @@ pub struct NewKeyRequest {
     pub limit_reset: Option<LimitReset>,
     pub include_byok_in_limit: bool,
     pub expires_at: Option<Time>,
+    pub holder: Holder,
 }
 
 /// Credit that an operator gives.
@@ -43,8 +47,16 @@ impl NewKeyRequest {
     pub fn read(body: &[u8], management: bool) -> Result<NewKeyRequest, Failure> {
         let text = text(body)?;
         let members = object(text)?;
-        let known: &[&str] =
-            &["name", "limit", "limit_reset", "include_byok_in_limit", "expires_at", "management"];
+        let known: &[&str] = &[
+            "name",
+            "limit",
+            "limit_reset",
+            "include_byok_in_limit",
+            "expires_at",
+            "management",
+            "creator_user_id",
+            "external",
+        ];
         only(&members, known)?;
         let wants_management = boolean(&members, "management")?.unwrap_or(false);
         if wants_management && !management {
@@ -57,6 +69,7 @@ impl NewKeyRequest {
             limit_reset: limit_reset(&members)?.flatten(),
             include_byok_in_limit: boolean(&members, "include_byok_in_limit")?.unwrap_or(false),
             expires_at: expires_at(&members)?,
+            holder: holder(&members)?,
         })
     }
 
@@ -70,8 +83,37 @@ impl NewKeyRequest {
             limit_reset: self.limit_reset,
             include_byok_in_limit: self.include_byok_in_limit,
             expires_at: self.expires_at,
+            holder: self.holder.clone(),
         }
     }
+}
+
+/// Reads the body of `POST /keys/{hash}/rotate`, which may be empty.
+pub fn read_rotation(
+    hash: KeyHash,
+    only_kind: Option<KeyKind>,
+    new: &NewKey,
+    body: &[u8],
+) -> Result<Rotate, Failure> {
+    let text = text(body)?;
+    let members = object(if text.trim().is_empty() { "{}" } else { text })?;
+    only(&members, &["overlap_seconds", "expires_at", "id"])?;
+    let overlap_s = match members.value("overlap_seconds") {
+        None => OVERLAP_S,
+        Some(value) => json::whole(value)
+            .filter(|seconds| *seconds <= LONGEST_OVERLAP_MS / 1000)
+            .ok_or_else(|| Failure::invalid("overlap_seconds: must be a whole number, at most 30 days"))?,
+    };
+    let ends = members.get("expires_at").map(|_| expires_at(&members)).transpose()?;
+    Ok(Rotate {
+        hash,
+        only: only_kind,
+        new: new.hash.clone(),
+        label: new.label.clone(),
+        id: string(&members, "id")?,
+        overlap_ms: overlap_s * 1000,
+        expires_at: ends,
+    })
 }
 
 /// Reads the body of `PATCH /keys/{hash}`. With `only`, a key of the other kind is as good as unknown.
@@ -197,8 +239,34 @@ fn limit_reset(members: &Members<'_>) -> Result<Option<Option<LimitReset>>, Fail
     }
 }
 
+/// A time in UTC, as OpenRouter wants it: another zone is more often a mistake than a wish.
 fn expires_at(members: &Members<'_>) -> Result<Option<Time>, Failure> {
-    time(members, "expires_at")
+    match string(members, "expires_at")? {
+        Some(text) if !(text.ends_with(['Z', 'z']) || text.ends_with("+00:00")) => {
+            Err(Failure::invalid("expires_at: must be in UTC, such as 2027-12-31T23:59:59Z"))
+        }
+        Some(_) | None => time(members, "expires_at"),
+    }
+}
+
+/// Who made a key and whom it is for.
+fn holder(members: &Members<'_>) -> Result<Holder, Failure> {
+    let creator_user_id = string(members, "creator_user_id")?;
+    if creator_user_id.as_deref() == Some("") {
+        return Err(Failure::invalid("creator_user_id: must not be empty"));
+    }
+    let holder = Holder { creator_user_id, ..Holder::default() };
+    if members.value("external").is_none() {
+        return Ok(holder);
+    }
+    let external =
+        members.object("external").ok_or_else(|| Failure::invalid("external: must be an object"))?;
+    only(&external, &["user", "api_key"])?;
+    let external_user = string(&external, "user")?.filter(|user| !user.is_empty());
+    let external_user =
+        external_user.ok_or_else(|| Failure::invalid("external.user: this member is required"))?;
+    let external_key = string(&external, "api_key")?;
+    Ok(Holder { external_user: Some(external_user), external_key, ..holder })
 }
 
 fn time(members: &Members<'_>, key: &str) -> Result<Option<Time>, Failure> {

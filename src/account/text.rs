@@ -130,6 +130,19 @@ pub mod optional_ms {
     }
 }
 
+/// [`patch`] of milliseconds.
+pub mod patch_ms {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(time: &Option<Option<Time>>, out: S) -> Result<S::Ok, S::Error> {
+        time.flatten().map(Time::ms).serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Time>>, D::Error> {
+        optional_ms::deserialize(from).map(Some)
+    }
+}
+
 /// A value as JSON in a string. An enum within an enum told apart by `type` would be compiled twice.
 pub mod nested {
     use super::*;

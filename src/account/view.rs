@@ -4,6 +4,7 @@
 use super::command::{KeyRow, Spending};
 use super::key::KeyKind;
 use super::limit::LimitReset;
+use crate::id::KeyHash;
 use crate::money::Money;
 use crate::time::Time;
 use serde::Serialize;
@@ -29,6 +30,18 @@ pub fn write_created_key(row: &KeyRow, key: &str) -> String {
         key: &'a str,
     }
     json(&Created { data: KeyObject::new(row), key })
+}
+
+/// The body of `POST /keys/{hash}/rotate`: the new key as `POST /keys` would show it, and until when
+/// the old one is good.
+pub fn write_rotated_key(row: &KeyRow, key: &str, old_expires_at: Time) -> String {
+    #[derive(Serialize)]
+    struct Rotated<'a> {
+        data: KeyObject<'a>,
+        key: &'a str,
+        old_key_expires_at: String,
+    }
+    json(&Rotated { data: KeyObject::new(row), key, old_key_expires_at: old_expires_at.to_iso8601() })
 }
 
 /// The body of `DELETE /keys/{hash}`.
@@ -84,9 +97,24 @@ struct KeyObject<'a> {
     updated_at: Option<String>,
     expires_at: Option<String>,
     last_used_at: Option<String>,
-    creator_user_id: Option<String>,
-    external_user: Option<String>,
+    creator_user_id: &'a Option<String>,
+    external_user: &'a Option<String>,
     workspace_id: &'a str,
+    #[serde(flatten)]
+    own: OwnMembers<'a>,
+}
+
+/// What OpenRouter's keys do not have, there where it says something.
+#[derive(Serialize)]
+struct OwnMembers<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_key: Option<&'a str>,
+    /// The host of the app that the key was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    /// The hash of the key that this one came after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -101,7 +129,7 @@ struct CurrentKey<'a> {
     is_free_tier: bool,
     is_management_key: bool,
     is_provisioning_key: bool,
-    creator_user_id: Option<String>,
+    creator_user_id: &'a Option<String>,
     organization_id: Option<String>,
     workspace_id: &'a str,
     expires_at: Option<String>,
@@ -171,9 +199,14 @@ impl KeyObject<'_> {
             updated_at: row.updated_at.map(Time::to_iso8601),
             expires_at: row.expires_at.map(Time::to_iso8601),
             last_used_at: row.last_used_at.map(Time::to_iso8601),
-            creator_user_id: None,
-            external_user: None,
+            creator_user_id: &row.holder.creator_user_id,
+            external_user: &row.holder.external_user,
             workspace_id: row.account.as_str(),
+            own: OwnMembers {
+                external_key: row.holder.external_key.as_deref(),
+                app: row.holder.app.as_deref(),
+                replaces: row.replaces.as_ref().map(KeyHash::as_str),
+            },
         }
     }
 }
@@ -188,10 +221,10 @@ impl CurrentKey<'_> {
             limit_reset: row.limit_reset,
             include_byok_in_limit: row.include_byok_in_limit,
             usage: Usage::new(&row.usage, &row.byok_usage),
-            is_free_tier: false,
+            is_free_tier: row.is_free_tier,
             is_management_key: management,
             is_provisioning_key: management,
-            creator_user_id: None,
+            creator_user_id: &row.holder.creator_user_id,
             organization_id: None,
             workspace_id: row.account.as_str(),
             expires_at: row.expires_at.map(Time::to_iso8601),

@@ -34,8 +34,8 @@ pub struct AccountBody {
     storage: ObjectStorage,
     /// When the alarm is due, as far as this instance knows: milliseconds since 1970.
     alarm_at: AssertUnwindSafe<Cell<Option<u64>>>,
-    /// The policy that the last command gave a key, on its way to KV.
-    changed: AssertUnwindSafe<Cell<Option<KeySnapshot>>>,
+    /// The policies that the last command gave keys, on their way to KV.
+    changed: AssertUnwindSafe<Cell<Vec<KeySnapshot>>>,
 }
 
 #[wasm_bindgen]
@@ -49,7 +49,7 @@ impl AccountBody {
             database,
             storage,
             alarm_at: AssertUnwindSafe(Cell::new(None)),
-            changed: AssertUnwindSafe(Cell::new(None)),
+            changed: AssertUnwindSafe(Cell::default()),
         }
     }
 
@@ -62,7 +62,8 @@ impl AccountBody {
             Answer::KeyCreated { snapshot, .. }
             | Answer::KeyUpdated { snapshot, .. }
             | Answer::KeyDeleted { snapshot, .. }
-            | Answer::Authenticated { snapshot } => self.changed.set(Some(snapshot.clone())),
+            | Answer::Authenticated { snapshot } => self.changed.set(vec![snapshot.clone()]),
+            Answer::Access { snapshots, .. } => self.changed.set(snapshots.clone()),
             Answer::Reported(Reported { next_alarm: Some(at), .. }) => self.wake_at(at.ms())?,
             Answer::Billing { answer } => {
                 if let Some(at) = answer.next_alarm() {
@@ -82,11 +83,11 @@ impl AccountBody {
         serde_json::to_string(&answer).map_err(|error| js_error(&error.to_string()))
     }
 
-    /// What the last command wants written to KV: a name and a value, or nothing.
-    pub fn entry(&self) -> Option<Vec<String>> {
-        let snapshot = self.changed.take()?;
-        failpoint::keys_write().ok().filter(|made| *made)?;
-        Some(vec![entry_name(&snapshot.hash), snapshot.to_json()])
+    /// What the last command wants written to KV: names, each followed by its value.
+    pub fn entries(&self) -> Vec<String> {
+        let is_made = |_: &KeySnapshot| failpoint::keys_write().is_ok_and(|made| made);
+        let changed = self.changed.take().into_iter().filter(is_made);
+        changed.flat_map(|snapshot| [entry_name(&snapshot.hash), snapshot.to_json()]).collect()
     }
 
     /// Under which names KV keeps reports for this account; nothing where there is no account.

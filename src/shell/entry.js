@@ -35,17 +35,19 @@ export class AccountObject extends DurableObject {
 
   // A command that fails leaves nothing behind, on disk or in memory.
   call(command) {
-    const [answer, entry] = this.#turn((body) => [body.call(command), body.entry()]);
-    return entry === undefined ? answer : this.#write(entry).then(() => answer);
+    const [answer, entries] = this.#turn((body) => [body.call(command), body.entries()]);
+    return entries.length === 0 ? answer : this.#write(entries).then(() => answer);
   }
 
   // The policies of keys are written to KV by their account alone, one after the other: a late write
   // cannot undo a later one. The answer waits for the write, but not for long.
-  #write([name, value]) {
+  #write(entries) {
     const { KEYS } = this.env;
-    this.#written = this.#written.then(() => KEYS.put(name, value)).catch(() => {
-      console.log(`{"event":"kv_write_failed","what":"key"}`);
-    });
+    for (let at = 0; at < entries.length; at += 2) {
+      this.#written = this.#written.then(() => KEYS.put(entries[at], entries[at + 1])).catch(() => {
+        console.log(`{"event":"kv_write_failed","what":"key"}`);
+      });
+    }
     return Promise.race([this.#written, new Promise((resolve) => setTimeout(resolve, KV_LIMIT_MS))]);
   }
 

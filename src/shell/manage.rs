@@ -23,7 +23,7 @@ use crate::shell::auth::{
 };
 use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
-use crate::shell::{admin_catalog, body, books, catalog, clock, health, overlay, presets, reply, wallets};
+use crate::shell::{access, admin_catalog, body, books, catalog, clock, health, overlay, presets, reply, wallets};
 
 /// Accounts are listed by their entries in KV.
 const ACCOUNT_PREFIX: &str = "account:";
@@ -87,6 +87,7 @@ impl Call<'_> {
                 self.delete_key(&key.account, hash, Some(KeyKind::Inference)).await
             }
             Endpoint::Generation => self.generation().await,
+            Endpoint::Access(endpoint) => access::answer(self, endpoint).await,
             Endpoint::Billing(endpoint) => {
                 Till { request: self.request, env: self.env, config: self.config }.answer(endpoint).await
             }
@@ -175,8 +176,13 @@ impl Call<'_> {
             Some(text) => text.parse().map_err(|_| Failure::invalid("offset: must be a whole number"))?,
         };
         let flag = |name: &str| query::flag(self.query, name);
-        let (include_disabled, include_expired) = (flag("include_disabled"), flag("include_expired"));
-        match self.ask(account, Command::ListKeys { offset, include_disabled, include_expired }).await? {
+        let command = Command::ListKeys {
+            offset,
+            include_disabled: flag("include_disabled"),
+            include_expired: flag("include_expired"),
+            include_apps: flag("include_apps"),
+        };
+        match self.ask(account, command).await? {
             Answer::Keys { keys } => Ok(reply::json(200, &view::write_keys(&keys))),
             _ => Err(unexpected()),
         }

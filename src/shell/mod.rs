@@ -1,6 +1,7 @@
 //! The only code that waits. It takes requests from the runtime, asks the core what to do, does
 //! it, and reports what happened.
 
+mod access;
 mod account_object;
 mod accounts;
 mod admin_catalog;

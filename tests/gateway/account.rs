@@ -191,7 +191,12 @@ fn a_page_has_a_hundred_keys() {
     for number in 0..101 {
         check_line(&mut database, &format!("0s key k{number:03} => key k{number:03} version 1"));
     }
-    let list = |offset| Command::ListKeys { offset, include_disabled: false, include_expired: false };
+    let list = |offset| Command::ListKeys {
+        offset,
+        include_disabled: false,
+        include_expired: false,
+        include_apps: false,
+    };
     for (offset, length) in [(0, 100), (100, 1), (u64::MAX, 0)] {
         match database.tell(time("0s"), &list(offset)) {
             Answer::Keys { keys } => assert_eq!(keys.len(), length),

@@ -335,6 +335,7 @@ impl Step {
                 limit_reset: self.reset,
                 include_byok_in_limit: false,
                 expires_at: (self.amount % 3 == 0).then(|| Time::from_ms(until.ms() + 200_000_000)),
+                holder: Default::default(),
             }),
             18..22 => Command::UpdateKey(KeyChange {
                 hash: key,
@@ -409,6 +410,7 @@ fn a_dollar_admits_ten_of_five_hundred() {
         limit_reset: None,
         include_byok_in_limit: false,
         expires_at: None,
+        holder: Default::default(),
     };
     database.tell(now, &Command::CreateKey(policy));
     let mut admitted = 0;

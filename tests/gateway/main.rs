@@ -1,6 +1,7 @@
 //! The native tests: one binary, whose modules mirror `src/`.
 
 mod account;
+mod account_access;
 mod account_billing;
 mod account_ledger;
 mod anthropic_messages;

@@ -1,8 +1,11 @@
 //! The bodies of the management API.
 
-use millrace::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
-use millrace::account::{KeyKind, LimitReset};
-use millrace::id::KeyHash;
+use millrace::account::key::SECRET_LENGTH;
+use millrace::account::request::{
+    GrantRequest, NewKeyRequest, read_account_name, read_key_change, read_rotation,
+};
+use millrace::account::{KeyKind, LimitReset, NewKey};
+use millrace::id::{AccountId, KeyHash};
 use millrace::money::Money;
 
 #[test]
@@ -70,4 +73,39 @@ fn a_grant_is_exact_dollars() {
 fn an_account_has_a_name() {
     assert_eq!(read_account_name(br#"{"name":"First"}"#).expect("well formed"), "First");
     assert!(read_account_name(br#"{"title":"First"}"#).is_err());
+}
+
+#[test]
+fn a_key_says_whose_it_is() {
+    let body = br#"{"name":"x","creator_user_id":"user_1","external":{"user":"u-7","api_key":"their-key"}}"#;
+    let holder = NewKeyRequest::read(body, false).expect("well formed").holder;
+    assert_eq!(
+        (holder.creator_user_id.as_deref(), holder.external_user.as_deref(), holder.external_key.as_deref()),
+        (Some("user_1"), Some("u-7"), Some("their-key"))
+    );
+    let cases = [
+        (r#"{"name":"x","external":"u-7"}"#, "external: "),
+        (r#"{"name":"x","external":{}}"#, "external.user: "),
+        (r#"{"name":"x","external":{"user":"u","key":"k"}}"#, "key: no such member"),
+        (r#"{"name":"x","creator_user_id":""}"#, "creator_user_id: "),
+        (r#"{"name":"x","expires_at":"2027-12-31T23:59:59+02:00"}"#, "expires_at: must be in UTC"),
+    ];
+    for (body, words) in cases {
+        let failure = NewKeyRequest::read(body.as_bytes(), false).expect_err(body);
+        assert!(failure.message.contains(words), "{body}: {}", failure.message);
+    }
+}
+
+#[test]
+fn a_rotation_needs_no_body_and_is_bounded() {
+    let account = AccountId::parse("Account00000").expect("an account");
+    let new = NewKey::new(&account, &[7; SECRET_LENGTH]);
+    let read = |body: &str| read_rotation(KeyHash::of("old"), None, &new, body.as_bytes());
+    assert_eq!(read("").expect("empty").overlap_ms, 86_400_000);
+    let rotate = read(r#"{"overlap_seconds":0,"id":"june","expires_at":null}"#).expect("well formed");
+    assert_eq!((rotate.overlap_ms, rotate.id.as_deref(), rotate.expires_at), (0, Some("june"), Some(None)));
+    assert_eq!(read("{}").expect("empty").expires_at, None);
+    for body in [r#"{"overlap_seconds":2592001}"#, r#"{"overlap_seconds":-1}"#, r#"{"overlap":5}"#, "[]"] {
+        assert!(read(body).is_err(), "{body}");
+    }
 }

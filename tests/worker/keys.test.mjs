@@ -119,6 +119,42 @@ test("what a key may not be is refused with the field's name", async () => {
   }
 });
 
+test("a rotated key goes on for a while, and both spend one limit", async () => {
+  const body = { messages: user("one two three four"), max_tokens: 4 };
+  const each = pico("0.000012");
+  const limit = (await ceilingOf(gateway, { model: ECHO, ...body })) + 2n * each;
+  const account = await openAccount(gateway, { key: { limit: Number(dollars(limit)) } });
+  const { key: manager } = await account.createKey({ management: true });
+  const rotate = (hash, options) => call(gateway, "POST", `/api/v1/keys/${hash}/rotate`, { key: manager, body: options });
+  assert.equal((await ask(account.key, body)).status, 200);
+  const { status, json } = await rotate(account.hash, { overlap_seconds: 3600 });
+  assert.equal(status, 201);
+  assert.match(json.key, KEY);
+  assert.deepEqual([json.data.name, json.data.limit, json.data.replaces], ["worker test", Number(dollars(limit)), account.hash]);
+  assert.ok(Math.abs(Date.parse(json.old_key_expires_at) - Date.now() - 3_600_000) < 60_000);
+  for (const key of [json.key, account.key]) assert.equal((await ask(key, body)).status, 200);
+  for (const key of [json.key, account.key]) assertFailure(await ask(key, body), 402);
+  for (const key of [json.key, account.key]) {
+    const { json: own } = await call(gateway, "GET", "/api/v1/key", { key });
+    assert.equal(pico(own.data.usage), 3n * each);
+  }
+  assert.equal(assertFailure(await rotate(account.hash, {}), 409).metadata.replaced_by, json.data.hash);
+  assert.equal((await rotate(json.data.hash, { overlap_seconds: 0 })).status, 201);
+  await eventually("the key has expired", async () => (await ask(json.key)).status === 401, { withinMs: 15_000 });
+});
+
+test("a manager replaces itself, the administrator any key, nobody another manager", async () => {
+  const { id, hash, createKey } = await openAccount(gateway);
+  const [one, two] = [await createKey({ management: true }), await createKey({ management: true })];
+  const path = (hash) => `/api/v1/keys/${hash}/rotate`;
+  assertFailure(await call(gateway, "POST", path(two.data.hash), { key: one.key }), 404);
+  const { json } = await call(gateway, "POST", path(one.data.hash), { key: one.key, body: { overlap_seconds: 0 } });
+  assertFailure(await call(gateway, "GET", "/api/v1/credits", { key: one.key }), 401);
+  assert.equal((await call(gateway, "GET", "/api/v1/credits", { key: json.key })).status, 200);
+  const made = await admin(gateway, "POST", `/accounts/${id}/keys/${hash}/rotate`, { id: "june" });
+  assert.equal((await ask(made.key)).status, 200);
+});
+
 test("the administrator can switch off and revoke any key, a manager's too", async () => {
   const { id, createKey } = await openAccount(gateway);
   const { key: manager, data } = await createKey({ management: true });

@@ -140,6 +140,7 @@ impl Database {
             Answer::Invalid { .. } => "invalid".into(),
             Answer::Document { .. } => "document".into(),
             Answer::Books { answer } => answer.clone(),
+            Answer::Access { answer, .. } => answer.clone(),
             Answer::Fault { .. } => "fault".into(),
         }
     }
@@ -239,11 +240,13 @@ pub fn read_command(line: &str) -> Command {
             limit_reset: option("reset").and_then(LimitReset::parse),
             include_byok_in_limit: false,
             expires_at: option("expires").map(time),
+            holder: Default::default(),
         }),
         "keys" => Command::ListKeys {
             offset: option("offset").map_or(0, |offset| offset.parse().unwrap()),
             include_disabled: has("disabled"),
             include_expired: has("expired"),
+            include_apps: has("apps"),
         },
         "get" => Command::GetKey { hash: hash(), only },
         "update" => Command::UpdateKey(KeyChange {

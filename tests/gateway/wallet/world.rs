@@ -103,6 +103,7 @@ impl World {
             limit_reset: Some(LimitReset::Daily),
             include_byok_in_limit: false,
             expires_at: None,
+            holder: Default::default(),
         };
         database.tell(now, &Command::CreateKey(policy));
         World {
