@@ -215,6 +215,21 @@ ALTER TABLE api_key ADD COLUMN rotation TEXT;
 
 CREATE INDEX IF NOT EXISTS api_key_by_line ON api_key (line);
 
+-- Codes that apps exchange for a key, by their hashes, and what that key is to be. `key_hash` is the key
+-- that one was exchanged for.
+CREATE TABLE IF NOT EXISTS auth_code (
+  hash TEXT PRIMARY KEY,
+  challenge TEXT,
+  method TEXT CHECK (method IN ('S256', 'plain')),
+  name TEXT NOT NULL,
+  app TEXT NOT NULL,
+  limit_amount INTEGER CHECK (limit_amount >= 0),
+  limit_reset TEXT CHECK (limit_reset IN ('daily', 'weekly', 'monthly')),
+  key_expires_at INTEGER,
+  created_at INTEGER NOT NULL,
+  key_hash TEXT
+) STRICT, WITHOUT ROWID;
+
 -- Keys of providers that accounts bring.
 
 -- Receipts: what an account did by day.

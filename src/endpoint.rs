@@ -195,6 +195,7 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         // Whatever a client takes for its base: some probe it before they start.
         "/" | "/api" | "/api/" | "/api/v1" | "/v1" => return vec![("GET", Endpoint::Welcome)],
         "/health" => return vec![("GET", Endpoint::Health)],
+        "/auth" => return access::page(),
         _ => {}
     }
     if let Some(name) = path.strip_prefix("/__failpoint/").filter(|_| cfg!(feature = "failpoints")) {
@@ -232,7 +233,9 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["credits"] => vec![("GET", Endpoint::Credits)],
         ["keys"] => vec![("GET", Endpoint::ListKeys), ("POST", Endpoint::CreateKey)],
         ["keys", hash] => key_ways(hash),
-        ["keys", _, "rotate"] | ["admin", "accounts", _, "keys", _, "rotate"] => access::ways(&parts),
+        ["auth", ..] | ["keys", _, "rotate"] | ["admin", "accounts", _, "keys", _, "rotate"] => {
+            access::ways(&parts)
+        }
         ["generation"] => vec![("GET", Endpoint::Generation)],
         ["admin", rest @ ..] => match admin_ways(rest) {
             ways if ways.is_empty() => [billing::admin_ways(rest), books::admin_ways(rest)].concat(),

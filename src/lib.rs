@@ -26,6 +26,7 @@ pub mod preset;
 pub mod pricing;
 pub mod routing;
 
+pub mod authorization;
 pub mod billing;
 
 pub mod config;

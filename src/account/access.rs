@@ -1,12 +1,15 @@
 //! What an account object can be told of who gets a key: rotation, and the codes that apps exchange
 //! for one. Carried as JSON in a string by commands and answers of type `access`.
 
+use super::challenge::{Challenge, ChallengeMethod};
 use super::command::{Answer, KeyRow, TEXT_BYTES};
 use super::key::{KeyKind, KeySnapshot};
 use super::ledger::invalid;
+use super::limit::LimitReset;
 use super::store::{Fault, Store};
-use super::{Command, rotation, text};
+use super::{Command, authorization, rotation, text};
 use crate::id::KeyHash;
+use crate::money::Money;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +21,9 @@ pub const LONGEST_OVERLAP_MS: u64 = 30 * 86_400_000;
 pub enum AccessCommand {
     /// Makes a key that takes another's place.
     Rotate(Rotate),
+    /// Notes a code that an app may exchange for a key.
+    MakeCode(NewAuthCode),
+    Exchange(Exchange),
 }
 
 /// The same `new` again changes nothing; the same `id` again replaces a new key that was never used,
@@ -42,6 +48,40 @@ pub struct Rotate {
     pub expires_at: Option<Option<Time>>,
 }
 
+/// A code, and the key that it stands for. The hash is its id: the same again changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewAuthCode {
+    #[serde(with = "text")]
+    pub hash: KeyHash,
+    #[serde(default)]
+    pub challenge: Option<Challenge>,
+    pub name: String,
+    /// Whom the code is sent to: the host that the app calls back to.
+    pub app: String,
+    #[serde(with = "text::optional", default)]
+    pub limit: Option<Money>,
+    #[serde(default)]
+    pub limit_reset: Option<LimitReset>,
+    /// When the key is to end.
+    #[serde(with = "text::optional_ms", default)]
+    pub expires_at: Option<Time>,
+}
+
+/// Makes the key that a code stands for. The same `new` again changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    #[serde(with = "text")]
+    pub code: KeyHash,
+    #[serde(default)]
+    pub verifier: Option<String>,
+    #[serde(default)]
+    pub method: Option<ChallengeMethod>,
+    #[serde(with = "text")]
+    pub new: KeyHash,
+    /// What of the new key may be shown.
+    pub label: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessAnswer {
@@ -53,6 +93,8 @@ pub enum AccessAnswer {
         #[serde(with = "text::ms")]
         old_expires_at: Time,
     },
+    CodeMade,
+    Exchanged,
     Refused {
         why: AccessRefusal,
     },
@@ -65,6 +107,12 @@ pub enum AccessRefusal {
     Replaced(#[serde(with = "text")] KeyHash),
     /// The new key would end before it began.
     Expired,
+    TooManyCodes,
+    /// The code is unknown or was used, or the verifier is not that of its challenge.
+    WrongCode,
+    /// The challenge was made otherwise.
+    WrongMethod,
+    CodeExpired,
 }
 
 /// What was done, and the keys whose policies changed by it.
@@ -86,6 +134,14 @@ impl AccessCommand {
             }
             AccessCommand::Rotate(rotate) => (long(&rotate.label) || rotate.id.as_deref().is_some_and(long))
                 .then_some("label and id have at most 1024 bytes"),
+            AccessCommand::MakeCode(new) if new.limit.is_some_and(Money::is_negative) => {
+                Some("a limit below zero")
+            }
+            AccessCommand::MakeCode(new) => (new.name.is_empty() || long(&new.name) || long(&new.app))
+                .then_some("a key's name has 1 to 1024 bytes"),
+            AccessCommand::Exchange(exchange) => {
+                long(&exchange.label).then_some("a label has at most 1024 bytes")
+            }
         }
     }
 }
@@ -109,6 +165,8 @@ pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer,
     }
     let done = match &command {
         AccessCommand::Rotate(rotate) => rotation::rotate(store, now, rotate)?,
+        AccessCommand::MakeCode(new) => Some(authorization::make(store, now, new)?),
+        AccessCommand::Exchange(exchange) => Some(authorization::exchange(store, now, exchange)?),
     };
     let Some((answer, snapshots)) = done else {
         return Ok(Answer::NotFound);

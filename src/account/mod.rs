@@ -2,8 +2,10 @@
 //! comes out, with no wait between the first read and the last write.
 
 pub mod access;
+pub mod authorization;
 pub mod billing;
 pub mod books;
+pub mod challenge;
 pub mod code;
 pub mod command;
 pub mod document;

@@ -301,9 +301,14 @@ impl<'a> Fields<'a> {
         string(&self.0, key)
     }
 
+    /// A string that may be as long as an address.
+    pub fn text(&self, key: &str) -> Result<Option<String>, Failure> {
+        string_within(&self.0, key, MAX_URL)
+    }
+
     /// An http or https address.
     pub fn url(&self, key: &str) -> Result<Option<String>, Failure> {
-        match string_within(&self.0, key, MAX_URL)? {
+        match self.text(key)? {
             Some(url) if !is_web_address(&url) => {
                 Err(Failure::invalid(format!("{key}: must be an https or http address")))
             }

@@ -8,6 +8,14 @@ use crate::id::{AccountId, KeyHash};
 pub enum Access {
     Rotate(KeyHash),
     AdminRotate(AccountId, KeyHash),
+    /// An account's owner is asked whether an app may have a key.
+    Page,
+    /// The owner agrees.
+    Agree,
+    /// The same without a page.
+    MakeCode,
+    /// An app shows a code and gets its key.
+    Exchange,
 }
 
 impl Access {
@@ -15,15 +23,26 @@ impl Access {
         match self {
             Access::Rotate(_) => "rotate_key",
             Access::AdminRotate(..) => "admin_rotate_key",
+            Access::Page => "authorization_page",
+            Access::Agree => "authorize",
+            Access::MakeCode => "make_auth_code",
+            Access::Exchange => "exchange_auth_code",
         }
     }
 }
 
 type Ways = Vec<(&'static str, Endpoint)>;
 
+/// The methods of `/auth`, which people open in a browser.
+pub(super) fn page() -> Ways {
+    endpoints(vec![("GET", Access::Page), ("POST", Access::Agree)])
+}
+
 /// What the parts of a path after `/api/v1/` take.
 pub(super) fn ways(parts: &[&str]) -> Ways {
     let ways = match parts {
+        ["auth", "keys"] => vec![("POST", Access::Exchange)],
+        ["auth", "keys", "code"] => vec![("POST", Access::MakeCode)],
         ["keys", hash, "rotate"] => {
             KeyHash::parse(hash).map(|hash| ("POST", Access::Rotate(hash))).into_iter().collect()
         }

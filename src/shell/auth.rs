@@ -81,9 +81,13 @@ pub async fn authenticate(request: &Request, env: &JsValue) -> Result<KeySnapsho
 /// The policy of a management key, asked of its account each time: what it may do does not pass
 /// by a lease, which would notice that it was switched off.
 pub async fn authenticate_manager(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
-    let key = presented(request)?;
-    let account = parse_key(&key).ok_or_else(|| key_refusal(KeyRefusal::Unknown))?;
-    let snapshot = ask_account(env, &account, &KeyHash::of(&key)).await?.map_err(key_refusal)?;
+    authenticate_manager_by(&presented(request)?, env).await
+}
+
+/// The same, for a key that stands elsewhere in the request.
+pub async fn authenticate_manager_by(key: &str, env: &JsValue) -> Result<KeySnapshot, Failure> {
+    let account = parse_key(key).ok_or_else(|| key_refusal(KeyRefusal::Unknown))?;
+    let snapshot = ask_account(env, &account, &KeyHash::of(key)).await?.map_err(key_refusal)?;
     match snapshot.kind {
         KeyKind::Management => Ok(snapshot),
         KeyKind::Inference => {

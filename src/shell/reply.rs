@@ -30,6 +30,12 @@ pub fn json(status: u16, body: &str) -> Response {
     whole(&Head { status, headers }, body.as_bytes())
 }
 
+/// A page for people: no script of another site may read it.
+pub fn page(status: u16, headers: &[(&'static str, String)], html: &str) -> Response {
+    let init = init_of(status, headers.iter().map(|(name, value)| (*name, value.as_str())));
+    Response::new_with_opt_str_and_init(Some(html), &init).expect("statuses and header names are ours")
+}
+
 /// A status without a body: 304.
 pub fn empty(status: u16, headers: &[(&'static str, String)]) -> Response {
     Response::new_with_opt_str_and_init(None, &init(status, headers))
@@ -63,10 +69,14 @@ pub fn preflight() -> Response {
 }
 
 fn init(status: u16, headers: &[(&'static str, String)]) -> ResponseInit {
-    let list = Headers::new().expect("an empty list of headers is always possible");
     let cors = [("access-control-allow-origin", "*"), ("access-control-expose-headers", EXPOSED)];
     let given = headers.iter().map(|(name, value)| (*name, value.as_str()));
-    for (name, value) in given.chain(cors) {
+    init_of(status, given.chain(cors))
+}
+
+fn init_of<'a>(status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>) -> ResponseInit {
+    let list = Headers::new().expect("an empty list of headers is always possible");
+    for (name, value) in headers {
         list.set(name, value).expect("header values are plain text");
     }
     let init = ResponseInit::new();

@@ -17,7 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["protocol"],
     &["pricing", "health"],
     &["routing", "account"],
-    &["billing"],
+    &["authorization", "billing"],
     &["config", "endpoint", "preset"],
     &["exchange"],
     &["shell"],

@@ -6,6 +6,7 @@ mod account_billing;
 mod account_ledger;
 mod anthropic_messages;
 mod architecture;
+mod authorization;
 mod bedrock;
 mod billing;
 mod books;

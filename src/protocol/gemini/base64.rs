@@ -5,7 +5,7 @@ const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The standard alphabet, with padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = write(bytes, STANDARD);
     while !text.len().is_multiple_of(4) {
         text.push('=');
@@ -14,7 +14,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 }
 
 /// The alphabet that is safe in URLs, without padding, as JSON Web Tokens have it.
-pub(super) fn encode_url(bytes: &[u8]) -> String {
+pub fn encode_url(bytes: &[u8]) -> String {
     write(bytes, URL_SAFE)
 }
 
@@ -32,7 +32,7 @@ fn write(bytes: &[u8], alphabet: &[u8; 64]) -> String {
 }
 
 /// Reads either alphabet, with or without padding; blanks are passed over.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut count) = (0u32, 0u32);
     for symbol in text.trim_end_matches('=').bytes().filter(|byte| !byte.is_ascii_whitespace()) {
