@@ -230,6 +230,52 @@ CREATE TABLE IF NOT EXISTS auth_code (
   key_hash TEXT
 ) STRICT, WITHOUT ROWID;
 
+-- One row: where alerts go and what they are about, NULL for what is not told. `last` is the number of
+-- the last one, `lost` counts those that were given up, `since` is when spending began to be watched.
+CREATE TABLE IF NOT EXISTS alert_settings (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  url TEXT NOT NULL,
+  secret TEXT NOT NULL,
+  enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  low_balance INTEGER,
+  unusual_factor INTEGER,
+  unusual_floor INTEGER,
+  fallback_percent INTEGER,
+  fallback_requests INTEGER,
+  since INTEGER NOT NULL,
+  last INTEGER NOT NULL DEFAULT 0,
+  lost INTEGER NOT NULL DEFAULT 0,
+  last_delivered_at INTEGER,
+  last_error TEXT
+) STRICT;
+
+-- Alerts that are to be delivered.
+CREATE TABLE IF NOT EXISTS alert (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  body TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  next_at INTEGER NOT NULL
+) STRICT;
+
+-- Alerts that were given and not armed again, with the window that they were about.
+CREATE TABLE IF NOT EXISTS alert_state (
+  name TEXT PRIMARY KEY,
+  window INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What was spent in each of the last hours, and how many replies there were in each of the last minutes.
+CREATE TABLE IF NOT EXISTS alert_hour (
+  hour INTEGER PRIMARY KEY,
+  spent INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS alert_minute (
+  minute INTEGER PRIMARY KEY,
+  served INTEGER NOT NULL,
+  fell_back INTEGER NOT NULL
+) STRICT;
+
 -- Keys of providers that accounts bring.
 
 -- Receipts: what an account did by day.

@@ -1,10 +1,12 @@
 //! Every URL we answer, in one match.
 
 mod access;
+mod alert;
 mod billing;
 mod books;
 
 pub use access::Access;
+pub use alert::Alert;
 pub use billing::Billing;
 pub use books::Books;
 
@@ -60,6 +62,7 @@ pub enum Endpoint {
     DeleteKey(KeyHash),
     Generation,
     Access(Access),
+    Alert(Alert),
     Billing(Billing),
     /// With the account, where the operator asks.
     Books(Books, Option<AccountId>),
@@ -122,6 +125,7 @@ impl Endpoint {
             Endpoint::DeleteKey(_) => "delete_key",
             Endpoint::Generation => "generation",
             Endpoint::Access(access) => access.name(),
+            Endpoint::Alert(alert) => alert.name(),
             Endpoint::Billing(billing) => billing.name(),
             Endpoint::Books(books, _) => books.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
@@ -233,6 +237,7 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["credits"] => vec![("GET", Endpoint::Credits)],
         ["keys"] => vec![("GET", Endpoint::ListKeys), ("POST", Endpoint::CreateKey)],
         ["keys", hash] => key_ways(hash),
+        ["alerts", rest @ ..] => alert::ways(rest),
         ["auth", ..] | ["keys", _, "rotate"] | ["admin", "accounts", _, "keys", _, "rotate"] => {
             access::ways(&parts)
         }

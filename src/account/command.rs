@@ -94,6 +94,10 @@ pub enum Command {
     Access {
         command: String,
     },
+    /// A [`super::alert::AlertCommand`] as JSON.
+    Alert {
+        command: String,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -132,6 +136,7 @@ impl Command {
             | Command::Document { .. }
             | Command::Books { .. }
             | Command::Access { .. }
+            | Command::Alert { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -267,6 +272,12 @@ pub enum Answer {
     Books { answer: String },
     /// To `Access`: an [`super::access::AccessAnswer`] as JSON, and what KV is to have of keys.
     Access { answer: String, snapshots: Vec<KeySnapshot> },
+    /// To `Alert`: an [`super::alert::AlertAnswer`] as JSON, and when the alarm has to deliver.
+    Alert {
+        answer: String,
+        #[serde(with = "text::optional_ms")]
+        next_alarm: Option<Time>,
+    },
     /// No such key, generation or document.
     NotFound,
     /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.

@@ -2,6 +2,7 @@
 //! comes out, with no wait between the first read and the last write.
 
 pub mod access;
+pub mod alert;
 pub mod authorization;
 pub mod billing;
 pub mod books;
@@ -98,25 +99,28 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::Billing { command } => billing::carry_out(&store, now, command),
         Command::Books { command } => books::execute(&store, now, command),
         Command::Access { command } => access::execute(&store, now, command),
+        Command::Alert { command } => alert::execute(&store, now, command),
     }
 }
 
 /// When the alarm has to run: at the first expiry of a hold, the first end of a record's retention, or
-/// when a top-up is due.
+/// when a top-up or an alert is due.
 fn next_alarm(store: &Store) -> Result<Option<Time>, Fault> {
     let row = store.row(
         &format!(
             "SELECT CAST((SELECT MIN(expires_at) FROM lease) AS TEXT),
-             CAST((SELECT at FROM generation ORDER BY number LIMIT 1) AS TEXT), CAST({} AS TEXT)",
-            top_up::DUE_AT
+             CAST((SELECT at FROM generation ORDER BY number LIMIT 1) AS TEXT), CAST({} AS TEXT),
+             CAST({} AS TEXT)",
+            top_up::DUE_AT,
+            alert::outbox::NEXT_AT
         ),
         &[],
     )?;
     let mut row = row.ok_or(Fault::Corrupt("time"))?;
     let (first_expiry, first_record): (Option<Time>, Option<Time>) = (row.next()?, row.next()?);
-    let top_up: Option<Time> = row.next()?;
+    let (top_up, alert): (Option<Time>, Option<Time>) = (row.next()?, row.next()?);
     let first_record_end = first_record.map(|at| at.plus(ledger::RECORD_RETENTION));
-    Ok([first_expiry, first_record_end, top_up].into_iter().flatten().min())
+    Ok([first_expiry, first_record_end, top_up, alert].into_iter().flatten().min())
 }
 
 /// A subtraction that can only fail where a total was wrong before.

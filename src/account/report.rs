@@ -5,7 +5,7 @@ use super::command::{Answer, Refusal};
 use super::lease;
 use super::ledger;
 use super::store::{Fault, Store};
-use super::{next_alarm, text};
+use super::{alert, next_alarm, text};
 use crate::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::Time;
@@ -196,6 +196,8 @@ pub(super) fn carry_out(store: &Store, now: Time, report: &Report) -> Result<Ans
     let Some(charges) = ledger::charge(store, now, &report.charges)? else {
         return Ok(ledger::invalid("more than an account can hold"));
     };
+    // Money does not wait for alerts: where they cannot be worked out, there are none.
+    let _ = alert::watch(store, now, &report.charges, &charges);
     lease::expire(store, now)?;
     let mut leases = report.leases.clone();
     let gives_back = |lease: &LeaseReport| lease.want == lease.open;

@@ -301,6 +301,19 @@ impl<'a> Fields<'a> {
         string(&self.0, key)
     }
 
+    pub fn is_null(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(json::is_null)
+    }
+
+    /// Fails for a member of the object that is not `known`.
+    pub fn object(&self, key: &str, known: &[&str]) -> Result<Option<Fields<'a>>, Failure> {
+        match (self.0.value(key), self.0.object(key)) {
+            (None, _) => Ok(None),
+            (Some(_), None) => Err(Failure::invalid(format!("{key}: must be an object"))),
+            (Some(_), Some(members)) => only(&members, known).map(|()| Some(Fields(members))),
+        }
+    }
+
     /// A string that may be as long as an address.
     pub fn text(&self, key: &str) -> Result<Option<String>, Failure> {
         string_within(&self.0, key, MAX_URL)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
+use crate::account::alert::{AlertAnswer, AlertCommand};
 use crate::account::billing::{BillingAnswer, BillingCommand};
 use crate::account::key::entry_name;
 use crate::account::{self, Answer, Cell as SqlCell, Command, KeySnapshot, Reported, Sql, SqlError};
@@ -64,7 +65,8 @@ impl AccountBody {
             | Answer::KeyDeleted { snapshot, .. }
             | Answer::Authenticated { snapshot } => self.changed.set(vec![snapshot.clone()]),
             Answer::Access { snapshots, .. } => self.changed.set(snapshots.clone()),
-            Answer::Reported(Reported { next_alarm: Some(at), .. }) => self.wake_at(at.ms())?,
+            Answer::Reported(Reported { next_alarm: Some(at), .. })
+            | Answer::Alert { next_alarm: Some(at), .. } => self.wake_at(at.ms())?,
             Answer::Billing { answer } => {
                 if let Some(at) = answer.next_alarm() {
                     self.wake_at(at.ms())?;
@@ -107,6 +109,19 @@ impl AccountBody {
                 serde_json::to_string(&attempt).map(Some).map_err(|error| js_error(&error.to_string()))
             }
             Ok(_) => Ok(None),
+            Err(fault) => Err(js_error(&fault.to_string())),
+        }
+    }
+
+    /// Begins the deliveries of alerts that are due: what `deliver_alerts` is to make of them.
+    pub fn due_alerts(&self) -> Result<Option<String>, JsValue> {
+        match account::execute(&self.database, now(), &AlertCommand::Due.told()) {
+            Ok(answer) => match AlertAnswer::read(&answer) {
+                Some(AlertAnswer::Due(due)) if !due.is_empty() => {
+                    serde_json::to_string(&due).map(Some).map_err(|error| js_error(&error.to_string()))
+                }
+                Some(_) | None => Ok(None),
+            },
             Err(fault) => Err(js_error(&fault.to_string())),
         }
     }

@@ -8,7 +8,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import wasm from "./millrace_bg.wasm";
-import { AccountBody, HealthBody, __worker_init_state, charge_card, handle, initSync } from "#bindings";
+import { AccountBody, HealthBody, __worker_init_state, charge_card, deliver_alerts, handle, initSync } from "#bindings";
 
 const KV_LIMIT_MS = 3000;
 
@@ -65,10 +65,15 @@ export class AccountObject extends DurableObject {
       logUnlessPanic(error);
     }
     const topUp = this.#turn((body) => body.due_top_up());
+    const alerts = this.#turn((body) => body.due_alerts());
     this.#turn((body) => body.alarm(collected));
+    // Those whose outcome is lost are sent again, under the same id.
+    const sent = alerts === undefined ? undefined : deliver_alerts(this.env, alerts).catch(logUnlessPanic);
     // Stripe is asked outside of any turn. What it answers may be lost: the attempt is then made again,
     // and is the same attempt to Stripe.
     if (topUp !== undefined) this.call(await charge_card(this.env, topUp));
+    const ended = await sent;
+    if (ended !== undefined) this.call(ended);
   }
 
   #turn(action) {

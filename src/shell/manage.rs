@@ -23,7 +23,9 @@ use crate::shell::auth::{
 };
 use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
-use crate::shell::{access, admin_catalog, body, books, catalog, clock, health, overlay, presets, reply, wallets};
+use crate::shell::{
+    access, admin_catalog, alerts, body, books, catalog, clock, health, overlay, presets, reply, wallets,
+};
 
 /// Accounts are listed by their entries in KV.
 const ACCOUNT_PREFIX: &str = "account:";
@@ -88,6 +90,7 @@ impl Call<'_> {
             }
             Endpoint::Generation => self.generation().await,
             Endpoint::Access(endpoint) => access::answer(self, endpoint).await,
+            Endpoint::Alert(endpoint) => alerts::answer(self, endpoint).await,
             Endpoint::Billing(endpoint) => {
                 Till { request: self.request, env: self.env, config: self.config }.answer(endpoint).await
             }

@@ -5,6 +5,7 @@ mod access;
 mod account_object;
 mod accounts;
 mod admin_catalog;
+mod alerts;
 mod auth;
 mod billing;
 mod bindings;

@@ -2,6 +2,7 @@
 
 mod account;
 mod account_access;
+mod account_alert;
 mod account_billing;
 mod account_ledger;
 mod anthropic_messages;

@@ -140,7 +140,7 @@ impl Database {
             Answer::Invalid { .. } => "invalid".into(),
             Answer::Document { .. } => "document".into(),
             Answer::Books { answer } => answer.clone(),
-            Answer::Access { answer, .. } => answer.clone(),
+            Answer::Access { answer, .. } | Answer::Alert { answer, .. } => answer.clone(),
             Answer::Fault { .. } => "fault".into(),
         }
     }
