@@ -22,7 +22,7 @@ await runMain(async () => {
   const results = [
     await nativeTests(rust),
     await coverage(rust),
-    await catalogTool(),
+    await tools(),
     await lints(rust),
     await formatting(rust),
     await builds(rust),
@@ -48,9 +48,10 @@ async function coverage(rust) {
   return checked("Coverage table", await cargo(rustForChecks(rust), "test", "--locked", "--test", "gateway", "--", ...test));
 }
 
-/** The tool that updates the catalog, over small sources. */
-async function catalogTool() {
-  return counted("Catalog tool", await runAndRead(process.execPath, ["--test", "--test-reporter=tap", join(root, "tests", "catalog", "update.test.mjs")]), {
+/** The tools that update the catalog and recompute bills, over small files. */
+async function tools() {
+  const suites = [["catalog", "update"], ["bill", "check"]].map(([folder, name]) => join(root, "tests", folder, `${name}.test.mjs`));
+  return counted("Tools", await runAndRead(process.execPath, ["--test", "--test-reporter=tap", ...suites]), {
     passed: /^# pass (\d+)$/gm,
     failed: /^# fail (\d+)$/gm,
     skipped: /^# skipped (\d+)$/gm,

@@ -154,6 +154,7 @@ test("the same in Python", (t) => {
     author,
     slug,
     prompt: CANARY.prompt,
+    date: new Date().toISOString().slice(0, 10),
   });
 });
 
@@ -194,6 +195,23 @@ test("credits are the account's", async () => {
   const credits = await account.settled();
   assert.equal(pico(data.totalCredits), credits.granted);
   assert.equal(pico(data.totalUsage), credits.used);
+});
+
+test("activity", async () => {
+  const date = new Date().toISOString().slice(0, 10);
+  await send("CHAT");
+  await account.settled();
+  const { data } = await manager.analytics.getUserActivity({ date });
+  const row = data.find(({ model, providerName }) => model === MODEL && providerName === "OpenAI");
+  assert.ok(row.requests > 0 && row.promptTokens >= USAGE.prompt_tokens && row.usage > 0);
+  assert.equal(row.date, date);
+  const all = data.reduce((total, { usage }) => total + pico(usage), 0n);
+  assert.equal(all, (await account.credits()).used);
+  assert.deepEqual((await manager.analytics.getUserActivity({ date, apiKeyHash: "0".repeat(64) })).data, []);
+  assert.ok((await manager.analytics.getUserActivity({ date, groupBy: "workspace" })).data[0].workspaceId);
+  assert.deepEqual((await manager.analytics.getUserActivity()).data, []);
+  await assert.rejects(client.analytics.getUserActivity(), errors.ForbiddenResponseError);
+  await assert.rejects(manager.analytics.getUserActivity({ date: "2020-01-01" }), errors.BadRequestResponseError);
 });
 
 test("a generation's record", async () => {

@@ -76,5 +76,16 @@ def test_keys_and_credits():
     assert client(SETTING["management_key"]).credits.get_credits().data.total_credits > 0
 
 
+def test_a_generation_and_its_activity():
+    content = f"{SETTING['prompt']} CHAT"
+    reply = client().chat.send(model=MODEL, messages=[{"role": "user", "content": content}])
+    generation = client().generations.get_generation(id=reply.id).data
+    assert generation.total_cost == reply.usage.cost and generation.provider_responses[0].status == 200
+    manager = client(SETTING["management_key"])
+    rows = manager.analytics.get_user_activity(request={"date_": SETTING["date"]}).data
+    assert MODEL in [row.model for row in rows] and all(row.requests > 0 for row in rows)
+    raises(errors.ForbiddenResponseError, lambda: client().analytics.get_user_activity())
+
+
 if __name__ == "__main__":
     run(globals())
