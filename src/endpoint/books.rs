@@ -8,6 +8,9 @@ use crate::id::AccountId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Books {
     Activity,
+    /// What can be asked of [`Books::AnalyticsQuery`].
+    AnalyticsMeta,
+    AnalyticsQuery,
     Statements,
     /// `2026-11`
     Statement(String),
@@ -19,6 +22,8 @@ impl Books {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Books::Activity => "activity",
+            Books::AnalyticsMeta => "analytics_meta",
+            Books::AnalyticsQuery => "analytics_query",
             Books::Statements => "statements",
             Books::Statement(_) => "statement",
             Books::Export => "export_generations",
@@ -45,6 +50,8 @@ pub(super) fn admin_ways(parts: &[&str]) -> Ways {
 fn find(parts: &[&str]) -> Option<(&'static str, Books)> {
     match parts {
         ["activity"] => Some(("GET", Books::Activity)),
+        ["analytics", "meta"] => Some(("GET", Books::AnalyticsMeta)),
+        ["analytics", "query"] => Some(("POST", Books::AnalyticsQuery)),
         ["statements"] => Some(("GET", Books::Statements)),
         ["statements", month] => Some(("GET", Books::Statement((*month).to_owned()))),
         ["generations", "export"] => Some(("GET", Books::Export)),

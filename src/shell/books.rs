@@ -4,7 +4,9 @@ use web_sys::Response;
 
 use crate::account::Answer;
 use crate::account::books::activity::{self, By};
+use crate::account::books::analytics::{self, Query};
 use crate::account::books::{BooksCommand, export};
+use crate::account::request::text;
 use crate::endpoint::Books;
 use crate::error::Failure;
 use crate::exchange::Head;
@@ -26,6 +28,8 @@ pub async fn answer(call: &Call<'_>, books: Books, admin: Option<AccountId>) -> 
     };
     match books {
         Books::Activity => activity(call, &account).await,
+        Books::AnalyticsMeta => Ok(reply::json(200, &analytics::write_meta())),
+        Books::AnalyticsQuery => query_analytics(call, &account).await,
         Books::Statements => Ok(reply::json(200, &ask(call, &account, BooksCommand::Statements).await?)),
         Books::Statement(month) => statement(call, &account, month).await,
         Books::Export => charges(call, &account).await,
@@ -68,6 +72,16 @@ async fn activity(call: &Call<'_>, account: &AccountId) -> Result<Response, Fail
     let answer = ask(call, account, BooksCommand::Activity(question)).await?;
     let rows = activity::read_rows(&answer).ok_or_else(unexpected)?;
     Ok(reply::json(200, &activity::write_body(&rows, by_workspace, account.as_str())))
+}
+
+async fn query_analytics(call: &Call<'_>, account: &AccountId) -> Result<Response, Failure> {
+    let started = clock::now();
+    let body = call.body().await?;
+    let query = Query::read(text(&body)?, started)?;
+    let answer = ask(call, account, BooksCommand::Activity(query.question())).await?;
+    let rows = activity::read_rows(&answer).ok_or_else(unexpected)?;
+    let ms = clock::now().since(started).as_millis() as u64;
+    Ok(reply::json(200, &query.answer(&rows, account.as_str(), ms)))
 }
 
 async fn statement(call: &Call<'_>, account: &AccountId, month: String) -> Result<Response, Failure> {

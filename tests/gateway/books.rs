@@ -4,6 +4,7 @@
 use crate::account::script::{Database, generation, time};
 use millrace::account::billing::{BillingCommand, Payment, Reversal, ReversalState};
 use millrace::account::books::activity::{self, By};
+use millrace::account::books::analytics::{self, Query};
 use millrace::account::books::csv::Csv;
 use millrace::account::books::{BooksCommand, export};
 use millrace::account::record::{Attempt, GenerationRecord, Line, Receipt};
@@ -175,6 +176,94 @@ fn questions_that_make_no_sense_are_refused() {
         let answer = books.database.tell(time("0d"), &Command::Books { command: command.into() });
         assert!(matches!(answer, Answer::Invalid { .. }), "{command}: {answer:?}");
     }
+}
+
+#[test]
+fn analytics_add_up_what_is_asked_for() {
+    let mut books = Books::new();
+    books.charge("0d", "a", "k", "openai/gpt-4o OpenAI 20 input 60, cache_read 20, output 7, reasoning 3");
+    books.charge("0d", "b", "l", "openai/gpt-4o OpenAI 30 input 10, output 1");
+    books.charge("1d", "c", "k", "x-ai/grok-4 xAI 5 input 1");
+    books.charge("12d", "d", "k", "x-ai/grok-4 xAI 6 input 1");
+    let range = r#""time_range":{"start":"2026-11-21T00:00:00Z","end":"2026-12-31T00:00:00Z"}"#;
+    for (asked, expected) in [
+        (r#""metrics":["request_count"]"#, r#"{"request_count":4}"#),
+        (
+            r#""metrics":["total_usage","tokens_total"],"granularity":"month""#,
+            r#"{"date__month":"2026-11-01T00:00:00.000Z","total_usage":0.000000000055,"tokens_total":102},{"date__month":"2026-12-01T00:00:00.000Z","total_usage":0.000000000006,"tokens_total":1}"#,
+        ),
+        (
+            r#""metrics":["cache_hit_rate","cached_tokens","reasoning_tokens"],"dimensions":["model"],"order_by":{"field":"model","direction":"desc"}"#,
+            r#"{"model":"x-ai/grok-4-dated","cache_hit_rate":0.000000,"cached_tokens":0,"reasoning_tokens":0},{"model":"openai/gpt-4o-dated","cache_hit_rate":0.222222,"cached_tokens":20,"reasoning_tokens":3}"#,
+        ),
+        (
+            r#""metrics":["tokens_prompt"],"dimensions":["provider"],"granularity":"week","limit":2,"order_by":{"field":"date","direction":"desc"}"#,
+            r#"{"date__week":"2026-11-30T00:00:00.000Z","provider":"xAI","tokens_prompt":1},{"date__week":"2026-11-16T00:00:00.000Z","provider":"OpenAI","tokens_prompt":90}"#,
+        ),
+        (
+            r#""metrics":["request_count"],"filters":[{"field":"model","operator":"in","value":["x-ai/grok-4"]}],"granularity":"day""#,
+            r#"{"date__day":"2026-11-22T00:00:00.000Z","request_count":1},{"date__day":"2026-12-03T00:00:00.000Z","request_count":1}"#,
+        ),
+        (
+            r#""metrics":["request_count"],"dimensions":["workspace"],"filters":[{"field":"provider","operator":"neq","value":"xAI"}]"#,
+            r#"{"workspace":"Account00000","request_count":2}"#,
+        ),
+        (r#""metrics":["request_count"],"filters":[{"field":"provider","operator":"lt","value":"A"}]"#, ""),
+    ] {
+        let body = format!("{{{asked},{range}}}");
+        let told = books.analytics(&body);
+        assert!(
+            told.starts_with(&format!(r#"{{"data":{{"data":[{expected}],"metadata""#)),
+            "{asked}\n{told}"
+        );
+    }
+    let cut = books.analytics(&format!(r#"{{"metrics":["request_count"],"dimensions":["model"],"granularity":"day","group_limit":1,{range}}}"#));
+    assert!(cut.ends_with(r#""metadata":{"query_time_ms":3,"row_count":2,"truncated":true}}}"#), "{cut}");
+}
+
+#[test]
+fn what_analytics_cannot_say_is_refused_by_name() {
+    for (body, words) in [
+        ("[]", "not a JSON object"),
+        ("{}", "metrics: at least one"),
+        (r#"{"metrics":["latency"]}"#, "metrics: known are request_count"),
+        (r#"{"metrics":"request_count"}"#, "metrics: must be an array"),
+        (
+            r#"{"metrics":["request_count"],"dimensions":["model","provider","workspace"]}"#,
+            "Too big: expected array",
+        ),
+        (r#"{"metrics":["request_count"],"granularity":"hour"}"#, "granularity: known are day, week, month"),
+        (r#"{"metrics":["request_count"],"time_range":{"start":"2026-11-21"}}"#, "time_range.start"),
+        (
+            r#"{"metrics":["request_count"],"time_range":{"start":"2026-11-21T00:00:00Z","end":"2026-11-21T00:00:00Z"}}"#,
+            "must end after",
+        ),
+        (
+            r#"{"metrics":["request_count"],"time_range":{"start":"2020-11-21T00:00:00Z","end":"2026-11-21T00:00:00Z"}}"#,
+            "at most 366 days",
+        ),
+        (
+            r#"{"metrics":["request_count"],"filters":[{"field":"app","operator":"eq","value":1}]}"#,
+            "filters.field: known",
+        ),
+        (
+            r#"{"metrics":["request_count"],"order_by":{"field":"tokens_total","direction":"asc"}}"#,
+            "order_by.field: known",
+        ),
+        (
+            r#"{"metrics":["request_count"],"order_by":{"field":"date","direction":"up"}}"#,
+            "order_by.direction",
+        ),
+        (r#"{"metrics":["request_count"],"limit":0}"#, "limit: must be"),
+        (
+            r#"{"metrics":["request_count"],"classifier_dimensions":{}}"#,
+            "classifier_dimensions: there are no",
+        ),
+    ] {
+        let failure = Query::read(body, time("0d")).expect_err(body);
+        assert!(failure.message.contains(words), "{body}: {}", failure.message);
+    }
+    assert!(analytics::write_meta().starts_with(r#"{"data":{"metrics":[{"name":"request_count","#));
 }
 
 /// Tables of before the books are brought forward with what their ledger knows.
@@ -383,6 +472,12 @@ impl Books {
 
     fn activity(&mut self, key: Option<String>, workspace: Option<String>, by: By, named: bool) -> String {
         activity::write_body(&self.rows_of(key, workspace, by), named, "Account00000")
+    }
+
+    fn analytics(&mut self, body: &str) -> String {
+        let query = Query::read(body, time("30d")).unwrap();
+        let answer = self.ask("30d", &BooksCommand::Activity(query.question())).unwrap();
+        query.answer(&activity::read_rows(&answer).unwrap(), "Account00000", 3)
     }
 
     fn charges(&mut self, from: &str, to: &str, after: u64, limit: u64) -> Vec<export::Row> {

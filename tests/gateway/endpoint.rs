@@ -56,6 +56,7 @@ fn every_path_has_its_meaning() {
             Endpoint::GetPresetVersion("x".to_owned(), "2".to_owned()),
         ),
         ("GET", "/api/v1/activity".to_owned(), Endpoint::Books(Books::Activity, None)),
+        ("POST", "/api/v1/analytics/query".to_owned(), Endpoint::Books(Books::AnalyticsQuery, None)),
         ("GET", "/v1/statements".to_owned(), Endpoint::Books(Books::Statements, None)),
         (
             "GET",

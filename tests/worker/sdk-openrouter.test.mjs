@@ -214,6 +214,26 @@ test("activity", async () => {
   await assert.rejects(manager.analytics.getUserActivity({ date: "2020-01-01" }), errors.BadRequestResponseError);
 });
 
+test("analytics", async () => {
+  const { data: meta } = await manager.analytics.getAnalyticsMeta();
+  assert.ok(meta.metrics.some(({ name }) => name === "request_count"));
+  await account.settled();
+  const requestBody = {
+    metrics: ["request_count", "total_usage"],
+    dimensions: ["model"],
+    granularity: "day",
+    orderBy: { field: "request_count", direction: "desc" },
+    timeRange: { start: new Date(Date.now() - 86_400_000), end: new Date(Date.now() + 86_400_000) },
+  };
+  const { data } = await manager.analytics.queryAnalytics({ requestBody });
+  assert.ok(data.metadata.rowCount > 0 && data.metadata.rowCount === data.data.length);
+  await assert.rejects(
+    manager.analytics.queryAnalytics({ requestBody: { metrics: ["nonsense"] } }),
+    errors.BadRequestResponseError,
+  );
+  await assert.rejects(client.analytics.getAnalyticsMeta(), errors.ForbiddenResponseError);
+});
+
 test("a generation's record", async () => {
   const reply = await send("CHAT");
   const { data } = await client.generations.getGeneration({ id: reply.id });

@@ -85,6 +85,9 @@ def test_a_generation_and_its_activity():
     rows = manager.analytics.get_user_activity(request={"date_": SETTING["date"]}).data
     assert MODEL in [row.model for row in rows] and all(row.requests > 0 for row in rows)
     raises(errors.ForbiddenResponseError, lambda: client().analytics.get_user_activity())
+    assert "model" in [one.name for one in manager.analytics.get_analytics_meta().data.dimensions]
+    queried = manager.analytics.query_analytics(metrics=["request_count"], dimensions=["model"])
+    assert queried.data.metadata.row_count >= len(rows) > 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 //! every charge with its receipt. All of it follows from the ledger, and adds up to it exactly.
 
 pub mod activity;
+pub mod analytics;
 pub mod csv;
 pub mod export;
 pub mod statement;
