@@ -2,8 +2,10 @@
 //! Read from named variables; knows nothing of where they come from.
 
 mod billing;
+mod hedging;
 
 pub use billing::{BillingConfig, Stripe};
+pub use hedging::{Hedge, Hedged, Hedging};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,6 +132,7 @@ pub struct Config {
     pub billing: BillingConfig,
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
+    pub hedging: Hedging,
 }
 
 impl Config {
@@ -146,7 +149,19 @@ impl Config {
         let media_hosts = Hosts::read(&set("MILLRACE_MEDIA_HOSTS").unwrap_or_default());
         let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
         let billing = BillingConfig::read(&set, &mut problems);
-        Config { admin_key, health, limits, free, catalog, connections, media_hosts, billing, problems }
+        let hedging = Hedging::read(&set, &mut problems);
+        Config {
+            admin_key,
+            health,
+            limits,
+            free,
+            catalog,
+            connections,
+            media_hosts,
+            billing,
+            problems,
+            hedging,
+        }
     }
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::{self, Catalog};
-use millrace::config::{Config, Limits};
+use millrace::config::{Config, Hedge, Limits};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Admission, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
@@ -44,6 +44,11 @@ pub fn check(data: &[u8]) {
 
 /// Feeds one thing, and returns the rest of the script.
 fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -> &'a [u8] {
+    // `O` before it: to the other of two attempts, if there is one.
+    let (racer, what, rest) = match rest.split_first() {
+        Some((next, behind)) if what == b'O' => (exchange.racer().other(), *next, behind),
+        _ => (exchange.racer(), what, rest),
+    };
     let status = |status| Input::Head {
         status,
         retry_after_s: Some(u32::from(status) / 100),
@@ -68,7 +73,7 @@ fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -
         // Any status, in two bytes.
         b's' => match rest.split_first_chunk::<2>() {
             Some((two, behind)) => {
-                exchange.feed(*now, status(u16::from_be_bytes(*two) % 1000));
+                exchange.feed_from(*now, racer, status(u16::from_be_bytes(*two) % 1000));
                 return behind;
             }
             None => return &[],
@@ -76,11 +81,11 @@ fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -
         b'\n' => Input::Clock,
         _ => {
             let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
-            exchange.feed(*now, Input::Chunk(&rest[..end]));
+            exchange.feed_from(*now, racer, Input::Chunk(&rest[..end]));
             return rest.get(end + 1..).unwrap_or(&[]);
         }
     };
-    exchange.feed(*now, input);
+    exchange.feed_from(*now, racer, input);
     rest
 }
 
@@ -98,7 +103,7 @@ impl Seen {
                     self.held = Some(amount);
                     "hold"
                 }
-                Step::Fetch(_) => "fetch",
+                Step::Fetch(..) => "fetch",
                 Step::Admit(_) => {
                     let until = now.plus(Duration::from_secs(1));
                     let admission = match self.names.len() % 5 {
@@ -110,11 +115,20 @@ impl Seen {
                     exchange.feed(now, Input::Admission(admission));
                     continue;
                 }
+                Step::AdmitSecond(_) => {
+                    let admission = if self.names.len() % 3 == 0 { Admission::Later } else { Admission::Free };
+                    exchange.feed(now, Input::Admission(admission));
+                    continue;
+                }
+                Step::Pace(..) => {
+                    exchange.feed(now, Input::Pace(Some(Duration::from_millis(1))));
+                    continue;
+                }
                 Step::Note(_) => continue,
-                Step::Send(_) => "send",
+                Step::Send(..) => "send",
                 Step::Remember { .. } => "remember",
-                Step::Cancel => "cancel",
-                Step::Release => "release",
+                Step::Cancel(_) => "cancel",
+                Step::Release(_) => "release",
                 Step::Reply(reply) => {
                     let json = serde_json::from_slice::<serde_json::Value>(&reply.body);
                     assert!(json.is_ok(), "{:?}", String::from_utf8_lossy(&reply.body));
@@ -172,7 +186,8 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
     let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
     let plan = plan(&query, &|provider| config.is_live(provider), 1).ok()?;
     let routes = routes(&plan, &config, 1);
-    let routed = Routed { about: plan.about.clone(), session: intent.session.clone() };
+    let hedge = (kind & 0x40 != 0).then_some(Hedge { permille: 950, floor: Duration::from_millis(1) });
+    let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge };
     let arrival = Arrival {
         now,
         generation: GenerationId::new(now, &[7; 20]),

@@ -65,6 +65,9 @@ pub struct GenerationRecord {
     /// What the provider said that the reply cost, whether that counted or not.
     #[serde(with = "text::optional", skip_serializing_if = "Option::is_none")]
     pub reported_cost: Option<Money>,
+    /// What the operator may have to pay for an attempt that another outran; an estimate.
+    #[serde(with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub hedge_loser_cost: Option<Money>,
 }
 
 /// How what was charged comes about: enough to recompute it.

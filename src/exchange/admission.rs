@@ -9,7 +9,7 @@ use crate::health::Admission;
 use crate::routing::verdict::{Fault, Verdict};
 use crate::time::Time;
 
-use super::{Attempt, Exchange, Stage, Step};
+use super::{Attempt, Exchange, Second, Stage, Step};
 
 /// Whether a route is still to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,9 @@ impl Exchange {
     }
 
     pub(super) fn take_admission(&mut self, now: Time, admission: Admission) {
+        if let Second::Asking(route) = self.second {
+            return self.take_second_admission(now, route, admission);
+        }
         if !matches!(self.stage, Stage::Asking) {
             return;
         }

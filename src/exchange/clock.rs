@@ -10,6 +10,7 @@ impl Exchange {
         if matches!(self.stage, Stage::Holding | Stage::Ended) {
             return;
         }
+        self.turn_to_late(now);
         if let Some(awaited) = self.late(now) {
             return match &self.stage {
                 Stage::Asking | Stage::Pausing(_) => self.give_up(now),
@@ -23,6 +24,9 @@ impl Exchange {
         if matches!(self.stage, Stage::Pausing(until) if now >= until) {
             return self.resume(now);
         }
+        if self.second_due().is_some_and(|at| now >= at) {
+            self.ask_second(0);
+        }
         if self.arrival.request.stream && now >= self.next_comment {
             self.begin_head();
             self.outbox.push_back(Step::Write(self.keep_alive().to_vec()));
@@ -32,33 +36,42 @@ impl Exchange {
 
     /// Which limit has run out, if any.
     pub(super) fn late(&self, now: Time) -> Option<Awaited> {
-        self.limits().into_iter().find(|(at, _)| now >= *at).map(|(_, awaited)| awaited)
+        self.limits_of(&self.stage, self.sent)
+            .into_iter()
+            .find(|(at, _)| now >= *at)
+            .map(|(_, awaited)| awaited)
     }
 
-    /// The limits that apply to the present stage.
-    pub(super) fn limits(&self) -> Vec<(Time, Awaited)> {
+    /// The limits that apply to a stage of an attempt that was sent at `sent`.
+    pub(super) fn limits_of(&self, stage: &Stage, sent: Time) -> Vec<(Time, Awaited)> {
         let limits = &self.arrival.limits;
         let mut found = vec![(self.arrival.now.plus(limits.total), Awaited::End)];
-        match &self.stage {
+        match stage {
             Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Fetching(_) => {}
             Stage::Collecting(_) | Stage::Ended => {}
             Stage::Sending if self.arrival.request.stream => {
-                found.push((self.sent.plus(limits.headers), Awaited::Head));
-                found.push((self.sent.plus(limits.first_token), Awaited::FirstToken));
+                found.push((sent.plus(limits.headers), Awaited::Head));
+                found.push((sent.plus(limits.first_token), Awaited::FirstToken));
             }
             Stage::Sending => {}
             Stage::Failing(failing) => found.push((failing.until, Awaited::Head)),
-            Stage::Peeking(..) => found.push((self.sent.plus(limits.first_token), Awaited::FirstToken)),
+            Stage::Peeking(..) => found.push((sent.plus(limits.first_token), Awaited::FirstToken)),
             Stage::Streaming(_) => found.push((self.last_progress.plus(limits.idle), Awaited::NextToken)),
         }
         found
     }
 
     pub(super) fn deadline(&self) -> Time {
-        let limits = self.limits().into_iter().map(|(at, _)| at);
+        let limits = self.limits_of(&self.stage, self.sent).into_iter().map(|(at, _)| at);
         let comment = self.arrival.request.stream.then_some(self.next_comment);
         let pause = if let Stage::Pausing(until) = self.stage { Some(until) } else { None };
-        limits.chain(comment).chain(pause).min().expect("the total limit always applies")
+        limits
+            .chain(comment)
+            .chain(pause)
+            .chain(self.second_due())
+            .chain(self.rival_deadline())
+            .min()
+            .expect("the total limit always applies")
     }
 
     /// A frame that says nothing, in the client's grammar.

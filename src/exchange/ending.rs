@@ -4,26 +4,30 @@
 use crate::chat::{Facts, ProviderError};
 use crate::error::{Cause, Failure};
 use crate::protocol::bridge::Face;
-use crate::routing::verdict::{Fault, Verdict};
+use crate::routing::verdict::Fault;
 use crate::time::Time;
 
-use super::{Attempt, Charge, Exchange, Outcome, Reply, Settlement, Stage, Step, view};
+use super::{Attempt, Charge, Exchange, Outcome, Reply, Second, Settlement, Stage, Step, view};
 
 impl Exchange {
     /// Ends the current attempt, which has given the client nothing, and starts the next or gives up.
     pub(super) fn fail_attempt(&mut self, now: Time, fault: Fault, said: Option<ProviderError>) {
-        self.outbox.push_back(Step::Cancel);
+        self.outbox.push_back(Step::Cancel(self.racer));
         self.note_failure(now, &fault, said.as_ref());
         self.note_attempt(now, fault.status(), Some(fault.clone()), said);
         self.spend(now, &fault);
-        match fault.verdict() {
-            Verdict::GiveUp => self.give_up(now),
-            Verdict::NextKey | Verdict::NextOffer => self.advance(now),
+        if self.rival_goes_on() {
+            return;
+        }
+        match self.attempts.iter().any(Attempt::is_final) {
+            true => self.give_up(now),
+            false => self.advance(now),
         }
     }
 
     /// Every attempt failed: the client gets the last failure, and pays nothing.
     pub(super) fn give_up(&mut self, now: Time) {
+        Attempt::told_last(&mut self.attempts);
         let failure = self.failure(now);
         self.answer_failure(&failure);
         self.end(now, Outcome::Failed(failure.cause));
@@ -65,7 +69,7 @@ impl Exchange {
         let Stage::Streaming(mut lane) = std::mem::replace(&mut self.stage, Stage::Ended) else {
             return;
         };
-        self.outbox.push_back(Step::Cancel);
+        self.outbox.push_back(Step::Cancel(self.racer));
         self.note_failure(now, &fault, said.as_ref());
         self.note_attempt(now, fault.status(), Some(fault), said);
         self.reply_losses = lane.losses();
@@ -87,7 +91,7 @@ impl Exchange {
             Stage::Ended => {}
             Stage::Streaming(lane) => {
                 self.drop_steps();
-                self.outbox.push_back(Step::Cancel);
+                self.outbox.push_back(Step::Cancel(self.racer));
                 self.note_leave();
                 self.note_attempt(now, Some(200), None, None);
                 let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
@@ -99,9 +103,10 @@ impl Exchange {
             | Stage::Failing(..)
             | Stage::Peeking(..) => {
                 self.drop_steps();
-                self.outbox.push_back(Step::Cancel);
+                self.outbox.push_back(Step::Cancel(self.racer));
                 self.note_leave();
                 self.note_attempt(now, None, None, None);
+                self.leave_rival(now);
                 self.end(now, Outcome::Cancelled);
             }
             // Nothing is under way.
@@ -112,9 +117,9 @@ impl Exchange {
         }
     }
 
-    /// Takes back what has not been done yet, but for what health is to be told.
+    /// Takes back what has not been done yet, but for what health is to be told and what is to end.
     fn drop_steps(&mut self) {
-        self.outbox.retain(|step| matches!(step, Step::Note(_)));
+        self.outbox.retain(|step| matches!(step, Step::Note(_) | Step::Cancel(_)));
     }
 
     /// Ends without anything delivered.
@@ -141,7 +146,11 @@ impl Exchange {
     ) {
         let (route, sent) = (self.current, self.sent);
         let said = said.map(|said| self.scrub(said));
-        self.attempts.push(Attempt { route, sent, ended: now, status, fault, said });
+        let hedge = self.second == Second::Made(route);
+        if hedge {
+            self.second = Second::Over;
+        }
+        self.attempts.push(Attempt { route, sent, ended: now, status, fault, said, hedge, outrun: None });
     }
 
     /// What the client is told after the last attempt failed.

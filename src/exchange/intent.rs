@@ -3,6 +3,7 @@
 use crate::account::key::KeySnapshot;
 use crate::catalog::Catalog;
 use crate::chat::{ChatRequest, Conversation};
+use crate::config::{Hedge, Hedging};
 use crate::error::Failure;
 use crate::health::Health;
 use crate::protocol::bridge::Face;
@@ -27,6 +28,8 @@ pub struct Intent {
 pub struct Routed {
     pub about: About,
     pub session: Option<Session>,
+    /// When a second attempt may be made.
+    pub hedge: Option<Hedge>,
 }
 
 impl Intent {
@@ -60,6 +63,11 @@ impl Intent {
             conversation,
             models,
         })
+    }
+
+    /// The second attempt that the request may have. Fails where it asks for one that is not allowed.
+    pub fn hedge(&self, hedging: &Hedging) -> Result<Option<Hedge>, Failure> {
+        hedging.wanted(self.preference.hedge)
     }
 
     pub fn query<'a>(

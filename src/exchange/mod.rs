@@ -5,12 +5,14 @@
 mod admission;
 mod clock;
 mod ending;
+mod hedge;
 mod intent;
 mod news;
 mod outcome;
 mod outgoing;
 mod record;
 mod route;
+mod stage;
 mod step;
 mod view;
 
@@ -20,21 +22,23 @@ use std::time::Duration;
 use crate::chat::{Identity, ProviderError, Quirks};
 use crate::error::Failure;
 use crate::id::{GenerationId, KeyHash};
-use crate::media::{Fetched, Link};
+use crate::media::Fetched;
 use crate::money::Money;
 use crate::pricing;
 use crate::protocol::bridge::{Bridge, Crossing, cross, links};
-use crate::protocol::lane::{Lane, Target};
+use crate::protocol::lane::Target;
 use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
 
 use admission::Turn;
+use hedge::{Rival, Second};
 pub use intent::{Intent, Routed};
 pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
 pub use outgoing::{Outgoing, ServiceLogin};
 pub use route::{Route, routes};
-pub use step::{Arrival, Caller, Head, Input, Reply, Step};
+use stage::{Attempt, Failing, Stage};
+pub use step::{Arrival, Caller, Head, Input, Racer, Reply, Step};
 pub use view::{account_down, key_refusal};
 
 /// The largest reply that is not streamed, in bytes.
@@ -43,50 +47,6 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 const MAX_ERROR: usize = 64 * 1024;
 /// How long the body of a provider's error may take.
 const ERROR_BODY: Duration = Duration::from_secs(5);
-
-/// An attempt that was made.
-#[derive(Clone, Debug)]
-struct Attempt {
-    route: usize,
-    sent: Time,
-    ended: Time,
-    status: Option<u16>,
-    fault: Option<Fault>,
-    /// What the provider said of it, without secrets; for the client only.
-    said: Option<ProviderError>,
-}
-
-/// What the exchange is waiting for.
-enum Stage {
-    Holding,
-    /// Whether the current route may be used.
-    Asking,
-    /// The end of a short wait that a provider asked for.
-    Pausing(Time),
-    /// The bytes of links that the current attempt's provider does not take.
-    Fetching(Vec<Link>),
-    /// The head of the current attempt.
-    Sending,
-    /// The rest of a reply that is not streamed.
-    Collecting(Vec<u8>),
-    /// The rest of a provider's error.
-    Failing(Failing),
-    /// The first content of a stream; what came so far is held back.
-    Peeking(Box<dyn Lane>, Vec<u8>),
-    /// The rest of a stream that has begun.
-    Streaming(Box<dyn Lane>),
-    Ended,
-}
-
-/// A provider's error whose body is still coming.
-struct Failing {
-    fault: Fault,
-    /// When the body is not waited for any longer.
-    until: Time,
-    /// The kind of the error, where a header names it.
-    error_type: Option<String>,
-    body: Vec<u8>,
-}
 
 pub struct Exchange {
     arrival: Arrival,
@@ -105,6 +65,10 @@ pub struct Exchange {
     reply_losses: Vec<String>,
     attempts: Vec<Attempt>,
     stage: Stage,
+    /// Which of two the current attempt is.
+    racer: Racer,
+    rival: Option<Rival>,
+    second: Second,
     outbox: VecDeque<Step>,
     /// What was fetched for an attempt serves those after it.
     fetched: Fetched,
@@ -133,6 +97,9 @@ impl Exchange {
             reply_losses: Vec::new(),
             attempts: Vec::new(),
             stage: Stage::Holding,
+            racer: Racer::First,
+            rival: None,
+            second: Second::Idle,
             outbox: VecDeque::new(),
             fetched: Fetched::default(),
             begun: false,
@@ -154,8 +121,16 @@ impl Exchange {
         }
     }
 
-    /// Takes in what happened at `now`.
+    /// Takes in what happened at `now`, if to an attempt then to the current one.
     pub fn feed(&mut self, now: Time, input: Input<'_>) {
+        self.feed_from(now, self.racer, input);
+    }
+
+    /// Takes in what happened at `now` to one of two attempts.
+    pub fn feed_from(&mut self, now: Time, racer: Racer, input: Input<'_>) {
+        if !self.turn_to(racer) {
+            return;
+        }
         let about_hold = matches!(input, Input::Held | Input::Refused(_) | Input::AccountDown);
         let holding = matches!(self.stage, Stage::Holding);
         let late = about_hold && !holding;
@@ -166,6 +141,7 @@ impl Exchange {
             Input::Held if self.client_gone => self.end(now, Outcome::Cancelled),
             Input::Held => self.advance(now),
             Input::Admission(admission) => self.take_admission(now, admission),
+            Input::Pace(slow) => self.take_pace(slow),
             Input::Refused(refusal) => {
                 let failure = view::refusal(&refusal, |available| self.affordable_max_tokens(available));
                 self.refuse(now, failure);
@@ -238,7 +214,7 @@ impl Exchange {
         let links = links(*face, wire, body, request);
         if !links.iter().all(|link| self.fetched.has(link)) {
             self.stage = Stage::Fetching(links.clone());
-            self.outbox.push_back(Step::Fetch(links));
+            self.outbox.push_back(Step::Fetch(self.racer, links));
             return;
         }
         if let Some(why) = self.fetched.failure(&links) {
@@ -251,7 +227,8 @@ impl Exchange {
                 let outgoing = outgoing::write(route, &self.arrival, body, now);
                 self.bridge = Some(bridge);
                 self.stage = Stage::Sending;
-                self.outbox.push_back(Step::Send(outgoing));
+                self.outbox.push_back(Step::Send(self.racer, outgoing));
+                self.consider_second();
             }
             Err(failure) => {
                 let said = ProviderError { message: failure.message, ..ProviderError::default() };
@@ -337,6 +314,7 @@ impl Exchange {
             return;
         };
         self.stage = Stage::Streaming(lane);
+        self.cancel_rival(now);
         self.first_token = Some(now);
         self.note_beginning(now, true);
         self.begin_head();
@@ -387,8 +365,11 @@ impl Exchange {
             Stage::Peeking(mut lane, mut held) => {
                 lane.end_of_input(&mut held);
                 self.stage = Stage::Peeking(lane, held);
+                let racer = self.racer;
                 self.advance_peek(now);
                 match &self.stage {
+                    // Its rival goes on, whatever that waits for.
+                    _ if self.racer != racer => {}
                     Stage::Peeking(..) => self.fail_attempt(now, Fault::Truncated, None),
                     Stage::Streaming(_) => self.end_stream(now),
                     // Another attempt has begun or is waited for, or there is none to make.
@@ -436,7 +417,7 @@ impl Exchange {
         self.outbox.push_back(Step::Write(out));
         self.outbox.push_back(Step::Close);
         self.settle(now, Outcome::Complete, charge, Some(lane.facts()));
-        self.outbox.push_back(Step::Release);
+        self.outbox.push_back(Step::Release(self.racer));
     }
 
     fn take_reply(&mut self, now: Time, body: &[u8]) {
@@ -465,7 +446,7 @@ impl Exchange {
         let head = view::json_head(200, &self.arrival.generation);
         self.outbox.push_back(Step::Reply(Reply { head, body: body.unwrap_or_default() }));
         self.settle(now, Outcome::Complete, charge, Some(whole.facts()));
-        self.outbox.push_back(Step::Release);
+        self.outbox.push_back(Step::Release(self.racer));
     }
 
     fn take_break(&mut self, now: Time) {

@@ -20,7 +20,11 @@ const REFUSED_CALL: &str = "tool_use_failed";
 
 impl Exchange {
     pub(super) fn subject(&self) -> Subject {
-        let route = &self.routes[self.current];
+        self.subject_of(self.current)
+    }
+
+    pub(super) fn subject_of(&self, route: usize) -> Subject {
+        let route = &self.routes[route];
         Subject {
             model: route.candidate.model.to_string(),
             tag: route.candidate.tag.to_owned(),
@@ -61,7 +65,7 @@ impl Exchange {
         }
     }
 
-    fn note(&mut self, event: Event) {
+    pub(super) fn note(&mut self, event: Event) {
         let news = News { subject: self.subject(), sent: self.sent, probe: self.probe, event };
         self.outbox.push_back(Step::Note(news));
     }

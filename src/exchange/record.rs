@@ -60,6 +60,7 @@ impl Exchange {
             router: router(arrival.routed.about.strategy).map(str::to_owned),
             receipt: Some(self.receipt(charge)),
             reported_cost: charge.report,
+            hedge_loser_cost: self.hedge_loser_cost(),
             ..GenerationRecord::default()
         };
         serde_json::to_string(&record).expect("strings, numbers and booleans are always JSON")
@@ -106,7 +107,7 @@ impl Exchange {
         let candidate = &self.routes[self.current].candidate;
         let attempts: Vec<Value> = self.attempts.iter().map(|attempt| self.attempt_line(attempt)).collect();
         let usage = charge.map(|charge| charge.usage).unwrap_or_default();
-        json!({
+        let mut line = json!({
             "event": "exchange",
             "generation": arrival.generation.as_str(),
             "account": arrival.key.account.as_str(),
@@ -128,19 +129,29 @@ impl Exchange {
             "cost_basis": charge.map_or(Grounds::Nothing, |charge| charge.grounds).name(),
             "cost_refused_usd": charge.and_then(Charge::refused_report).map(Money::to_usd),
             "cost_usd": charge.map_or(Money::ZERO, |charge| charge.cost.total).to_usd(),
-        })
-        .to_string()
+        });
+        if let Some(cost) = self.hedge_loser_cost() {
+            line["hedge_loser_cost_usd"] = cost.to_usd().into();
+        }
+        line.to_string()
     }
 
     fn attempt_line(&self, attempt: &Attempt) -> Value {
         let candidate = &self.routes[attempt.route].candidate;
-        json!({
+        let mut line = json!({
             "provider": candidate.provider.slug,
             "model": candidate.upstream_model,
             "status": attempt.status,
             "fault": attempt.fault.as_ref().map(|fault| fault.name()),
             "ms": ms_between(attempt.sent, attempt.ended),
-        })
+        });
+        if attempt.hedge {
+            line["hedge"] = true.into();
+        }
+        if attempt.outrun.is_some() {
+            line["outrun"] = true.into();
+        }
+        line
     }
 }
 

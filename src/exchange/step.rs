@@ -1,5 +1,7 @@
 //! What an exchange wants done, what happened, and what is known when a request arrives.
 
+use std::time::Duration;
+
 use crate::account::command::Refusal;
 use crate::account::key::KeySnapshot;
 use crate::chat::ChatRequest;
@@ -14,6 +16,15 @@ use crate::time::Time;
 
 use super::{Outgoing, Routed, Settlement};
 
+/// One of two attempts that are under way at once; where there is only one, either. Each has a
+/// connection of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Racer {
+    #[default]
+    First,
+    Second,
+}
+
 /// What to do next. Each step is done once, in the order given.
 #[derive(Debug)]
 pub enum Step {
@@ -23,21 +34,26 @@ pub enum Step {
         expires_at: Time,
     },
     /// Get the bytes of these links, all within a common limit of time; comes as [`Input::Fetched`].
-    Fetch(Vec<Link>),
+    Fetch(Racer, Vec<Link>),
     /// Ask whether an attempt may be made; answered at once by [`Input::Admission`].
     Admit(Subject),
+    /// The same for a second attempt beside one that is slow.
+    AdmitSecond(Subject),
+    /// Ask how soon so many of a thousand streams of an endpoint begin; answered at once by
+    /// [`Input::Pace`].
+    Pace(Subject, u32),
     /// Tell health what became of an attempt.
     Note(News),
     /// Start an attempt. Its outcome comes as [`Input::Head`] or [`Input::Unreachable`].
-    Send(Outgoing),
+    Send(Racer, Outgoing),
     /// Nothing to do until the provider says something, or until this moment ([`Input::Clock`]).
     Wait {
         until: Time,
     },
     /// Close the connection to the provider; nothing more from it is wanted.
-    Cancel,
+    Cancel(Racer),
     /// The provider has said all it had to; its connection may be used again.
-    Release,
+    Release(Racer),
     /// Answer the client with a whole reply.
     Reply(Reply),
     /// Answer the client with this head; [`Step::Write`] gives the body.
@@ -69,6 +85,8 @@ pub enum Input<'a> {
     /// What came of the links, each with its bytes or with words about why not.
     Fetched(Fetched),
     Admission(Admission),
+    /// `None` if too little is known of the endpoint.
+    Pace(Option<Duration>),
     Head {
         status: u16,
         retry_after_s: Option<u32>,
@@ -85,6 +103,15 @@ pub enum Input<'a> {
     /// Time has passed; nothing else happened.
     Clock,
     ClientGone,
+}
+
+impl Racer {
+    pub fn other(self) -> Racer {
+        match self {
+            Racer::First => Racer::Second,
+            Racer::Second => Racer::First,
+        }
+    }
 }
 
 /// The head of a reply to the client.

@@ -258,6 +258,12 @@ impl Exchange {
             view.insert("error".to_owned(), fault.name().into());
         }
         view.insert("ms".to_owned(), (attempt.ended.since(attempt.sent).as_millis() as u64).into());
+        if attempt.hedge {
+            view.insert("hedge".to_owned(), true.into());
+        }
+        if let Some(cost) = attempt.outrun {
+            view.insert("outrun".to_owned(), json!({ "estimated_cost_usd": cost.to_usd() }));
+        }
         Value::Object(view)
     }
 }

@@ -21,6 +21,8 @@ const OPEN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 /// How long a key is passed over that an endpoint limits or denies without saying for how long.
 const LIMITED: Duration = Duration::from_secs(5);
 const DENIED: Duration = Duration::from_secs(30);
+/// Of fewer streams than this nobody knows how slow the slowest are.
+const ENOUGH_FOR_PACE: u64 = 20;
 /// More keys than this are not told apart.
 const MAX_KEYS: usize = 32;
 
@@ -54,7 +56,8 @@ impl EndpointHealth {
             }
             Event::Failed(Blame::Nobody { .. } | Blame::Limited { .. } | Blame::Denied | Blame::Key)
             | Event::Complete { .. }
-            | Event::Exhausted { .. } => {}
+            | Event::Exhausted { .. }
+            | Event::Outrun { .. } => {}
         }
     }
 
@@ -63,8 +66,11 @@ impl EndpointHealth {
         self.heard = self.heard.max(now);
         let key = news.subject.key.as_deref();
         match news.event {
-            Event::Began { latency_ms: Some(ms) } => self.series.add_latency(now, ms),
-            Event::Began { latency_ms: None } => {}
+            // What was cancelled would have been slower still; left out, it would make the endpoint look fast.
+            Event::Began { latency_ms: Some(ms) } | Event::Outrun { waited_ms: Some(ms) } => {
+                self.series.add_latency(now, ms);
+            }
+            Event::Began { latency_ms: None } | Event::Outrun { waited_ms: None } => {}
             Event::Complete { throughput, tools } => {
                 self.series.count(now, Counts::OK);
                 if let Some(tokens_per_second) = throughput {
@@ -134,6 +140,13 @@ impl EndpointHealth {
         for rest in self.keys.values_mut().chain([&mut self.rest]) {
             rest.clamp(latest);
         }
+    }
+
+    /// The milliseconds within which so many of a thousand streams begin, if enough are known.
+    pub fn pace(&self, now: Time, permille: u32) -> Option<u32> {
+        let windows = [Series::FIVE_MINUTES, Series::HALF_HOUR];
+        let found = windows.into_iter().map(|window| self.series.latency(now, window));
+        found.into_iter().find(|known| known.len() >= ENOUGH_FOR_PACE)?.quantile(permille)
     }
 
     /// How it stands. `keys_out` is when the first of our keys may be used again where none may;

@@ -43,7 +43,10 @@ impl Knowledge {
                     }
                 }
                 Event::Failed(Blame::Key) => self.key_mut(key).trip(now, REFUSED.0, REFUSED.1),
-                Event::Failed(_) | Event::Complete { .. } | Event::Exhausted { .. } => {}
+                Event::Failed(_)
+                | Event::Complete { .. }
+                | Event::Exhausted { .. }
+                | Event::Outrun { .. } => {}
             }
         }
         self.forget();

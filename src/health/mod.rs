@@ -2,6 +2,7 @@
 //! model at a provider, named by the model's slug and the offer's tag. Everything here is a value
 //! that is told what happened and when; who tells whom is the shell's.
 
+mod allowance;
 mod breaker;
 mod endpoint;
 mod histogram;

@@ -42,6 +42,11 @@ pub enum Event {
         until: Time,
     },
     Failed(Blame),
+    /// Another attempt of the request began sooner, and this one was cancelled after so long
+    /// without content; `None` where that is too short to tell anything.
+    Outrun {
+        waited_ms: Option<u32>,
+    },
 }
 
 /// Who or what is to blame for a failure.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::breaker::Position;
 use super::news::{endpoint_name, provider_of};
 use super::shard::{Reply, Report, SCHEMA};
@@ -46,6 +47,7 @@ pub struct Store {
     providers: BTreeMap<String, Provider>,
     /// Probes under way, each with the time when it no longer counts.
     probes: BTreeMap<String, Time>,
+    seconds: Allowance,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,12 +72,19 @@ impl Store {
     /// `edge` names this store among all that report; `keys` are the digests of our keys by
     /// provider.
     pub fn new(edge: String, keys: BTreeMap<String, Vec<String>>) -> Store {
-        Store { edge, keys, providers: BTreeMap::new(), probes: BTreeMap::new() }
+        Store {
+            edge,
+            keys,
+            providers: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            seconds: Allowance::default(),
+        }
     }
 
     /// Takes in what happened at `now`.
     pub fn take(&mut self, now: Time, news: &News) {
-        let is_outcome = matches!(news.event, Event::Complete { .. } | Event::Failed(_));
+        let is_outcome =
+            matches!(news.event, Event::Complete { .. } | Event::Failed(_) | Event::Outrun { .. });
         if news.probe && (is_outcome || matches!(news.event, Event::Began { .. })) {
             self.probes.remove(&news.subject.endpoint());
             self.probes.remove(&key_probe(&news.subject));
@@ -136,6 +145,28 @@ impl Store {
         self.probes.retain(|_, until| *until > now);
         self.probes.extend(claims.into_iter().map(|name| (name, now.plus(PROBE))));
         Admission::Probe
+    }
+
+    /// How long is long for the first token of an endpoint: of a thousand streams so many begin
+    /// sooner, by the last five minutes or, if that is too few, the last half hour. `None` where that
+    /// is too few as well. Each call stands for one stream, of which some may have a second attempt.
+    pub fn pace(&mut self, subject: &Subject, permille: u32, now: Time) -> Option<Duration> {
+        self.seconds.earn();
+        let endpoint = self.endpoint(&subject.model, &subject.tag)?;
+        endpoint.pace(now, permille).map(|ms| Duration::from_millis(u64::from(ms)))
+    }
+
+    /// As [`Store::admit`], for a second attempt beside a slow one. When all is slow, these would
+    /// double the load just then: no more than one stream in ten gets one.
+    pub fn admit_second(&mut self, subject: &Subject, now: Time) -> Admission {
+        if !self.seconds.has() {
+            return Admission::Later;
+        }
+        let admission = self.admit(subject, now);
+        if matches!(admission, Admission::Free | Admission::Probe) {
+            self.seconds.spend();
+        }
+        admission
     }
 
     /// What anybody may be told of an endpoint; `None` if nothing is known of it.
@@ -283,7 +314,10 @@ impl Provider {
 /// Whether others should soon know.
 fn is_urgent(event: Event) -> bool {
     match event {
-        Event::Failed(Blame::Nobody { .. }) | Event::Began { .. } | Event::Complete { .. } => false,
+        Event::Failed(Blame::Nobody { .. })
+        | Event::Began { .. }
+        | Event::Complete { .. }
+        | Event::Outrun { .. } => false,
         Event::Failed(
             Blame::Endpoint | Blame::Busy { .. } | Blame::Limited { .. } | Blame::Denied | Blame::Key,
         )

@@ -37,6 +37,8 @@ pub struct Preference {
     pub min_throughput: Cutoffs,
     /// Seconds to the first token; slower endpoints come last.
     pub max_latency: Cutoffs,
+    /// Whether a second attempt may be made beside a slow one; `None` as the gateway has it.
+    pub hedge: Option<bool>,
 }
 
 /// Endpoints as a client names them, in any case: all of a provider by its slug or display name, or
@@ -98,6 +100,7 @@ impl Default for Preference {
             max_price: MaxPrice::default(),
             min_throughput: Cutoffs::default(),
             max_latency: Cutoffs::default(),
+            hedge: None,
         }
     }
 }
@@ -132,6 +135,7 @@ impl Preference {
             "quantizations" => self.quantizations = quantizations(&field, text)?,
             "sort" => (self.sort, self.partition) = sort(&field, text)?,
             "max_price" => self.max_price = MaxPrice::read(&field, text)?,
+            "hedge" => self.hedge = Some(value(&field, text, "true or false")?),
             "region" => self.regions = regions(&field, text)?,
             "preferred_min_throughput" => self.min_throughput = cutoffs(&field, text)?,
             "preferred_max_latency" => self.max_latency = cutoffs(&field, text)?,

@@ -13,14 +13,14 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Response, WritableStreamDefaultWriter};
 
 use crate::account::wallet::Draw;
-use crate::exchange::{Exchange, Head, Input, Reply, Settlement, Step};
+use crate::exchange::{Exchange, Head, Input, Racer, Reply, Settlement, Step};
 use crate::media::Hosts;
 use crate::money::Money;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{self, IdentityTransformStream, console_log};
 use crate::shell::clock::{delay_until, now};
 use crate::shell::inference;
-use crate::shell::upstream::Connection;
+use crate::shell::upstream::{Connection, Event};
 use crate::shell::wallets::{self, Background, Denied, SetAside};
 use crate::shell::{health, reply};
 use crate::time::Time;
@@ -37,7 +37,8 @@ pub struct Driver {
     background: Background,
     /// What is set aside for this exchange, until it is settled.
     held: Option<SetAside>,
-    connection: Connection,
+    /// One for each of two attempts that may be under way.
+    connections: [Connection; 2],
     /// Where links may lead besides the public internet.
     hosts: Hosts,
     /// Takes the head of the reply, once.
@@ -62,7 +63,7 @@ impl Driver {
             account,
             background,
             held: None,
-            connection: Connection::Closed,
+            connections: [Connection::Closed, Connection::Closed],
             hosts,
             answer: Some(answer),
             writer: None,
@@ -88,17 +89,21 @@ impl Driver {
             let step = self.left_over.pop_front().unwrap_or_else(|| self.exchange.borrow_mut().step());
             match step {
                 Step::Hold { amount, expires_at } => self.hold(amount, expires_at).await,
-                Step::Fetch(links) => self.connection = Connection::fetch(links, self.hosts.clone()),
+                Step::Fetch(racer, links) => {
+                    self.connections[racer as usize] = Connection::fetch(links, self.hosts.clone());
+                }
                 Step::Admit(subject) => self.feed(Input::Admission(health::admit(&subject))),
+                Step::AdmitSecond(subject) => self.feed(Input::Admission(health::admit_second(&subject))),
+                Step::Pace(subject, permille) => self.feed(Input::Pace(health::pace(&subject, permille))),
                 Step::Note(news) => health::take(&news),
-                Step::Send(outgoing) => self.connection = Connection::open(outgoing),
+                Step::Send(racer, outgoing) => self.connections[racer as usize] = Connection::open(outgoing),
                 Step::Wait { until } => {
                     if !self.relay().await && self.wait(until, &mut gone, watching).await {
                         watching = false;
                     }
                 }
-                Step::Cancel => self.connection.cancel(),
-                Step::Release => self.connection.release().await,
+                Step::Cancel(racer) => self.connections[racer as usize].cancel(),
+                Step::Release(racer) => self.connections[racer as usize].release().await,
                 Step::Reply(reply) => self.reply(reply),
                 Step::Begin(head) => self.begin(head),
                 Step::Write(bytes) => self.write(&bytes).await,
@@ -136,7 +141,7 @@ impl Driver {
     /// Waits for the provider, the clock or the client. Says whether the client left.
     async fn wait(&mut self, until: Time, gone: &mut oneshot::Receiver<()>, watching: bool) -> bool {
         let mut event = {
-            let provider = std::pin::pin!(self.connection.next());
+            let provider = std::pin::pin!(next(&mut self.connections));
             let clock_or_client = async {
                 if !watching {
                     delay_until(until).await;
@@ -150,7 +155,7 @@ impl Driver {
             }
         };
         match &mut event {
-            Ok(event) => self.feed(event.as_input()),
+            Ok((racer, event)) => self.exchange.borrow_mut().feed_from(now(), *racer, event.as_input()),
             Err(true) => self.feed(Input::ClientGone),
             Err(false) => self.feed(Input::Clock),
         }
@@ -163,7 +168,9 @@ impl Driver {
         if !self.exchange.borrow().is_streaming() {
             return false;
         }
-        let (Some(reader), Some(writer)) = (self.connection.idle_reader(), &self.writer) else {
+        let racer = self.exchange.borrow().racer();
+        let (Some(reader), Some(writer)) = (self.connections[racer as usize].idle_reader(), &self.writer)
+        else {
             return false;
         };
         let left_over = Rc::new(RefCell::new(VecDeque::new()));
@@ -220,6 +227,14 @@ impl Driver {
             held.settle(settlement.amount, settlement.record);
             wallets::carry(&self.account, &self.background);
         }
+    }
+}
+
+/// The next thing that either provider does. Dropping the future loses nothing.
+async fn next([first, second]: &mut [Connection; 2]) -> (Racer, Event) {
+    match select(std::pin::pin!(first.next()), std::pin::pin!(second.next())).await {
+        Either::Left((event, _)) => (Racer::First, event),
+        Either::Right((event, _)) => (Racer::Second, event),
     }
 }
 

@@ -57,6 +57,15 @@ pub fn admit(subject: &Subject) -> Admission {
     with_store(|store| store.admit(subject, now())).unwrap_or(Admission::Free)
 }
 
+pub fn admit_second(subject: &Subject) -> Admission {
+    with_store(|store| store.admit_second(subject, now())).unwrap_or(Admission::Later)
+}
+
+/// How soon so many of a thousand streams of an endpoint begin.
+pub fn pace(subject: &Subject, permille: u32) -> Option<Duration> {
+    with_store(|store| store.pace(subject, permille, now())).flatten()
+}
+
 pub fn take(news: &News) {
     with_store(|store| store.take(now(), news));
 }

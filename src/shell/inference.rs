@@ -74,7 +74,8 @@ pub async fn answer(
         counted.map_err(|limited| limited.failure(arrived))?;
     }
     let routes = routes(&plan, config, seed);
-    let routed = Routed { about: plan.about.clone(), session: intent.session };
+    let hedge = intent.hedge(&config.hedging)?;
+    let routed = Routed { about: plan.about.clone(), session: intent.session, hedge };
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
     let arrival = Arrival {
         now: arrived,

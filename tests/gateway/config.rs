@@ -139,6 +139,32 @@ fn a_secret_is_not_shown_by_debug() {
     assert!(!format!("{config:?}").contains("sk-canary"));
 }
 
+#[test]
+fn second_attempts_are_as_the_operator_allows() {
+    for (text, wish, permille) in [
+        (None, None, Ok(None)),
+        (None, Some(false), Ok(None)),
+        (None, Some(true), Err(())),
+        (Some("asked"), None, Ok(None)),
+        (Some("asked"), Some(true), Ok(Some(950))),
+        (Some("p90"), None, Ok(Some(900))),
+        (Some("p99"), Some(true), Ok(Some(990))),
+        (Some("p95"), Some(false), Ok(None)),
+    ] {
+        let variables: Vec<(&str, &str)> = text.map(|text| ("MILLRACE_HEDGE", text)).into_iter().collect();
+        let wanted = read(&variables).hedging.wanted(wish);
+        let found = wanted.map(|hedge| hedge.map(|hedge| hedge.permille)).map_err(drop);
+        assert_eq!(found, permille, "{text:?} {wish:?}");
+    }
+    let floor = read(&[("MILLRACE_HEDGE", "p95"), ("MILLRACE_HEDGE_FLOOR_MS", "50")]).hedging.hedge.floor;
+    assert_eq!(floor, Duration::from_millis(50));
+    for (name, text) in [("MILLRACE_HEDGE", "p50"), ("MILLRACE_HEDGE_FLOOR_MS", "0")] {
+        let problems = read(&[(name, text)]).problems;
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with(name), "{problems:?}");
+    }
+}
+
 fn read(variables: &[(&str, &str)]) -> Config {
     let find =
         |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());

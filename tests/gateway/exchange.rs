@@ -3,6 +3,7 @@
 
 mod admission;
 mod charges;
+mod hedging;
 mod play;
 
 use millrace::account::GenerationRecord;

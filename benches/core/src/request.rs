@@ -87,7 +87,7 @@ fn plan_of(request: &ChatRequest, body: &[u8]) -> (Plan, Routed) {
     let intent = Intent::read(Face::Chat, body, request, &key(), None).expect("nothing to refuse");
     let query = intent.query(request, Catalog::BUILT_IN, &Unknown, NOW);
     let plan = plan(&query, &|_| true, 7).expect("there are offers");
-    let routed = Routed { about: plan.about.clone(), session: intent.session.clone() };
+    let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge: None };
     (plan, routed)
 }
 
@@ -140,7 +140,7 @@ fn drive(mut exchange: Exchange) {
                 health.take(NOW, &news);
                 continue;
             }
-            Step::Send(outgoing) => {
+            Step::Send(_, outgoing) => {
                 drop(black_box(outgoing));
                 exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None, error_type: None, exhausted_until: None });
                 exchange.feed(NOW, Input::Chunk(REPLY));

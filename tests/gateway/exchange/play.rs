@@ -3,8 +3,8 @@
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::Catalog;
 use millrace::chat::conversation::Source;
-use millrace::config::{Config, Limits};
-use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
+use millrace::config::{Config, Hedge, Limits};
+use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Racer, Routed, Step, routes};
 use millrace::health::{News, Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::{Fetched, Link};
@@ -20,6 +20,10 @@ use std::time::Duration;
 /// When most scripts begin.
 const NOON: Time = Time::from_ms(1_795_270_407_000);
 
+/// Stands among the variables of a request that may have a second attempt.
+const HEDGED: (&str, &str) = ("hedged", "");
+const FLOOR: Duration = Duration::from_millis(500);
+
 pub struct Play {
     exchange: Exchange,
     now: Time,
@@ -31,6 +35,10 @@ pub struct Play {
     sent: String,
     news: Vec<News>,
     health: Store,
+    /// How soon nearly all streams begin, as health says.
+    pace: Option<Duration>,
+    /// To which of two attempts things happen.
+    to: Option<Racer>,
 }
 
 impl Play {
@@ -44,6 +52,18 @@ impl Play {
 
     pub fn with_keys(members: &str, groq_keys: &str) -> Play {
         Play::start(members, groq_keys, true, false, NOON)
+    }
+
+    /// A stream that may have a second attempt, of which health says that nearly all begin so soon.
+    pub fn hedged(members: &str, pace_ms: Option<u64>) -> Play {
+        let body = format!(
+            r#"{{{members},"stream":true,"messages":[{{"role":"user","content":"PROMPT-CANARY"}}]}}"#
+        );
+        let keys =
+            [("GROQ_API_KEY", "gsk-a"), ("DEEPINFRA_API_KEY", "sk-other"), ("OPENAI_API_KEY", "sk-other")];
+        let mut play = Play::at(NOON, body, &[keys.as_slice(), &[HEDGED]].concat(), true);
+        play.pace = pace_ms.map(Duration::from_millis);
+        play
     }
 
     pub fn showing_attempts(members: &str) -> Play {
@@ -73,7 +93,8 @@ impl Play {
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
         let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
         let routes = routes(&plan, &config, 1);
-        let routed = Routed { about: plan.about.clone(), session: intent.session.clone() };
+        let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge: None };
+        let hedge = variables.contains(&HEDGED).then_some(Hedge { permille: 950, floor: FLOOR });
         let arrival = Arrival {
             now,
             generation: GenerationId::new(now, &[7; 20]),
@@ -84,7 +105,7 @@ impl Play {
             limits: Limits::default(),
             show_attempts,
             caller: Caller::default(),
-            routed,
+            routed: Routed { hedge, ..routed },
         };
         let empty = String::new;
         Play {
@@ -98,11 +119,33 @@ impl Play {
             sent: empty(),
             news: Vec::new(),
             health: Store::new("edge".to_owned(), config.key_digests()),
+            pace: None,
+            to: None,
         }
     }
 
     fn feed(&mut self, input: Input<'_>) -> &mut Play {
-        self.exchange.feed(self.now, input);
+        match self.to {
+            Some(racer) => self.exchange.feed_from(self.now, racer, input),
+            None => self.exchange.feed(self.now, input),
+        }
+        self
+    }
+
+    /// What follows happens to the first of two attempts.
+    pub fn first(&mut self) -> &mut Play {
+        self.to = Some(Racer::First);
+        self
+    }
+
+    pub fn second(&mut self) -> &mut Play {
+        self.to = Some(Racer::Second);
+        self
+    }
+
+    /// What follows happens to whichever attempt there is.
+    pub fn either(&mut self) -> &mut Play {
+        self.to = None;
         self
     }
 
@@ -198,7 +241,19 @@ impl Play {
                 Step::Wait { .. } => return steps,
                 Step::Admit(subject) => {
                     let admission = self.health.admit(&subject, self.now);
-                    self.feed(Input::Admission(admission));
+                    self.exchange.feed(self.now, Input::Admission(admission));
+                    continue;
+                }
+                Step::AdmitSecond(subject) => {
+                    let admission = self.health.admit_second(&subject, self.now);
+                    self.exchange.feed(self.now, Input::Admission(admission));
+                    continue;
+                }
+                Step::Pace(subject, permille) => {
+                    assert_eq!(permille, 950);
+                    // What is known is the script's; that a stream begins is counted all the same.
+                    self.health.pace(&subject, permille, self.now);
+                    self.exchange.feed(self.now, Input::Pace(self.pace));
                     continue;
                 }
                 Step::Note(news) => {
@@ -219,17 +274,22 @@ impl Play {
     fn render(&mut self, step: Step) -> String {
         match step {
             Step::Hold { .. } => "hold".to_owned(),
-            Step::Fetch(links) => format!("fetch {}", links.len()),
-            Step::Send(outgoing) => {
+            Step::Fetch(racer, links) => format!("fetch{} {}", mark(racer), links.len()),
+            Step::Send(racer, outgoing) => {
                 let key = outgoing.headers.iter().find(|(name, _)| *name == "authorization");
                 self.sent = String::from_utf8(outgoing.body.clone()).expect("JSON is text");
                 self.key = key.map(|(_, value)| value.expose().to_owned()).unwrap_or_default();
-                if outgoing.embedded { "send embedded".to_owned() } else { format!("send {}", outgoing.url) }
+                match outgoing.embedded {
+                    true => "send embedded".to_owned(),
+                    false => format!("send{} {}", mark(racer), outgoing.url),
+                }
             }
-            Step::Wait { .. } | Step::Admit(_) | Step::Note(_) => unreachable!("taken by `steps`"),
-            Step::Cancel => "cancel".to_owned(),
+            Step::Wait { .. } | Step::Admit(_) | Step::AdmitSecond(_) | Step::Pace(..) | Step::Note(_) => {
+                unreachable!("taken by `steps`")
+            }
+            Step::Cancel(racer) => format!("cancel{}", mark(racer)),
             Step::Remember { pin, .. } => format!("remember {} {}", pin.model, pin.tag),
-            Step::Release => "release".to_owned(),
+            Step::Release(racer) => format!("release{}", mark(racer)),
             Step::Reply(reply) => {
                 self.body = String::from_utf8(reply.body).expect("text");
                 let retry = reply.head.headers.iter().find(|(name, _)| *name == "retry-after");
@@ -288,9 +348,23 @@ impl Play {
         next
     }
 
+    /// Another request like [`Play::hedged`], with what health has learned.
+    pub fn again_hedged(&self) -> Play {
+        let mut next = Play::hedged(super::TWO_PROVIDERS, None);
+        (next.pace, next.health) = (self.pace, self.health.clone());
+        next
+    }
+
     /// The provider's key of the last attempt.
     pub fn key(&self) -> String {
         self.key.clone()
+    }
+}
+
+fn mark(racer: Racer) -> &'static str {
+    match racer {
+        Racer::First => "",
+        Racer::Second => "2",
     }
 }
 
