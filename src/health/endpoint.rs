@@ -21,8 +21,8 @@ const OPEN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 /// How long a key is passed over that an endpoint limits or denies without saying for how long.
 const LIMITED: Duration = Duration::from_secs(5);
 const DENIED: Duration = Duration::from_secs(30);
-/// Of fewer streams than this nobody knows how slow the slowest are.
-const ENOUGH_FOR_PACE: u64 = 20;
+/// The median of fewer samples than this says less than what came before them.
+const FEW: u64 = 5;
 /// More keys than this are not told apart.
 const MAX_KEYS: usize = 32;
 
@@ -144,18 +144,31 @@ impl EndpointHealth {
 
     /// The milliseconds within which so many of a thousand streams begin, if enough are known.
     pub fn pace(&self, now: Time, permille: u32) -> Option<u32> {
-        let windows = [Series::FIVE_MINUTES, Series::HALF_HOUR];
-        let found = windows.into_iter().map(|window| self.series.latency(now, window));
-        found.into_iter().find(|known| known.len() >= ENOUGH_FOR_PACE)?.quantile(permille)
+        let all = self.public.filter(|public| public.latency_p95_30m.is_some());
+        let shared = all.and_then(|public| match permille {
+            950 => public.latency_p95_30m,
+            0..950 => public.latency_30m.map(|measured| measured.p90),
+            _ => public.latency_30m.map(|measured| measured.p99),
+        });
+        self.series.pace(now, permille).or(shared)
     }
 
     /// How it stands. `keys_out` is when the first of our keys may be used again where none may;
     /// `probed` until when a probe is under way.
     pub fn standing(&self, now: Time, keys_out: Option<Time>, probed: Option<Time>) -> Standing {
+        let latency = self.series.latency(now, Series::FIVE_MINUTES);
+        let throughput = self.series.throughput(now, Series::FIVE_MINUTES);
+        // All edges together know more of the last half hour than this one.
+        let latency_trend =
+            || self.public.and_then(|all| all.latency_trend_ms).or(self.series.latency_trend(now));
+        let throughput_trend =
+            || self.public.and_then(|all| all.throughput_trend).or(self.series.throughput_trend(now));
         Standing {
             condition: self.condition(now, keys_out, probed),
-            latency_ms: self.series.latency(now, Series::FIVE_MINUTES).percentiles(),
-            throughput: self.series.throughput(now, Series::FIVE_MINUTES).percentiles(),
+            latency_ms: latency.percentiles(),
+            throughput: throughput.percentiles(),
+            latency_trend_ms: (latency.len() < FEW).then(latency_trend).flatten(),
+            throughput_trend: (throughput.len() < FEW).then(throughput_trend).flatten(),
             tool_errors_ppm: self.series.tools(now, Series::HALF_HOUR).errors_ppm(),
         }
     }

@@ -53,6 +53,11 @@ impl Histogram {
         self.0.iter().find(reached).map(|(bucket, _)| middle(*bucket))
     }
 
+    /// The sum of all values, each as the middle of its bucket.
+    pub fn sum(&self) -> u128 {
+        self.0.iter().map(|(bucket, count)| u128::from(middle(*bucket)) * u128::from(*count)).sum()
+    }
+
     pub fn percentiles(&self) -> Option<Percentiles> {
         Some(Percentiles {
             p50: self.quantile(500)?,

@@ -34,6 +34,22 @@ pub struct Standing {
     pub throughput: Option<Percentiles>,
     /// Of a million calls of tools, how many were invalid; `None` without enough samples.
     pub tool_errors_ppm: Option<u32>,
+    /// Where the last five minutes have too few samples for a median to mean much: the mean of the last
+    /// half hour, in which a sample counts half as much for every four minutes of its age.
+    pub latency_trend_ms: Option<u32>,
+    pub throughput_trend: Option<u32>,
+}
+
+impl Standing {
+    /// Milliseconds to the first token, as far as anything is known.
+    pub fn usual_latency_ms(&self) -> Option<u32> {
+        self.latency_trend_ms.or(self.latency_ms.map(|measured| measured.p50))
+    }
+
+    /// Tokens of output per second, as far as anything is known.
+    pub fn usual_throughput(&self) -> Option<u32> {
+        self.throughput_trend.or(self.throughput.map(|measured| measured.p50))
+    }
 }
 
 /// Whether an endpoint may be tried.
@@ -68,6 +84,14 @@ pub struct Public {
     pub uptime_5m_ppm: Option<u32>,
     pub uptime_30m_ppm: Option<u32>,
     pub uptime_1d_ppm: Option<u32>,
+    /// Means in which later samples count more: [`Standing::latency_trend_ms`]. For routing alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_trend_ms: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput_trend: Option<u32>,
+    /// Milliseconds within which 95 % of streams began in the last half hour; where they were enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_p95_30m: Option<u32>,
 }
 
 /// Where a plan looks up how endpoints stand.

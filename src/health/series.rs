@@ -15,6 +15,10 @@ use crate::time::Time;
 const MOMENT: (u64, usize) = (5_000, 7);
 const MINUTE: (u64, usize) = (60_000, 31);
 const HOUR: (u64, usize) = (3_600_000, 25);
+/// 2^16 · 2^(−minutes/4): half of it after four minutes.
+const FADING: [u32; 4] = [65_536, 55_109, 46_341, 38_968];
+/// Of fewer streams than this nobody knows how slow the slowest are.
+const ENOUGH_FOR_PACE: u64 = 20;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How attempts ended.
@@ -131,7 +135,40 @@ impl Series {
             uptime_5m_ppm: in_minutes(Series::FIVE_MINUTES),
             uptime_30m_ppm: in_minutes(Series::HALF_HOUR),
             uptime_1d_ppm: day.uptime_ppm(),
+            latency_trend_ms: self.latency_trend(now),
+            throughput_trend: self.throughput_trend(now),
+            latency_p95_30m: self.pace(now, 950),
         }
+    }
+
+    /// The milliseconds within which so many of a thousand streams began: of the last five minutes or,
+    /// if those are too few, of the last half hour.
+    pub fn pace(&self, now: Time, permille: u32) -> Option<u32> {
+        let windows = [Series::FIVE_MINUTES, Series::HALF_HOUR];
+        let mut found = windows.into_iter().map(|window| self.latency(now, window));
+        found.find(|known| known.len() >= ENOUGH_FOR_PACE)?.quantile(permille)
+    }
+
+    pub fn latency_trend(&self, now: Time) -> Option<u32> {
+        self.trend(now, |minute| &minute.latency_ms)
+    }
+
+    pub fn throughput_trend(&self, now: Time) -> Option<u32> {
+        self.trend(now, |minute| &minute.throughput)
+    }
+
+    /// The mean of the last half hour, weighted by age. Minutes are named by absolute time and add
+    /// up, so the means of what edges saw need no state of their own to add up as well.
+    fn trend(&self, now: Time, of: impl Fn(&Minute) -> &Histogram) -> Option<u32> {
+        let newest = now.ms() / MINUTE.0;
+        let (mut weighed, mut weights) = (0u128, 0u128);
+        for (slot, minute) in self.minutes.last(now, Series::HALF_HOUR, MINUTE.0) {
+            let age = newest - slot;
+            let weight = u128::from(FADING[(age % 4) as usize] >> (age / 4));
+            weighed += weight * of(minute).sum();
+            weights += weight * u128::from(of(minute).len());
+        }
+        u32::try_from(weighed.checked_div(weights)?).ok()
     }
 
     /// As much as routing needs: the last five minutes.

@@ -235,7 +235,7 @@ fn needs(query: &Query) -> Vec<&'static str> {
 
 fn endpoint(query: &Query, row: usize, entry: &Entry) -> Value {
     let candidate = &entry.candidate;
-    let Standing { condition, latency_ms, throughput, tool_errors_ppm } = entry.standing;
+    let Standing { condition, latency_ms, throughput, tool_errors_ppm, .. } = entry.standing;
     let ceiling =
         pricing::ceiling(&candidate.prices, query.size, candidate.context_length, candidate.max_output);
     let usage = pricing::estimate_usage(query.size, 0);

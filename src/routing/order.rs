@@ -119,14 +119,14 @@ fn place(entry: &Entry, preference: &Preference) -> usize {
     named.unwrap_or(usize::MAX)
 }
 
-/// The median; zero, so last, if nothing was measured.
+/// The median, or the trend where that says more; zero, so last, if nothing was measured.
 fn throughput(entry: &Entry) -> u32 {
-    entry.standing.throughput.map_or(0, |measured| measured.p50)
+    entry.standing.usual_throughput().unwrap_or(0)
 }
 
-/// The median; last if nothing was measured.
+/// The median, or the trend where that says more; last if nothing was measured.
 fn latency(entry: &Entry) -> u32 {
-    entry.standing.latency_ms.map_or(u32::MAX, |measured| measured.p50)
+    entry.standing.usual_latency_ms().unwrap_or(u32::MAX)
 }
 
 /// Invalid calls in steps, so that differences within the noise of some dozen samples do not

@@ -128,6 +128,8 @@ pub fn summary() -> Value {
                     "until": until,
                     "latency_ms": median(standing.latency_ms),
                     "throughput": median(standing.throughput),
+                    "latency_trend_ms": standing.latency_trend_ms,
+                    "throughput_trend": standing.throughput_trend,
                     "tool_errors_ppm": standing.tool_errors_ppm,
                     "uptime_5m_ppm": public.uptime_5m_ppm,
                     "uptime_1d_ppm": public.uptime_1d_ppm,

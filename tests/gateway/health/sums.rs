@@ -55,6 +55,37 @@ fn a_clock_that_runs_ahead_pushes_nothing_out() {
     assert_eq!(series.public(at(1)).uptime_5m_ppm, Some(1_000_000));
 }
 
+#[test]
+fn a_trend_follows_what_came_last_and_outlives_the_median() {
+    let mut endpoint = EndpointHealth::default();
+    let subject = Subject { model: "m".to_owned(), tag: "t".to_owned(), key: None };
+    let mut begin = |minute: u64, ms: u32| {
+        let event = Event::Began { latency_ms: Some(ms) };
+        let news = News { subject: subject.clone(), sent: at(60 * minute), probe: false, event };
+        endpoint.take(at(60 * minute), &news);
+        endpoint.standing(at(60 * minute), None, None)
+    };
+    let near =
+        |found: Option<u32>, truth: u32| found.is_some_and(|found| found.abs_diff(truth) * 100 <= truth * 7);
+    assert!(near(begin(0, 1000).latency_trend_ms, 1000));
+    // Four minutes later the first counts half: (1000 + 2 * 400) / 3.
+    assert!(near(begin(4, 400).latency_trend_ms, 600));
+    // Ten minutes later no median is left but its own sample's.
+    let later = begin(14, 400);
+    assert!(near(later.latency_ms.map(|measured| measured.p50), 400));
+    assert!(near(later.usual_latency_ms(), 442), "{later:?}");
+    for _ in 0..4 {
+        begin(14, 400);
+    }
+    let enough = begin(14, 400);
+    assert_eq!(enough.latency_trend_ms, None);
+    assert!(near(enough.usual_latency_ms(), 400));
+    let silent = endpoint.standing(at(60 * 25), None, None);
+    assert_eq!(silent.latency_ms, None);
+    assert!(near(silent.usual_latency_ms(), 400), "{silent:?}");
+    assert_eq!(endpoint.standing(at(60 * 60), None, None).usual_latency_ms(), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -92,6 +123,8 @@ proptest! {
             sum
         };
         prop_assert_eq!(sum([&a, &b, &c]), sum([&c, &a, &b]));
+        let now = at(300);
+        prop_assert_eq!(sum([&a, &b, &c]).latency_trend(now), sum([&c, &a, &b]).latency_trend(now));
         let mut late = b.clone();
         late.merge(&c);
         let mut early = a.clone();
