@@ -150,6 +150,14 @@ const PREFIXES: [&str; 2] = ["/api/v1/", "/v1/"];
 const GEMINI_PREFIXES: [&str; 4] =
     ["/v1beta/models/", "/v1/models/", "/api/v1beta/models/", "/api/v1/models/"];
 
+/// The region in which a request has to be computed by the host of its address: `eu.` and `us.` stand
+/// before the gateway's own name, as before OpenRouter's.
+pub fn region(url: &str) -> Option<&'static str> {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let label = host.split(['/', '?', '#', ':']).next()?.split_once('.')?.0;
+    ["eu", "us"].into_iter().find(|region| label.eq_ignore_ascii_case(region))
+}
+
 /// Finds what `method` and `path` (without its query) ask for.
 /// Fails with 404 for an unknown path, and with 405 for a known one under another method; the
 /// methods it does take are then in the metadata as `allow`.

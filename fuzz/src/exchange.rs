@@ -187,7 +187,7 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
     let plan = plan(&query, &|provider| config.is_live(provider), 1).ok()?;
     let routes = routes(&plan, &config, 1);
     let hedge = (kind & 0x40 != 0).then_some(Hedge { permille: 950, floor: Duration::from_millis(1) });
-    let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge };
+    let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge, ..Routed::default() };
     let arrival = Arrival {
         now,
         generation: GenerationId::new(now, &[7; 20]),

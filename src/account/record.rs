@@ -68,6 +68,12 @@ pub struct GenerationRecord {
     /// What the operator may have to pay for an attempt that another outran; an estimate.
     #[serde(with = "text::optional", skip_serializing_if = "Option::is_none")]
     pub hedge_loser_cost: Option<Money>,
+    /// The preset that was laid under the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset_id: Option<String>,
+    /// Where it had to be computed: `eu` or `us`; `None` for anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// How what was charged comes about: enough to recompute it.

@@ -20,6 +20,8 @@ pub struct Intent {
     auto: AutoRules,
     /// Its pin is for the shell to fill in.
     pub session: Option<Session>,
+    /// Where it has to be computed, by the host that it was sent to.
+    pub region: Option<&'static str>,
     conversation: Option<Conversation>,
 }
 
@@ -28,6 +30,8 @@ pub struct Intent {
 pub struct Routed {
     pub about: About,
     pub session: Option<Session>,
+    /// Where it had to be computed.
+    pub region: Option<&'static str>,
     /// When a second attempt may be made.
     pub hedge: Option<Hedge>,
 }
@@ -60,9 +64,21 @@ impl Intent {
             policy: Policy::default(),
             auto: AutoRules::read(asks.plugins.as_deref())?,
             session: models.first().and_then(|model| Session::of(key.account.as_str(), model, &names)),
+            region: None,
             conversation,
             models,
         })
+    }
+
+    /// Lets only those serve that compute in `region`, whatever else is allowed.
+    pub fn keep_in(&mut self, region: Option<&'static str>) {
+        self.region = region;
+        if let Some(region) = region {
+            let allowed = &mut self.policy.regions;
+            let is_allowed = allowed.is_empty() || allowed.iter().any(|one| one == region);
+            // No region has an empty name: nobody may serve what two rules send to two places.
+            *allowed = vec![if is_allowed { region.to_owned() } else { String::new() }];
+        }
     }
 
     /// The second attempt that the request may have. Fails where it asks for one that is not allowed.

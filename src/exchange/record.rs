@@ -61,6 +61,8 @@ impl Exchange {
             receipt: Some(self.receipt(charge)),
             reported_cost: charge.report,
             hedge_loser_cost: self.hedge_loser_cost(),
+            preset_id: arrival.caller.preset_id.clone(),
+            region: arrival.routed.region.map(str::to_owned),
             ..GenerationRecord::default()
         };
         serde_json::to_string(&record).expect("strings, numbers and booleans are always JSON")

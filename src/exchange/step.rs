@@ -150,4 +150,6 @@ pub struct Caller {
     pub user_agent: Option<String>,
     /// `anthropic-beta`: parts of that protocol that are not yet in its version.
     pub betas: Option<String>,
+    /// The id of the preset that was laid under the request.
+    pub preset_id: Option<String>,
 }

@@ -226,7 +226,7 @@ impl Exchange {
             .collect();
         let mut view = json!({
             "requested": requested,
-            "region": "global",
+            "region": self.arrival.routed.region.unwrap_or("global"),
             "strategy": about.strategy.name(),
             "summary": format!("available={}, selected={}", offers.len(), served.provider.name),
             "attempt": self.attempts.len(),

@@ -1,14 +1,14 @@
 //! Lays a preset under a request: what the request leaves out is added behind it, byte by byte the
 //! rest stays as it came.
 
-use super::{Preset, has_presets, is_slug, not_found, translate};
+use super::{Preset, is_slug, not_found, translate};
 use crate::error::Failure;
 use crate::json::{self, Edit, Members};
 use crate::protocol::bridge::Face;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-const MARK: &str = "@preset/";
+pub(super) const MARK: &str = "@preset/";
 /// Names for one thing: whichever of them a request has, the preset's stays out.
 const SAME: [&[&str]; 3] = [
     &["max_tokens", "max_completion_tokens"],
@@ -18,7 +18,7 @@ const SAME: [&[&str]; 3] = [
 
 /// The slug of the preset that a request names: `"model": "@preset/slug"`, `"author/model@preset/slug"`
 /// or `"preset": "slug"`. `None`, without a second look, for a request that names none.
-pub fn wanted(face: Face, body: &[u8]) -> Result<Option<String>, Failure> {
+pub fn wanted(body: &[u8]) -> Result<Option<String>, Failure> {
     let Some(text) = std::str::from_utf8(body).ok().filter(|text| text.contains("preset")) else {
         return Ok(None);
     };
@@ -27,6 +27,11 @@ pub fn wanted(face: Face, body: &[u8]) -> Result<Option<String>, Failure> {
         return Ok(None);
     };
     let by_model = members.string("model").and_then(|model| Some(model.split_once(MARK)?.1.to_owned()));
+    named(by_model, &members)
+}
+
+/// The slug in the model's name, or by `"preset": "slug"`.
+pub(super) fn named(by_model: Option<String>, members: &Members<'_>) -> Result<Option<String>, Failure> {
     let by_name = match members.value("preset") {
         None | Some("\"\"") => None,
         Some(value) => {
@@ -41,11 +46,6 @@ pub fn wanted(face: Face, body: &[u8]) -> Result<Option<String>, Failure> {
         }
         (Some(slug), _) | (None, Some(slug)) => slug,
     };
-    if !has_presets(face) {
-        return Err(Failure::invalid(
-            "Presets are for chat completions, messages and responses, not for this kind of request",
-        ));
-    }
     if is_slug(&slug) { Ok(Some(slug)) } else { Err(not_found(&slug)) }
 }
 

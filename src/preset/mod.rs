@@ -3,16 +3,17 @@
 //! Facts: OpenRouter's presets. The request's own members win; tools are united.
 
 mod apply;
+mod gemini;
 mod save;
 mod translate;
 pub mod view;
 
 pub use apply::{apply, wanted};
+pub use gemini::{apply_by_path, wanted_of_path};
 pub use save::{read_change, read_request};
 
 use crate::error::{Cause, Failure};
 use crate::json;
-use crate::protocol::bridge::Face;
 use serde_json::{Map, Value};
 
 /// The longest slug, in bytes.
@@ -51,9 +52,4 @@ pub fn is_slug(text: &str) -> bool {
 pub fn not_found(slug: &str) -> Failure {
     let shown: String = slug.chars().filter(char::is_ascii_graphic).take(SLUG_BYTES).collect();
     Failure::new(Cause::NotFound, format!("There is no active preset {shown}"))
-}
-
-/// The protocols whose requests may name a preset.
-fn has_presets(face: Face) -> bool {
-    matches!(face, Face::Chat | Face::Messages | Face::Responses)
 }

@@ -47,6 +47,25 @@ const OF_CHAT: [&str; 22] = [
     "image_config",
 ];
 
+/// Members of Chat Completions that the older Completions have as well.
+const OF_COMPLETIONS: [&str; 15] = [
+    "model",
+    "models",
+    "provider",
+    "route",
+    "temperature",
+    "top_p",
+    "top_k",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "min_p",
+    "top_a",
+    "repetition_penalty",
+    "seed",
+    "logit_bias",
+];
+
 /// Whether a preset keeps a member of Chat Completions.
 pub(super) fn is_setting(name: &str) -> bool {
     COMMON.contains(&name) || OF_RESPONSES.contains(&name) || OF_CHAT.contains(&name)
@@ -57,7 +76,9 @@ pub(super) fn to(face: Face, config: &Map<String, Value>) -> Map<String, Value> 
     match face {
         Face::Messages => to_messages(config),
         Face::Responses => to_responses(config),
-        _ => config.clone(),
+        Face::Completions => to_completions(config),
+        Face::Embeddings | Face::Rerank => kept(config, |name| ["model", "provider"].contains(&name)),
+        Face::Chat | Face::Gemini(_) => config.clone(),
     }
 }
 
@@ -73,6 +94,14 @@ pub(super) fn from(face: Face, request: &Map<String, Value>) -> Map<String, Valu
 fn kept(members: &Map<String, Value>, keep: impl Fn(&str) -> bool) -> Map<String, Value> {
     let present = members.iter().filter(|(name, value)| keep(name) && !value.is_null());
     present.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn to_completions(config: &Map<String, Value>) -> Map<String, Value> {
+    let mut out = kept(config, |name| OF_COMPLETIONS.contains(&name));
+    if let Some(limit) = limit(config) {
+        out.insert("max_tokens".to_owned(), limit.clone());
+    }
+    out
 }
 
 fn to_messages(config: &Map<String, Value>) -> Map<String, Value> {
@@ -104,11 +133,11 @@ fn to_messages(config: &Map<String, Value>) -> Map<String, Value> {
     out
 }
 
-fn limit(config: &Map<String, Value>) -> Option<&Value> {
+pub(super) fn limit(config: &Map<String, Value>) -> Option<&Value> {
     config.get("max_tokens").or_else(|| config.get("max_completion_tokens"))
 }
 
-fn effort(config: &Map<String, Value>) -> Option<&str> {
+pub(super) fn effort(config: &Map<String, Value>) -> Option<&str> {
     let of_reasoning = config.get("reasoning").and_then(|reasoning| reasoning.get("effort"));
     of_reasoning.or_else(|| config.get("reasoning_effort")).and_then(Value::as_str)
 }

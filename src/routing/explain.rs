@@ -191,12 +191,12 @@ pub(super) fn chosen(choice: &Choice) -> Value {
 }
 
 /// The `openrouter_metadata` of a request that no endpoint may serve: nobody was tried.
-pub fn untried(models: &[String], failure: &Failure) -> Value {
+pub fn untried(models: &[String], region: Option<&str>, failure: &Failure) -> Value {
     let removed = failure.metadata.get("candidates").and_then(Value::as_array).map_or(0, Vec::len);
     json!({
         "requested": models.first(),
         "strategy": if models.len() > 1 { Strategy::Fallback.name() } else { Strategy::Direct.name() },
-        "region": "global",
+        "region": region.unwrap_or("global"),
         "summary": "available=0",
         "attempt": 0,
         "is_byok": false,

@@ -14,6 +14,7 @@ use worker::worker_sys;
 use crate::account::key::KeySnapshot;
 use crate::chat::ChatRequest;
 use crate::config::Config;
+use crate::endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, Intent, Routed, account_down, routes};
 use crate::id::GenerationId;
@@ -53,12 +54,12 @@ pub async fn answer(
     env: &JsValue,
     config: &Config,
     context: worker_sys::Context,
-    asked: Asked,
+    mut asked: Asked,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
     let key = authenticate_inference(&request, env).await?;
     let body = body::read(&request, config.limits.body_bytes).await?;
-    let body = presets::apply(env, &key.account, asked.face, body).await?;
+    let (body, preset_id) = presets::apply(env, &key.account, &mut asked, body).await?;
     let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
     let intent = intent(&request, asked.face, &body, &chat, &key, arrived)?;
     let seed = u64::from_le_bytes(random());
@@ -67,7 +68,8 @@ pub async fn answer(
         let query = intent.query(&chat, config.catalog, health, arrived);
         plan(&query, &|provider| config.is_live(provider), seed)
     });
-    let plan = plan.map_err(|failure| if told { explained(&chat, failure) } else { failure })?;
+    let region = intent.region;
+    let plan = plan.map_err(|failure| if told { explained(&chat, region, failure) } else { failure })?;
     health::expect(&plan);
     if rate::is_free(&plan.first().model) {
         let counted = FREE.with_borrow_mut(|counts| counts.admit(&key.account, config.free, arrived));
@@ -75,7 +77,7 @@ pub async fn answer(
     }
     let routes = routes(&plan, config, seed);
     let hedge = intent.hedge(&config.hedging)?;
-    let routed = Routed { about: plan.about.clone(), session: intent.session, hedge };
+    let routed = Routed { about: plan.about.clone(), region: intent.region, session: intent.session, hedge };
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
     let arrival = Arrival {
         now: arrived,
@@ -86,7 +88,7 @@ pub async fn answer(
         request: chat,
         limits: config.limits,
         show_attempts: told,
-        caller: caller(&request),
+        caller: Caller { preset_id, ..caller(&request) },
         routed,
     };
     let exchange = Exchange::new(arrival, routes);
@@ -103,7 +105,9 @@ pub async fn explain(
     let arrived = clock::now();
     let key = authenticate_inference(request, env).await?;
     let body = body::read(request, config.limits.body_bytes).await?;
-    let chat = face.read_request(&body, "", false)?;
+    let mut asked = Asked { face, model: String::new(), stream: false };
+    let (body, _) = presets::apply(env, &key.account, &mut asked, body).await?;
+    let chat = face.read_request(&body, &asked.model, false)?;
     let intent = intent(request, face, &body, &chat, &key, arrived)?;
     let seed = u64::from_le_bytes(random());
     let told = health::with(config, |health| {
@@ -119,8 +123,8 @@ fn told(request: &Request) -> bool {
     header(request, "x-openrouter-metadata").is_some_and(|value| value.eq_ignore_ascii_case("enabled"))
 }
 
-fn explained(chat: &ChatRequest, failure: Failure) -> Failure {
-    let told = untried(&chat.candidates(), &failure);
+fn explained(chat: &ChatRequest, region: Option<&'static str>, failure: Failure) -> Failure {
+    let told = untried(&chat.candidates(), region, &failure);
     failure.with("openrouter_metadata", told)
 }
 
@@ -135,6 +139,7 @@ fn intent(
 ) -> Result<Intent, Failure> {
     let session = header(request, "x-session-id");
     let mut intent = Intent::read(face, body, chat, key, session.as_deref())?;
+    intent.keep_in(endpoint::region(&request.url()));
     if let Some(session) = &mut intent.session {
         session.pin = PINS.with_borrow(|pins| pins.get(session.hash, now).cloned());
     }
@@ -175,6 +180,7 @@ fn caller(request: &Request) -> Caller {
         referer: header(request, "http-referer").or_else(|| header(request, "referer")),
         user_agent: header(request, "user-agent"),
         betas: request.headers().get("anthropic-beta").ok().flatten(),
+        preset_id: None,
     }
 }
 

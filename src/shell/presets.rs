@@ -24,6 +24,7 @@ use crate::query;
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate;
 use crate::shell::bindings::{KvNamespace, binding, console_log, random};
+use crate::shell::inference::Asked;
 use crate::shell::manage::{Call, unexpected};
 use crate::shell::{clock, reply};
 use crate::time::Time;
@@ -35,22 +36,27 @@ const REMEMBERED: usize = 1_000;
 const PAGE: u64 = 50;
 const PAGE_MOST: u64 = 100;
 
-/// What was found under a name; `None` for no preset that may be used.
-type Found = Option<Preset>;
+/// What was found under a name, with its id where that is known; `None` for no preset that may be used.
+type Found = Option<(Preset, Option<String>)>;
 
 thread_local! {
     static KNOWN: RefCell<HashMap<(AccountId, String), (Time, Found)>> = RefCell::default();
 }
 
-/// The request with the preset that it names laid under it; as it came if it names none.
+/// The request with the preset that it names laid under it, and the preset's id; as it came if it
+/// names none. A path's model may become another.
 pub async fn apply(
     env: &JsValue,
     account: &AccountId,
-    face: Face,
+    asked: &mut Asked,
     body: Vec<u8>,
-) -> Result<Vec<u8>, Failure> {
-    let Some(slug) = preset::wanted(face, &body)? else {
-        return Ok(body);
+) -> Result<(Vec<u8>, Option<String>), Failure> {
+    let wanted = match asked.face {
+        Face::Gemini(_) => preset::wanted_of_path(&asked.model, &body)?,
+        _ => preset::wanted(&body)?,
+    };
+    let Some(slug) = wanted else {
+        return Ok((body, None));
     };
     let found = match remembered(account, &slug) {
         Some(found) => found,
@@ -60,8 +66,16 @@ pub async fn apply(
             found
         }
     };
-    let preset = found.ok_or_else(|| preset::not_found(&slug))?;
-    preset::apply(face, &body, &preset)
+    let (preset, id) = found.ok_or_else(|| preset::not_found(&slug))?;
+    let body = match asked.face {
+        Face::Gemini(_) => {
+            let (model, body) = preset::apply_by_path(&asked.model, &body, &preset)?;
+            asked.model = model;
+            body
+        }
+        face => preset::apply(face, &body, &preset)?,
+    };
+    Ok((body, id))
 }
 
 /// Answers every endpoint of presets.
@@ -197,7 +211,9 @@ async fn publish(env: &JsValue, account: &AccountId, document: &Document) {
 
 fn entry(document: &Document) -> String {
     let status = document.status.as_str();
-    format!(r#"{{"status":"{status}","version":{},"preset":{}}}"#, document.in_use, document.version.body)
+    let id = json::quote(&document.id);
+    let (version, body) = (document.in_use, &document.version.body);
+    format!(r#"{{"status":"{status}","version":{version},"id":{id},"preset":{body}}}"#)
 }
 
 /// In KV, else at the account: one that was just made may not be everywhere.
@@ -221,7 +237,8 @@ async fn find(env: &JsValue, account: &AccountId, slug: &str) -> Result<Found, F
 fn usable(entry: &str) -> Found {
     let members = json::members(entry).ok()?;
     members.string("status").filter(|status| status == Status::Active.as_str())?;
-    Preset::from_json(members.get("preset")?)
+    let id = members.string("id").map(|id| id.into_owned());
+    Some((Preset::from_json(members.get("preset")?)?, id))
 }
 
 async fn read_entry(env: &JsValue, account: &AccountId, slug: &str) -> Option<String> {

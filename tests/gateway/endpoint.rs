@@ -1,6 +1,6 @@
 //! Methods and paths.
 
-use millrace::endpoint::{Billing, Books, Endpoint, face, find};
+use millrace::endpoint::{Billing, Books, Endpoint, face, find, region};
 use millrace::error::Cause;
 use millrace::id::{AccountId, KeyHash};
 use millrace::protocol::bridge::Face;
@@ -132,5 +132,21 @@ fn a_path_that_is_unknown_fails_in_the_words_of_those_beside_it() {
     ];
     for (path, expected) in cases {
         assert_eq!(face(path), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_host_names_a_region() {
+    for (url, expected) in [
+        ("https://eu.gateway.example/api/v1/models", Some("eu")),
+        ("https://US.gateway.example:8443/?a", Some("us")),
+        ("https://eu.gateway.example", Some("eu")),
+        ("https://gateway.example/eu.x", None),
+        ("https://eur.gateway.example/", None),
+        ("http://127.0.0.1:8787/", None),
+        ("http://eu/", None),
+        ("", None),
+    ] {
+        assert_eq!(region(url), expected, "{url}");
     }
 }

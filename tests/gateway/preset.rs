@@ -3,6 +3,7 @@
 use millrace::account::document::{Status, Version};
 use millrace::preset::{self, Preset, view};
 use millrace::protocol::bridge::Face;
+use millrace::protocol::gemini::Framing;
 use serde_json::{Value, json};
 
 /// What a request names. `-` for no preset.
@@ -21,16 +22,24 @@ fn a_request_names_a_preset_in_three_ways() {
         (json!({ "model": "@preset/" }), "There is no active preset "),
         (json!({ "model": "@preset/a b" }), "There is no active preset ab"),
     ] {
-        let wanted = preset::wanted(Face::Chat, body.to_string().as_bytes());
+        let wanted = preset::wanted(body.to_string().as_bytes());
         let said = match wanted {
             Ok(slug) => slug.unwrap_or("-".into()),
             Err(failure) => failure.message,
         };
         assert_eq!(said, expected, "{body}");
     }
-    let named = json!({ "model": "@preset/mine" }).to_string();
-    assert!(preset::wanted(Face::Embeddings, named.as_bytes()).is_err());
-    assert_eq!(preset::wanted(Face::Chat, b"no JSON, preset"), Ok(None));
+    assert_eq!(preset::wanted(b"no JSON, preset"), Ok(None));
+    for (model, body, expected) in [
+        ("a/b@preset/mine", json!({ "contents": [] }), Some("mine")),
+        ("@preset/mine", json!({ "contents": [], "preset": "mine" }), Some("mine")),
+        ("a/b", json!({ "preset": "mine" }), Some("mine")),
+        ("a/b", json!({ "contents": "preset" }), None),
+    ] {
+        let wanted = preset::wanted_of_path(model, body.to_string().as_bytes());
+        assert_eq!(wanted.map_err(drop), Ok(expected.map(str::to_owned)), "{model} {body}");
+    }
+    assert!(preset::wanted_of_path("@preset/mine", br#"{"preset":"other"}"#).is_err());
 }
 
 /// The request wins member by member; what it leaves out comes from the preset.
@@ -146,6 +155,76 @@ fn a_preset_is_for_every_protocol() {
     assert_eq!(applied(Face::Messages, &json!({ "model": "@preset/x", "messages": [] }), &preset), expected);
     assert_eq!(applied(Face::Responses, &json!({ "model": "@preset/x", "input": "x" }), &preset), responses);
     assert_eq!(Preset::from_json(&preset.to_json()), Some(preset));
+}
+
+/// What a protocol has no words for stays out.
+#[test]
+fn completions_embeddings_and_rerank_take_what_they_know() {
+    let preset = of_chat(json!({
+        "model": "a/b", "max_completion_tokens": 9, "temperature": 0.5, "stop": ["x"], "provider": { "sort": "price" },
+        "tools": [{ "type": "function", "function": { "name": "f" } }], "reasoning": { "effort": "high" },
+        "messages": [{ "role": "system", "content": "S" }],
+    }));
+    for (face, request, expected) in [
+        (
+            Face::Completions,
+            json!({ "model": "@preset/x", "prompt": "p", "temperature": 0 }),
+            json!({ "model": "a/b", "prompt": "p", "temperature": 0, "max_tokens": 9, "stop": ["x"],
+                "provider": { "sort": "price" } }),
+        ),
+        (
+            Face::Embeddings,
+            json!({ "preset": "x", "input": "p" }),
+            json!({ "model": "a/b", "input": "p", "provider": { "sort": "price" } }),
+        ),
+        (
+            Face::Rerank,
+            json!({ "model": "c/d@preset/x", "query": "q", "documents": ["d"] }),
+            json!({ "model": "c/d", "query": "q", "documents": ["d"], "provider": { "sort": "price" } }),
+        ),
+    ] {
+        let laid = applied(face, &request, &preset);
+        assert_eq!(laid, expected, "{request}");
+        assert!(face.read_request(laid.to_string().as_bytes(), "", false).is_ok(), "{laid}");
+    }
+}
+
+#[test]
+fn gemini_takes_a_preset_by_its_path() {
+    let schema = json!({ "type": "object" });
+    let preset = of_chat(json!({
+        "model": "a/b", "max_tokens": 9, "temperature": 0.5, "top_p": 0.1, "stop": "x", "tool_choice": "required",
+        "tools": [{ "type": "function", "function": { "name": "f", "parameters": schema } }],
+        "reasoning": { "max_tokens": 50 }, "provider": { "sort": "price" }, "seed": 3,
+        "response_format": { "type": "json_schema", "json_schema": { "schema": schema } },
+        "messages": [{ "role": "system", "content": "S" }],
+    }));
+    let contents = json!([{ "role": "user", "parts": [{ "text": "hi" }] }]);
+    let lay = |model: &str, request: Value| {
+        let laid = preset::apply_by_path(model, request.to_string().as_bytes(), &preset);
+        let (model, body) = laid.map_err(|failure| failure.message)?;
+        Ok::<(String, Value), String>((model, serde_json::from_slice(&body).expect("JSON")))
+    };
+    let request = json!({ "contents": contents, "preset": "x", "generationConfig": { "temperature": 0, "candidateCount": 2 } });
+    let expected = json!({
+        "contents": contents,
+        "provider": { "sort": "price" },
+        "tools": [{ "functionDeclarations": [{ "name": "f", "parametersJsonSchema": schema }] }],
+        "toolConfig": { "functionCallingConfig": { "mode": "ANY" } },
+        "systemInstruction": { "parts": [{ "text": "S" }] },
+        "generationConfig": { "temperature": 0, "candidateCount": 2, "topP": 0.1, "stopSequences": ["x"], "seed": 3,
+            "maxOutputTokens": 9, "thinkingConfig": { "thinkingBudget": 50 },
+            "responseMimeType": "application/json", "responseJsonSchema": schema },
+    });
+    let (model, laid) = lay("@preset/x", request).expect("it has a model");
+    assert_eq!((model.as_str(), &laid), ("a/b", &expected));
+    let face = Face::Gemini(Framing::Sse);
+    assert!(face.read_request(laid.to_string().as_bytes(), &model, false).is_ok(), "{laid}");
+    let own = json!({ "contents": contents, "systemInstruction": { "parts": [] }, "tools": [] });
+    let (model, laid) = lay("c/d@preset/x", own).expect("it has one of its own");
+    assert_eq!(model, "c/d");
+    assert_eq!((&laid["systemInstruction"], &laid["tools"]), (&json!({ "parts": [] }), &json!([])));
+    assert!(preset::apply_by_path("@preset/x", b"{}", &of_chat(json!({ "seed": 1 }))).is_err());
 }
 
 #[test]

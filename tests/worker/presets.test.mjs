@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { assertFailure, chat, user } from "./chat.mjs";
-import { call, openAccount, providerVars, startGateway } from "./harness.mjs";
+import { call, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { replied, startUpstream } from "./upstream.mjs";
+import { eventually } from "./wait.mjs";
 
 /** Sold by one provider, which speaks Chat Completions alone. */
 const MODEL = "mistralai/mistral-small";
@@ -95,4 +96,24 @@ test("what makes no preset is refused", async () => {
   assertFailure(await call(gateway, "GET", "/api/v1/presets"), 401);
   const embeddings = { model: "@preset/kept", input: "x" };
   assertFailure(await chat(gateway, account.key, embeddings, { path: "/api/v1/embeddings" }), 400);
+});
+
+test("other protocols take presets as well, and a record names the one it had", async () => {
+  const made = await save("tuned", { model: MODEL, temperature: 0.3, max_tokens: 7, provider: { only: ["mistral"] } });
+  const prompt = upstream.plays(replied("hello"));
+  const path = "/v1beta/models/@preset/tuned:generateContent";
+  const gemini = await chat(gateway, account.key, { contents: [{ role: "user", parts: [{ text: prompt }] }] }, { path });
+  assert.equal(gemini.status, 200, gemini.text);
+  const { temperature, max_tokens: limit } = JSON.parse(upstream.exchanges(prompt)[0].body);
+  assert.deepEqual([temperature, limit], [0.3, 7]);
+
+  const again = upstream.plays(replied("hello"));
+  const reply = await chat(gateway, account.key, { model: "@preset/tuned", messages: user(again) });
+  const record = await eventually("the record", async () => {
+    const { status, json } = await generation(gateway, account.key, reply.json.id);
+    return status === 200 && json.data;
+  });
+  assert.deepEqual([record.preset_id, record.data_region], [made.json.data.id, "global"]);
+  const explained = await chat(gateway, account.key, { model: "@preset/tuned", messages: [] }, { path: "/api/v1/route" });
+  assert.deepEqual(explained.json.data.order.map((each) => each.model), [MODEL]);
 });

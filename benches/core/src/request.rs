@@ -87,7 +87,7 @@ fn plan_of(request: &ChatRequest, body: &[u8]) -> (Plan, Routed) {
     let intent = Intent::read(Face::Chat, body, request, &key(), None).expect("nothing to refuse");
     let query = intent.query(request, Catalog::BUILT_IN, &Unknown, NOW);
     let plan = plan(&query, &|_| true, 7).expect("there are offers");
-    let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge: None };
+    let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), ..Routed::default() };
     (plan, routed)
 }
 

@@ -93,7 +93,8 @@ impl Play {
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
         let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
         let routes = routes(&plan, &config, 1);
-        let routed = Routed { about: plan.about.clone(), session: intent.session.clone(), hedge: None };
+        let routed =
+            Routed { about: plan.about.clone(), session: intent.session.clone(), ..Routed::default() };
         let hedge = variables.contains(&HEDGED).then_some(Hedge { permille: 950, floor: FLOOR });
         let arrival = Arrival {
             now,

@@ -96,7 +96,7 @@ fn who_cannot_be_served_learns_it_in_a_form_for_programs() {
         assert_eq!((failure.cause, availability["code"].as_str()), (cause, Some(code)), "{members}");
         assert_eq!(availability["excluded_by"], excluded, "{members}");
         // In the client's envelope it stands in the error, how it was routed beside it.
-        let failure = failure.clone().with("openrouter_metadata", untried(&["a/b".into()], &failure));
+        let failure = failure.clone().with("openrouter_metadata", untried(&["a/b".into()], None, &failure));
         for face in [Face::Chat, Face::Responses, Face::Messages, Face::Completions] {
             let body: Value = serde_json::from_slice(&face.write_error(&failure, None)).unwrap();
             assert_eq!(body["error"]["availability"]["code"], code, "{face:?}");
