@@ -62,13 +62,10 @@ async fn activity(call: &Call<'_>, account: &AccountId) -> Result<Response, Fail
         Some("workspace") => true,
         Some(_) => return Err(Failure::invalid("group_by: only workspace is known")),
     };
-    // Keys belong to the account and to none of its members.
-    if value("user_id").is_some() {
-        return Ok(reply::json(200, &activity::write_body(&[], by_workspace, account.as_str())));
-    }
     let workspace = value("workspace_id").map(|id| if id == account.as_str() { String::new() } else { id });
     let by = By { day: true, workspace: by_workspace, ..By::default() };
-    let question = activity::Question { from, to, key: value("api_key_hash"), workspace, by };
+    let question =
+        activity::Question { from, to, key: value("api_key_hash"), workspace, user: value("user_id"), by };
     let answer = ask(call, account, BooksCommand::Activity(question)).await?;
     let rows = activity::read_rows(&answer).ok_or_else(unexpected)?;
     Ok(reply::json(200, &activity::write_body(&rows, by_workspace, account.as_str())))

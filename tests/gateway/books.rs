@@ -1,7 +1,7 @@
 //! The account's books: activity, statements and exports of charges, and that all of them add up to
 //! the ledger whatever happened.
 
-use crate::account::script::{Database, generation, time};
+use crate::account::script::{Database, generation, read_command, time};
 use millrace::account::billing::{BillingCommand, Payment, Reversal, ReversalState};
 use millrace::account::books::activity::{self, By};
 use millrace::account::books::analytics::{self, Query};
@@ -33,6 +33,24 @@ fn activity_is_told_as_openrouter_tells_it() {
     assert!(of_key.contains(r#""requests":1,"prompt_tokens":10"#), "{of_key}");
     assert!(of_key.ends_with(r#""workspace_id":"Account00000"}]}"#), "{of_key}");
     assert_eq!(books.activity(None, Some("elsewhere".into()), both, true), r#"{"data":[]}"#);
+}
+
+#[test]
+fn activity_of_a_user_is_that_of_the_keys_they_made() {
+    let mut books = Books::new();
+    for (key, creator) in [("k", Some("user_1")), ("l", None)] {
+        let Command::CreateKey(mut policy) = read_command(&format!("key {key}")) else { unreachable!() };
+        policy.holder.creator_user_id = creator.map(str::to_owned);
+        books.tell("0d", &Command::CreateKey(policy));
+        books.charge("0d", key, key, "x X 7 input 1");
+    }
+    for (user, charges) in [(None, 2), (Some("user_1"), 1), (Some("user_2"), 0)] {
+        let by = By { key: true, ..By::default() };
+        let user = user.map(str::to_owned);
+        let question = activity::Question { to: 99_999, user, by, ..Default::default() };
+        let answer = books.ask("0d", &BooksCommand::Activity(question)).unwrap();
+        assert_eq!(activity::read_rows(&answer).unwrap().len(), charges);
+    }
 }
 
 #[test]
@@ -462,7 +480,7 @@ impl Books {
 
     fn rows_of(&mut self, key: Option<String>, workspace: Option<String>, by: By) -> Vec<activity::Row> {
         let from = time("0d").day().number();
-        let question = activity::Question { from, to: from + 30, key, workspace, by };
+        let question = activity::Question { from, to: from + 30, key, workspace, by, ..Default::default() };
         activity::read_rows(&self.ask("30d", &BooksCommand::Activity(question)).unwrap()).unwrap()
     }
 

@@ -42,6 +42,8 @@ pub struct Question {
     pub key: Option<String>,
     /// The only workspace that counts.
     pub workspace: Option<String>,
+    /// Only keys of this user's count: those that name it as their creator.
+    pub user: Option<String>,
     pub by: By,
 }
 
@@ -260,6 +262,7 @@ pub(super) fn rows(store: &Store, question: &Question) -> Result<Vec<Row>, Fault
     let statement = format!(
         "SELECT {} FROM activity_day WHERE day >= CAST(?1 AS INTEGER) AND day <= CAST(?2 AS INTEGER)
          AND (?3 IS NULL OR key_hash = ?3) AND (?4 IS NULL OR workspace = ?4)
+         AND (?5 IS NULL OR key_hash IN (SELECT hash FROM api_key WHERE creator_user_id = ?5))
          GROUP BY {groups} ORDER BY {}{}",
         columns.join(", "),
         if day { "day DESC, " } else { "" },
@@ -268,7 +271,7 @@ pub(super) fn rows(store: &Store, question: &Question) -> Result<Vec<Row>, Fault
     );
     let days = [question.from, question.to].map(|day| Day::from_number(day).cell());
     let [from, to] = days;
-    let cells = [from, to, question.key.cell(), question.workspace.cell()];
+    let cells = [from, to, question.key.cell(), question.workspace.cell(), question.user.cell()];
     store.rows(&statement, &cells)?.into_iter().map(read_row).collect()
 }
 
