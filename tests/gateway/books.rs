@@ -7,6 +7,7 @@ use millrace::account::books::activity::{self, By};
 use millrace::account::books::analytics::{self, Query};
 use millrace::account::books::csv::Csv;
 use millrace::account::books::{BooksCommand, export};
+use millrace::account::ledger::RECORD_BYTES;
 use millrace::account::record::{Attempt, GenerationRecord, Line, Receipt};
 use millrace::account::{Answer, Command, Report, Settle};
 use millrace::id::{AccountId, KeyHash};
@@ -100,6 +101,19 @@ fn a_charge_without_a_record_is_in_the_books() {
     let lines = export::write_jsonl(&rows);
     let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!((&first["amount_pico"], &first["receipt"]), (&Value::from("7"), &Value::Null));
+}
+
+#[test]
+fn a_record_that_is_too_long_to_keep_is_counted_all_the_same() {
+    let mut books = Books::new();
+    let mut long = settle("a", "k", "x/y X 7 input 7");
+    long.record = long.record.map(|record| record + &" ".repeat(RECORD_BYTES));
+    books.report("0d", long);
+    let rows = books.charges("0d", "1d", 0, 10);
+    assert_eq!((rows[0].amount.pico(), &rows[0].record), (7, &None));
+    let statement = books.statement("0d", "2026-11");
+    assert_eq!(statement["usage"][0]["model"], "x/y");
+    assert_eq!(adds_up(&statement), 0);
 }
 
 #[test]

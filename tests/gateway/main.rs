@@ -15,6 +15,7 @@ mod catalog;
 mod catalog_format;
 mod cohere;
 mod config;
+mod docs;
 mod document;
 mod embeddings;
 mod endpoint;
