@@ -326,7 +326,8 @@ proptest! {
             day += pause;
             let at = format!("{day}d");
             match what {
-                0 => books.tell(&at, &grant(&format!("g{which}"), amount - 300)),
+                // Never nothing, which is no grant.
+                0 => books.tell(&at, &grant(&format!("g{which}"), 2 * amount - 601)),
                 1 => books.tell(&at, &grant(&format!("code:{which}"), amount)),
                 2 => {
                     let (id, credit) = (format!("pi_{which}"), Money::from_pico(amount));
