@@ -93,6 +93,9 @@ struct ReceiptObject<'a> {
     list_cost_pico: Option<Money>,
     #[serde(with = "text")]
     cost_pico: Money,
+    /// Of an attempt that another outran: the operator's, no part of the charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedge_loser_cost: Option<Number>,
 }
 
 #[derive(Serialize)]
@@ -156,7 +159,10 @@ impl Generation<'_> {
             is_byok: record.is_byok,
             response_cache_source_id: None,
             provider_responses: record.attempts.iter().map(ProviderResponse::new).collect(),
-            receipt: record.receipt.as_ref().map(|receipt| ReceiptObject::new(receipt, cost)),
+            receipt: record
+                .receipt
+                .as_ref()
+                .map(|receipt| ReceiptObject::new(receipt, cost, record.hedge_loser_cost)),
         }
     }
 }
@@ -177,7 +183,7 @@ impl ProviderResponse<'_> {
 }
 
 impl ReceiptObject<'_> {
-    fn new(receipt: &Receipt, cost: Money) -> ReceiptObject<'_> {
+    fn new(receipt: &Receipt, cost: Money, hedge_loser_cost: Option<Money>) -> ReceiptObject<'_> {
         let list_cost = receipt.list_cost();
         ReceiptObject {
             basis: receipt.basis,
@@ -190,6 +196,7 @@ impl ReceiptObject<'_> {
             list_cost: list_cost.map(usd),
             list_cost_pico: list_cost,
             cost_pico: cost,
+            hedge_loser_cost: hedge_loser_cost.map(usd),
         }
     }
 }

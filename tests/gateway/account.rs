@@ -2,7 +2,7 @@
 
 pub mod script;
 
-use millrace::account::record::{Attempt, GenerationRecord};
+use millrace::account::record::{Attempt, GenerationRecord, Line, Receipt};
 use millrace::account::{self, Answer, Command, KeyRefusal, receipt, store, view};
 use millrace::error::Cause;
 use script::{Database, check, check_line, generation, read_command, time, usd};
@@ -413,6 +413,8 @@ fn credits_and_records_are_shown_as_openrouter_shows_them() {
         tokens_prompt: 7,
         tokens_completion: 3,
         upstream_inference_cost: Some(usd("0.00002")),
+        hedge_loser_cost: Some(usd("0.5")),
+        receipt: Some(Receipt { lines: vec![Line("input".into(), 7, usd("0.1"))], ..Receipt::default() }),
         attempts: vec![Attempt { provider: "OpenAI".into(), status: Some(200), ..Attempt::default() }],
         ..GenerationRecord::default()
     };
@@ -425,6 +427,7 @@ fn credits_and_records_are_shown_as_openrouter_shows_them() {
         r#""usage":0.0000205,"total_cost":0.0000205,"upstream_inference_cost":0.00002,"cache_discount":null"#,
         r#""native_tokens_prompt":7,"native_tokens_completion":3"#,
         r#""provider_responses":[{"provider_name":"OpenAI","model_permaslug":"","status":200,"is_byok":false}]"#,
+        r#""receipt":{"basis":"prices","model_permaslug":"","endpoint":"","prices_version":"","overlay_version":0,"estimated":false,"lines":[{"class":"input","count":7,"price_pico":"100000000000","cost_pico":"700000000000"}],"list_cost":0.7,"list_cost_pico":"700000000000","cost_pico":"20500000","hedge_loser_cost":0.5}"#,
     ] {
         assert!(shown.contains(part), "{part} not in {shown}");
     }
