@@ -186,7 +186,7 @@ async function makeTraffic() {
   ok(await chat(gateway, account.key, ask(MODEL, whole())));
   await stream(gateway, account.key, ask(MODEL, upstream.plays(streamed("a", "b"))));
   ok(await chat(gateway, account.key, ask(MODEL, whole(), {}), { path: "/api/v1/messages" }));
-  ok(await chat(gateway, account.key, { model: MODEL, input: whole(), max_output_tokens: 400 }, { path: "/api/v1/responses" }));
+  ok(await chat(gateway, account.key, { model: ECHO, input: "by Responses", max_output_tokens: 400 }, { path: "/api/v1/responses" }));
   const fallback = ok(await chat(gateway, account.key, ask(MANY_PROVIDERS, upstream.plays(refused(500, "broke"), replied("hello", USAGE)))));
   const failed = await chat(gateway, account.key, ask(MANY_PROVIDERS, upstream.plays(refused(503, "no"))));
   assert.ok(failed.status >= 500, failed.text);
