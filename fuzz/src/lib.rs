@@ -2,6 +2,7 @@
 //! call the same ones. They panic where an invariant breaks.
 
 mod account;
+mod billing;
 mod check;
 mod exchange;
 mod face;
@@ -37,6 +38,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("wire_vectors", wire::check_vectors),
     ("exchange", exchange::check),
     ("wallet", wallet::check),
+    ("billing_events", billing::check),
     ("sse", text::check_sse),
     ("json", text::check_json),
     ("numbers", text::check_numbers),
