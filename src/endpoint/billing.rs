@@ -18,6 +18,8 @@ pub enum Billing {
     AdminCheckout(AccountId),
     AdminPurchases(AccountId),
     AdminRefund(AccountId),
+    AdminGetTopUp(AccountId),
+    AdminSetTopUp(AccountId),
     AdminListCodes,
     AdminIssueCode,
     AdminRevokeCode(KeyHash),
@@ -36,6 +38,8 @@ impl Billing {
             Billing::AdminCheckout(_) => "admin_checkout",
             Billing::AdminPurchases(_) => "admin_purchases",
             Billing::AdminRefund(_) => "admin_refund",
+            Billing::AdminGetTopUp(_) => "admin_get_top_up",
+            Billing::AdminSetTopUp(_) => "admin_set_top_up",
             Billing::AdminListCodes => "admin_list_codes",
             Billing::AdminIssueCode => "admin_issue_code",
             Billing::AdminRevokeCode(_) => "admin_revoke_code",
@@ -69,6 +73,9 @@ pub(super) fn admin_ways(parts: &[&str]) -> Ways {
         }
         ["accounts", id, "checkout"] => of(account(id), |id| ("POST", Billing::AdminCheckout(id))),
         ["accounts", id, "purchases"] => of(account(id), |id| ("GET", Billing::AdminPurchases(id))),
+        ["accounts", id, "auto-top-up"] => account(id).map_or_else(Vec::new, |id| {
+            vec![("GET", Billing::AdminGetTopUp(id.clone())), ("PUT", Billing::AdminSetTopUp(id))]
+        }),
         ["accounts", id, "refunds"] => of(account(id), |id| ("POST", Billing::AdminRefund(id))),
         _ => Vec::new(),
     };

@@ -47,12 +47,7 @@ impl Till<'_> {
             Billing::Purchases => self.purchases(&self.manager().await?).await,
             Billing::Redeem => self.redeem(&self.manager().await?).await,
             Billing::GetTopUp => self.top_up(&self.manager().await?, BillingCommand::GetTopUp).await,
-            Billing::SetTopUp => {
-                let account = self.manager().await?;
-                self.stripe()?;
-                let rule = billing::read_top_up_rule(&self.body().await?, self.config.billing.bounds)?;
-                self.top_up(&account, BillingCommand::SetTopUp(rule)).await
-            }
+            Billing::SetTopUp => self.set_top_up(&self.manager().await?).await,
             Billing::Coinbase => Err(Failure::new(
                 Cause::Gone,
                 "Paying by Coinbase is no longer possible; use POST /api/v1/credits/checkout",
@@ -61,6 +56,8 @@ impl Till<'_> {
             Billing::AdminCheckout(account) => self.admin()?.checkout(&account).await,
             Billing::AdminPurchases(account) => self.admin()?.purchases(&account).await,
             Billing::AdminRefund(account) => self.admin()?.refund(&account).await,
+            Billing::AdminGetTopUp(account) => self.admin()?.top_up(&account, BillingCommand::GetTopUp).await,
+            Billing::AdminSetTopUp(account) => self.admin()?.set_top_up(&account).await,
             Billing::AdminListCodes => self.admin()?.list_codes().await,
             Billing::AdminIssueCode => self.admin()?.issue_code().await,
             Billing::AdminRevokeCode(hash) => self.admin()?.codes(BillingCommand::RevokeCode { hash }).await,
@@ -125,6 +122,12 @@ impl Till<'_> {
             }
             _ => Err(unexpected()),
         }
+    }
+
+    async fn set_top_up(&self, account: &AccountId) -> Result<Response, Failure> {
+        self.stripe()?;
+        let rule = billing::read_top_up_rule(&self.body().await?, self.config.billing.bounds)?;
+        self.top_up(account, BillingCommand::SetTopUp(rule)).await
     }
 
     async fn top_up(&self, account: &AccountId, command: BillingCommand) -> Result<Response, Failure> {
