@@ -134,6 +134,20 @@ fn a_limit_is_told_at_four_fifths_and_at_its_end_once_in_a_window() {
 }
 
 #[test]
+fn a_limit_has_ended_where_a_request_no_longer_fits() {
+    let mut account = Account::new(quiet(), &["1s key a limit 10 => key a version 1"]);
+    account.spend("2s", "a", "5");
+    account.line("3s hold 900 a 6 until 90s => refused key limit available 5 missing 1");
+    assert_eq!(account.told("3s"), NOTHING, "half of it is left");
+    account.spend("4s", "a", "4");
+    account.line("5s hold 901 a 2 until 90s => refused key limit available 1 missing 1");
+    assert_eq!(account.told("5s"), ["key.limit.approached", "key.limit.reached"]);
+    account.spend("6s", "a", "0.5");
+    account.line("7s hold 902 a 2 until 90s => refused key limit available 0.5 missing 1.5");
+    assert_eq!(account.told("7s"), NOTHING);
+}
+
+#[test]
 fn an_alert_says_whose_limit_it_is_and_holds_no_secret() {
     let mut account = Account::new(quiet(), &["1s key a limit 10 reset daily => key a version 1"]);
     account.spend("2s", "a", "8.5");

@@ -6,7 +6,7 @@ pub mod outbox;
 pub mod view;
 mod watch;
 
-pub(super) use watch::watch;
+pub(super) use watch::{watch, watch_refusal};
 
 use super::command::{Answer, Command};
 use super::ledger::invalid;

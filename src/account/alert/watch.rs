@@ -45,7 +45,7 @@ pub(in crate::account) fn watch(
     };
     let Settings { low_balance, unusual_spend, fallback_spike, .. } = &standing.settings;
     for key in new.iter().map(|settle| &settle.key).collect::<BTreeSet<_>>() {
-        watch_limit(store, now, key)?;
+        watch_limit(store, now, key, Asked::Charged)?;
     }
     if let Some(threshold) = low_balance {
         watch_balance(store, now, *threshold)?;
@@ -60,7 +60,22 @@ pub(in crate::account) fn watch(
     Ok(())
 }
 
-fn watch_limit(store: &Store, now: Time, hash: &KeyHash) -> Result<(), Fault> {
+/// Looks at a key whose limit had too little left for a request: that is its end as well, since what
+/// is left may be too little for any request.
+pub(in crate::account) fn watch_refusal(store: &Store, now: Time, key: &KeyHash) -> Result<(), Fault> {
+    let standing = super::get(store)?.filter(|standing| standing.settings.enabled);
+    standing.map_or(Ok(()), |_| watch_limit(store, now, key, Asked::Refused))
+}
+
+/// What has just become of a request.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    Charged,
+    Refused,
+}
+
+/// Both alerts are armed again below the first one's part: in another window, or by a higher limit.
+fn watch_limit(store: &Store, now: Time, hash: &KeyHash, asked: Asked) -> Result<(), Fault> {
     let Some(key) = keyring::find(store, hash)? else {
         return Ok(());
     };
@@ -71,9 +86,11 @@ fn watch_limit(store: &Store, now: Time, hash: &KeyHash) -> Result<(), Fault> {
     };
     let window = row.limit_reset.map_or(0, |reset| reset.window_start(now.day()).number().max(0) as u64);
     let spent = spent(&row);
+    let used = percent_of(spent, limit);
+    let is_calm = used < PARTS[0].0;
+    let used = if asked == Asked::Refused && !is_calm { used.max(100) } else { used };
     for (percent, words) in PARTS {
-        let is_over = percent_of(spent, limit) >= percent;
-        if turn(store, &format!("key:{line}:{percent}"), window, is_over, !is_over)? {
+        if turn(store, &format!("key:{line}:{percent}"), window, used >= percent, is_calm)? {
             let data = format!(
                 r#"{{"key_hash":"{hash}","key_name":{},"key_label":{},"percent":{percent},"limit":"{}","spent":"{}","limit_reset":{},"resets_at":{}}}"#,
                 json::quote(&row.name),
