@@ -167,10 +167,12 @@ test("the key about itself", async () => {
 });
 
 test("keys: made, listed, read, changed, deleted", async () => {
-  const requestBody = { name: "made by the SDK", limit: 5, limitReset: "monthly" };
+  const external = { user: "u-7", apiKey: "theirs" };
+  const requestBody = { name: "made by the SDK", limit: 5, limitReset: "monthly", creatorUserId: "user_1", external };
   const { key, data: made } = await manager.apiKeys.create({ requestBody });
   assert.match(key, /^sk-mr-v1-/);
   assert.deepEqual([made.name, made.limit, made.limitRemaining, made.limitReset], ["made by the SDK", 5, 5, "monthly"]);
+  assert.deepEqual([made.creatorUserId, made.externalUser], ["user_1", "u-7"]);
   await send("one", { model: "millrace/echo" }, clientWith(key));
   const list = await manager.apiKeys.list();
   assert.ok(list.data.some((each) => each.hash === made.hash));

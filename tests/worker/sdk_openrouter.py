@@ -1,5 +1,7 @@
 """OpenRouter's own SDK for Python, unmodified, which checks every answer against its schema."""
 
+from datetime import datetime, timezone
+
 from openrouter import OpenRouter
 from openrouter import errors
 
@@ -74,6 +76,36 @@ def test_presets():
 def test_keys_and_credits():
     assert client().api_keys.get_current_key_metadata().data.is_management_key is False
     assert client(SETTING["management_key"]).credits.get_credits().data.total_credits > 0
+
+
+def test_keys_made_changed_and_deleted():
+    keys = client(SETTING["management_key"]).api_keys
+    end = datetime(2027, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+    external = {"user": "u-7", "api_key": "their name"}
+    made = keys.create(
+        name="python", limit=5, limit_reset="weekly", expires_at=end, creator_user_id="user_1", external=external
+    )
+    assert client(made.key).api_keys.get_current_key_metadata().data.limit == 5
+    key = keys.get(hash=made.data.hash).data
+    assert (key.external_user, key.creator_user_id, key.expires_at) == ("u-7", "user_1", end), key
+    assert made.data.hash in [each.hash for each in keys.list().data]
+    changed = keys.update(hash=made.data.hash, name="renamed", disabled=True, limit_reset=None).data
+    assert (changed.name, changed.disabled, changed.limit_reset) == ("renamed", True, None)
+    assert keys.delete(hash=made.data.hash).deleted is True
+    raises(errors.NotFoundResponseError, lambda: keys.get(hash=made.data.hash))
+
+
+def test_a_key_for_an_app():
+    verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    made = client(SETTING["management_key"]).o_auth.create_auth_code(
+        callback_url="https://app.example/", code_challenge=challenge, code_challenge_method="S256", limit=3
+    )
+    exchange = client("").o_auth.exchange_auth_code_for_api_key
+    proof = {"code": made.data.id, "code_challenge_method": "S256"}
+    raises(errors.ForbiddenResponseError, lambda: exchange(**proof, code_verifier="x" * 43))
+    key = exchange(**proof, code_verifier=verifier).key
+    assert client(key).api_keys.get_current_key_metadata().data.limit == 3
 
 
 def test_a_generation_and_its_activity():
