@@ -215,12 +215,11 @@ fn watch_fallbacks(store: &Store, now: Time, new: &[&Settle], spike: &FallbackSp
     Ok(())
 }
 
-/// Whether a provider answered after another attempt had failed.
+/// Whether a provider answered after another attempt had failed. One that was outrun has not.
 fn fell_back(record: &GenerationRecord) -> bool {
     let failed = |status: Option<u16>| status.is_none_or(|status| status >= 400);
-    let attempts = record.attempts.split_last();
-    record.provider.is_some()
-        && attempts.is_some_and(|(_, before)| before.iter().any(|each| failed(each.status)))
+    let failures = record.attempts.iter().filter(|attempt| failed(attempt.status)).count();
+    record.provider.is_some() && failures > usize::from(record.hedge_loser_cost.is_some())
 }
 
 /// Whether an alert is to be given: it is armed, and its cause is there. It is armed again where the
