@@ -197,6 +197,43 @@ CREATE TABLE IF NOT EXISTS redemption (
 
 -- Limits: budgets, rates, and holds that grow.
 
+-- The empty workspace is the account's own. A creator is a member of it.
+ALTER TABLE api_key ADD COLUMN workspace_id TEXT NOT NULL DEFAULT '';
+
+-- Whose money a lease holds, as it was when the lease was made. `models` are those that the money may
+-- go to, with spaces between them; none is any.
+ALTER TABLE lease ADD COLUMN workspace_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE lease ADD COLUMN creator_user_id TEXT;
+ALTER TABLE lease ADD COLUMN line TEXT;
+ALTER TABLE lease ADD COLUMN end_user TEXT;
+ALTER TABLE lease ADD COLUMN models TEXT NOT NULL DEFAULT '';
+
+-- What may be spent in a window (NULL: in all) by a scope, or by each of its keys, members or end users.
+CREATE TABLE IF NOT EXISTS budget (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  scope TEXT NOT NULL CHECK (scope IN ('account', 'workspace', 'key', 'user')),
+  subject TEXT NOT NULL,
+  per TEXT NOT NULL CHECK (per IN ('all', 'key', 'user', 'end_user')),
+  model TEXT,
+  window TEXT CHECK (window IN ('daily', 'weekly', 'monthly')),
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  include_byok INTEGER NOT NULL DEFAULT 0 CHECK (include_byok IN (0, 1)),
+  source TEXT
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS budget_by_subject ON budget (scope, subject);
+
+-- What counts for a budget: `spent` in the window that began on day `since`, and `held` by leases.
+CREATE TABLE IF NOT EXISTS budget_count (
+  budget INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  spent INTEGER NOT NULL,
+  held INTEGER NOT NULL CHECK (held >= 0),
+  PRIMARY KEY (budget, who)
+) STRICT, WITHOUT ROWID;
+
 -- Workspaces: members, roles, guardrails, and what keys belong to.
 
 -- Keys: rotation, authorization codes, alerts.

@@ -4,11 +4,13 @@ mod access;
 mod alert;
 mod billing;
 mod books;
+mod budgets;
 
 pub use access::Access;
 pub use alert::Alert;
 pub use billing::Billing;
 pub use books::Books;
+pub use budgets::Budgets;
 
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
@@ -66,6 +68,7 @@ pub enum Endpoint {
     Billing(Billing),
     /// With the account, where the operator asks.
     Books(Books, Option<AccountId>),
+    Budgets(Budgets),
     AdminListAccounts,
     AdminCreateAccount,
     AdminAccount(AccountId),
@@ -128,6 +131,7 @@ impl Endpoint {
             Endpoint::Alert(alert) => alert.name(),
             Endpoint::Billing(billing) => billing.name(),
             Endpoint::Books(books, _) => books.name(),
+            Endpoint::Budgets(budgets) => budgets.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
             Endpoint::AdminCreateAccount => "admin_create_account",
             Endpoint::AdminAccount(_) => "admin_account",
@@ -251,12 +255,21 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         }
         ["generation"] => vec![("GET", Endpoint::Generation)],
         ["admin", rest @ ..] => match admin_ways(rest) {
-            ways if ways.is_empty() => [billing::admin_ways(rest), books::admin_ways(rest)].concat(),
+            ways if ways.is_empty() => {
+                first_of(&[billing::admin_ways, books::admin_ways, budgets::admin_ways], rest)
+            }
             ways => ways,
         },
-        parts => [billing::ways(parts), books::ways(parts)].concat(),
+        parts => first_of(&[billing::ways, books::ways, budgets::ways], parts),
     }
 }
+
+/// What the first of the submodules that knows a path makes of it.
+fn first_of(submodules: &[fn(&[&str]) -> Ways], parts: &[&str]) -> Ways {
+    submodules.iter().map(|ways| ways(parts)).find(|ways| !ways.is_empty()).unwrap_or_default()
+}
+
+type Ways = Vec<(&'static str, Endpoint)>;
 
 /// The face whose requests a path takes.
 fn face_at(parts: &[&str]) -> Option<Face> {

@@ -2,6 +2,7 @@
 //! Amounts are picodollars in strings, times milliseconds since 1970.
 
 use super::billing::{BillingAnswer, BillingCommand};
+use super::budget::Standing;
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::limit::LimitReset;
 use super::report::{Report, Reported};
@@ -81,6 +82,10 @@ pub enum Command {
     Document {
         command: String,
     },
+    /// A [`super::budget::command::BudgetCommand`] as JSON.
+    Budget {
+        command: String,
+    },
     /// Purchases, top-ups and codes.
     Billing {
         #[serde(with = "text::nested")]
@@ -137,6 +142,7 @@ impl Command {
             | Command::Books { .. }
             | Command::Access { .. }
             | Command::Alert { .. }
+            | Command::Budget { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -278,6 +284,8 @@ pub enum Answer {
         #[serde(with = "text::optional_ms")]
         next_alarm: Option<Time>,
     },
+    /// To `Budget`: every [`super::budget::Standing`] as a JSON list.
+    Budgets { standings: String },
     /// No such key, generation or document.
     NotFound,
     /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.
@@ -312,6 +320,14 @@ pub enum Refusal {
         /// When the window ends; `None` for a limit without one.
         #[serde(with = "text::optional_ms")]
         resets_at: Option<Time>,
+    },
+    /// A budget has too little left.
+    Budget {
+        standing: Box<Standing>,
+        #[serde(with = "text")]
+        available: Money,
+        #[serde(with = "text")]
+        missing: Money,
     },
     /// The hold's time was over when it was asked for, or its generation was settled or expired.
     Ended,

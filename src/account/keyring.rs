@@ -45,6 +45,17 @@ pub(super) struct Key {
     replaces: Option<KeyHash>,
 }
 
+/// Whom a key belongs to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Owner {
+    /// Empty for the account's own.
+    pub workspace: String,
+    /// The member that made it.
+    pub user: Option<String>,
+    /// The first of the keys that came one after the other, where there are several.
+    pub line: Option<KeyHash>,
+}
+
 /// What a key spent of the account's credit, and of its owner's own at providers.
 struct Spent {
     usage: Spending,
@@ -183,6 +194,19 @@ pub(super) fn find_spending(
         None => Ok(Err(KeyRefusal::Unknown)),
         Some(key) => Ok(key.snapshot(account.clone()).check_spending(now).map(|()| key)),
     }
+}
+
+pub(super) fn exists(store: &Store, hash: &KeyHash) -> Result<bool, Fault> {
+    Ok(find_living(store, hash, None)?.is_some())
+}
+
+/// Whom a key belongs to, also one that was deleted; nobody where there is none.
+pub(super) fn owner(store: &Store, hash: &KeyHash) -> Result<Owner, Fault> {
+    let row = store
+        .row("SELECT workspace_id, creator_user_id, line FROM api_key WHERE hash = ?1", &[hash.cell()])?;
+    row.map_or(Ok(Owner::default()), |mut row| {
+        Ok(Owner { workspace: row.next()?, user: row.next()?, line: row.next()? })
+    })
 }
 
 /// What is left of a key's limit beside its open holds; `None` without a limit.

@@ -1,6 +1,7 @@
 //! Leases: money set aside until it is charged, given back, or its time is over. A lease is for one
 //! request (a hold) or for the requests of one isolate; to the account's totals they are the same.
 
+use super::budget::{self, Standing, Tags};
 use super::command::Refusal;
 use super::difference;
 use super::keyring::{self, Key};
@@ -19,11 +20,11 @@ pub const ADMITS: Duration = Duration::from_secs(10);
 /// An isolate's lease is at most this part of what the account, or the key's limit, has left with it.
 const PART: i64 = 16;
 
-/// Whether money may be set aside for a key, and how much of which counter is left. Whatever else
-/// is to bound a lease (a budget, a rate) is one more counter here.
+/// Whether money may be set aside for a key, and how much of which counter is left, the narrowest
+/// first.
 struct Room {
     key: Key,
-    counters: [Option<Counter>; 2],
+    counters: Vec<Counter>,
 }
 
 /// Something that runs out.
@@ -32,37 +33,47 @@ struct Counter {
     available: Money,
 }
 
-#[derive(Clone, Copy)]
 enum Level {
+    Budget(Box<Standing>),
     KeyLimit,
     Credit,
 }
 
 impl Room {
-    /// The narrowest levels come first: where several are short, the first is named.
-    fn find(store: &Store, now: Time, hash: &KeyHash) -> Result<Result<Room, Refusal>, Fault> {
+    /// Where several levels are short, the first is named.
+    fn find(store: &Store, now: Time, tags: &Tags) -> Result<Result<Room, Refusal>, Fault> {
         let account = ledger::describe(store)?;
-        let key = match keyring::find_spending(store, now, &account.id, hash)? {
+        let key = match keyring::find_spending(store, now, &account.id, &tags.key)? {
             Ok(key) => key,
             Err(reason) => return Ok(Err(Refusal::Key { reason })),
         };
-        let limit = keyring::available(store, now, &key)?;
-        let limit = limit.map(|available| Counter { level: Level::KeyLimit, available });
-        let credit = Counter { level: Level::Credit, available: account.available };
-        Ok(Ok(Room { key, counters: [limit, Some(credit)] }))
-    }
-
-    fn counters(&self) -> impl Iterator<Item = &Counter> {
-        self.counters.iter().flatten()
+        let budgets = budget::standings(store, now, tags)?;
+        let mut counters = Vec::with_capacity(budgets.len() + 2);
+        let (within, beyond): (Vec<_>, Vec<_>) = budgets.into_iter().partition(Standing::is_within_key);
+        let counter = |standing: Standing| {
+            let available = standing.available()?;
+            Ok(Counter { level: Level::Budget(Box::new(standing)), available })
+        };
+        let counted = |standings: Vec<Standing>| standings.into_iter().map(counter);
+        counters.extend(counted(within).collect::<Result<Vec<_>, Fault>>()?);
+        if let Some(available) = keyring::available(store, now, &key)? {
+            counters.push(Counter { level: Level::KeyLimit, available });
+        }
+        counters.extend(counted(beyond).collect::<Result<Vec<_>, Fault>>()?);
+        counters.push(Counter { level: Level::Credit, available: account.available });
+        Ok(Ok(Room { key, counters }))
     }
 
     /// What can be set aside, or which counter has less than is needed.
     fn admit(&self, now: Time, needed: Money, wanted: Money) -> Result<Result<Money, Refusal>, Fault> {
-        for Counter { level, available } in self.counters() {
+        for Counter { level, available } in &self.counters {
             if *available < needed {
                 let (available, missing) = (*available, difference(needed, *available)?);
                 return Ok(Err(match level {
                     Level::Credit => Refusal::Credit { available, missing },
+                    Level::Budget(standing) => {
+                        Refusal::Budget { standing: standing.clone(), available, missing }
+                    }
                     Level::KeyLimit => {
                         let resets_at = self.key.limit_reset.map(|reset| reset.resets_at(now));
                         Refusal::KeyLimit { available, missing, resets_at }
@@ -70,14 +81,33 @@ impl Room {
                 }));
             }
         }
-        Ok(Ok(self.counters().map(|counter| counter.available).fold(wanted, Money::min)))
+        Ok(Ok(self.counters.iter().map(|counter| counter.available).fold(wanted, Money::min)))
+    }
+
+    /// Whether an isolate may lease, whatever its requests ask for.
+    fn is_shared(&self) -> bool {
+        let tagged = |counter: &Counter| matches!(&counter.level, Level::Budget(standing) if standing.budget.is_tagged());
+        !self.counters.iter().any(tagged)
+    }
+
+    fn is_solvent(&self) -> bool {
+        self.counters.iter().all(|counter| !counter.available.is_negative())
     }
 
     /// The most that a lease may hold that holds `amount` now.
     fn slice(&self, amount: Money) -> Money {
+        if !self.is_shared() {
+            return Money::ZERO;
+        }
         let part = |counter: &Counter| counter.available.pico().saturating_add(amount.pico()) / PART;
-        Money::from_pico(self.counters().map(part).min().unwrap_or(0))
+        Money::from_pico(self.counters.iter().map(part).min().unwrap_or(0))
     }
+}
+
+/// Whom money for a key belongs to at the moment.
+fn tags(store: &Store, key: &KeyHash, end_user: Option<&String>, models: &[String]) -> Result<Tags, Fault> {
+    let owner = keyring::owner(store, key)?;
+    Ok(Tags { key: key.clone(), owner, end_user: end_user.cloned(), models: models.to_vec() })
 }
 
 /// Sets money aside for one request.
@@ -89,18 +119,15 @@ pub(super) fn hold(store: &Store, now: Time, hold: &Hold) -> Result<Held, Fault>
         return Ok(Held::Refused { refusal: Refusal::Ended });
     }
     let needed = hold.minimum.unwrap_or(hold.amount);
-    let room = match Room::find(store, now, &hold.key)? {
+    let tags = tags(store, &hold.key, hold.end_user.as_ref(), &hold.models)?;
+    let room = match Room::find(store, now, &tags)? {
         Ok(room) => room,
         Err(refusal) => return Ok(Held::Refused { refusal }),
     };
     match room.admit(now, needed, hold.amount)? {
         Ok(amount) => {
             let expires_at = hold.expires_at;
-            add(
-                store,
-                hold.generation.as_str(),
-                &Lease { key: hold.key.clone(), amount, expires_at, report: 0 },
-            )?;
+            add(store, hold.generation.as_str(), &Lease { tags, amount, expires_at, report: 0 })?;
             Ok(Held::Held { amount, expires_at })
         }
         Err(refusal) => Ok(Held::Refused { refusal }),
@@ -114,22 +141,22 @@ pub(super) fn renew(store: &Store, now: Time, report: &LeaseReport) -> Result<Le
     let none = || LeaseState { ended: true, ..state(Money::ZERO, 0) };
     let id = report.id.as_str();
     let (before, is_new) = match open(store, id)? {
-        Some(lease) if lease.key != report.key => return Ok(none()),
+        Some(lease) if lease.tags.key != report.key => return Ok(none()),
         Some(lease) if lease.report >= report.number => return Ok(state(lease.amount, 0)),
         Some(lease) => (lease, false),
         None if report.number > 1 || has_ended(store, id)? => return Ok(none()),
         None => {
-            let (key, amount) = (report.key.clone(), Money::ZERO);
-            (Lease { key, amount, expires_at: now, report: 0 }, true)
+            let tags = tags(store, &report.key, None, &[])?;
+            (Lease { tags, amount: Money::ZERO, expires_at: now, report: 0 }, true)
         }
     };
-    let room = Room::find(store, now, &report.key)?.ok();
+    let room = Room::find(store, now, &before.tags)?.ok();
     let amount = amount_of(&before, report, room.as_ref());
-    let solvent = room.is_some_and(|room| room.counters().all(|counter| !counter.available.is_negative()));
+    let solvent = room.is_some_and(|room| room.is_shared() && room.is_solvent());
     let admits = solvent && (amount > report.open || report.unit == Money::ZERO);
     let outlives = ADMITS + Duration::from_millis(report.outlives_ms);
     let expires_at = if admits { now.plus(outlives).max(before.expires_at) } else { before.expires_at };
-    let after = Lease { key: before.key.clone(), amount, expires_at, report: report.number };
+    let after = Lease { tags: before.tags.clone(), amount, expires_at, report: report.number };
     match (is_new, admits) {
         (true, false) => return Ok(none()),
         (true, true) => add(store, id, &after)?,
@@ -152,7 +179,7 @@ fn amount_of(before: &Lease, report: &LeaseReport, room: Option<&Room>) -> Money
 
 /// Money set aside.
 struct Lease {
-    key: KeyHash,
+    tags: Tags,
     amount: Money,
     expires_at: Time,
     /// The last report of its isolate; 0 for a lease of one request.
@@ -160,18 +187,25 @@ struct Lease {
 }
 
 fn add(store: &Store, id: &str, lease: &Lease) -> Result<(), Fault> {
+    let [workspace, user, line, end_user, models] = lease.tags.written();
     store.write(
-        "INSERT INTO lease (id, key_hash, amount, expires_at, report)
-         VALUES (?1, ?2, CAST(?3 AS INTEGER), CAST(?4 AS INTEGER), CAST(?5 AS INTEGER))",
+        "INSERT INTO lease (id, key_hash, amount, expires_at, report, workspace_id, creator_user_id,
+         line, end_user, models) VALUES (?1, ?2, CAST(?3 AS INTEGER), CAST(?4 AS INTEGER),
+         CAST(?5 AS INTEGER), ?6, ?7, ?8, ?9, ?10)",
         &[
             id.to_owned().cell(),
-            lease.key.cell(),
+            lease.tags.key.cell(),
             lease.amount.cell(),
             lease.expires_at.cell(),
             lease.report.cell(),
+            workspace,
+            user,
+            line,
+            end_user,
+            models,
         ],
     )?;
-    add_to_held(store, &lease.key, lease.amount)
+    add_to_held(store, &lease.tags, lease.amount)
 }
 
 fn replace(store: &Store, id: &str, before: &Lease, after: &Lease) -> Result<(), Fault> {
@@ -180,30 +214,32 @@ fn replace(store: &Store, id: &str, before: &Lease, after: &Lease) -> Result<(),
          report = CAST(?4 AS INTEGER) WHERE id = ?1",
         &[id.to_owned().cell(), after.amount.cell(), after.expires_at.cell(), after.report.cell()],
     )?;
-    add_to_held(store, &after.key, difference(after.amount, before.amount)?)
+    add_to_held(store, &after.tags, difference(after.amount, before.amount)?)
 }
 
 /// Adds to what the totals say is held; a negative amount takes away.
-fn add_to_held(store: &Store, key: &KeyHash, amount: Money) -> Result<(), Fault> {
+fn add_to_held(store: &Store, tags: &Tags, amount: Money) -> Result<(), Fault> {
     if amount == Money::ZERO {
         return Ok(());
     }
     store.write("UPDATE account SET held = held + CAST(?1 AS INTEGER)", &[amount.cell()])?;
     store.write(
         "UPDATE api_key SET held = held + CAST(?2 AS INTEGER) WHERE hash = ?1",
-        &[key.cell(), amount.cell()],
-    )
+        &[tags.key.cell(), amount.cell()],
+    )?;
+    budget::add_to_held(store, tags, amount)
 }
 
 /// A lease that has not ended.
 fn open(store: &Store, id: &str) -> Result<Option<Lease>, Fault> {
     let row = store.row(
-        "SELECT key_hash, CAST(amount AS TEXT), CAST(expires_at AS TEXT), CAST(report AS TEXT)
-         FROM lease WHERE id = ?1",
+        "SELECT CAST(amount AS TEXT), CAST(expires_at AS TEXT), CAST(report AS TEXT), key_hash,
+         workspace_id, creator_user_id, line, end_user, models FROM lease WHERE id = ?1",
         &[id.to_owned().cell()],
     )?;
     row.map(|mut row| {
-        Ok(Lease { key: row.next()?, amount: row.next()?, expires_at: row.next()?, report: row.next()? })
+        let (amount, expires_at, report) = (row.next()?, row.next()?, row.next()?);
+        Ok(Lease { tags: Tags::read(row.next()?, &mut row)?, amount, expires_at, report })
     })
     .transpose()
 }
@@ -223,7 +259,7 @@ pub(super) fn take(store: &Store, generation: &GenerationId) -> Result<Option<Mo
         return Ok(None);
     };
     store.write("DELETE FROM lease WHERE id = ?1", &[generation.cell()])?;
-    add_to_held(store, &lease.key, difference(Money::ZERO, lease.amount)?)?;
+    add_to_held(store, &lease.tags, difference(Money::ZERO, lease.amount)?)?;
     Ok(Some(lease.amount))
 }
 
@@ -236,7 +272,7 @@ pub(super) fn draw(store: &Store, id: &LeaseId, charge: Money) -> Result<Option<
     let drawn = charge.min(lease.amount);
     let left = difference(lease.amount, drawn)?;
     store.write("UPDATE lease SET amount = CAST(?2 AS INTEGER) WHERE id = ?1", &[id.cell(), left.cell()])?;
-    add_to_held(store, &lease.key, difference(Money::ZERO, drawn)?)?;
+    add_to_held(store, &lease.tags, difference(Money::ZERO, drawn)?)?;
     Ok(Some(drawn))
 }
 
@@ -267,6 +303,18 @@ pub(super) fn expire(store: &Store, now: Time) -> Result<u64, Fault> {
         &over,
     )?;
     store.write("UPDATE account SET held = held - CAST(?1 AS INTEGER)", &[total.cell()])?;
+    if budget::any(store)? {
+        let rows = store.rows(
+            "SELECT CAST(amount AS TEXT), key_hash, workspace_id, creator_user_id, line, end_user, models
+             FROM lease WHERE expires_at <= CAST(?1 AS INTEGER)",
+            &over,
+        )?;
+        for mut row in rows {
+            let amount: Money = row.next()?;
+            let tags = Tags::read(row.next()?, &mut row)?;
+            budget::add_to_held(store, &tags, difference(Money::ZERO, amount)?)?;
+        }
+    }
     store.write("DELETE FROM lease WHERE expires_at <= CAST(?1 AS INTEGER)", &over)?;
     Ok(count)
 }

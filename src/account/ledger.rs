@@ -2,13 +2,16 @@
 //! and the totals they add up to.
 
 use super::books::activity;
+use super::budget::{self, Tags};
 use super::command::{AccountRow, Answer, Refusal};
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
-use super::{difference, lease};
+use super::{difference, keyring, lease};
 use crate::id::{AccountId, GenerationId, KeyHash};
+use crate::json;
 use crate::money::Money;
 use crate::time::Time;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -105,12 +108,18 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
         return Ok(None);
     }
     let mut by_key = BTreeMap::new();
+    let mut by_tags: BTreeMap<_, Money> = BTreeMap::new();
+    let has_budgets = budget::any(store)?;
     let mut settled = Vec::with_capacity(charges.len());
     for settle in charges {
         let one = charge_one(store, now, settle)?;
         if !one.already {
             let spent: &mut Money = by_key.entry(&settle.key).or_default();
             *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
+            if has_budgets {
+                let spent = by_tags.entry((&settle.key, told(settle))).or_default();
+                *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
+            }
         }
         settled.push(one);
     }
@@ -119,7 +128,20 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     }
     let made = charges.iter().zip(&settled).filter(|(_, one)| !one.already);
     activity::add(store, now, made.map(|(settle, _)| settle))?;
+    for ((key, (model, end_user)), spent) in by_tags {
+        let owner = keyring::owner(store, key)?;
+        let tags = Tags { key: key.clone(), owner, end_user, models: model.into_iter().collect() };
+        budget::spend(store, now, &tags, spent, Money::ZERO)?;
+    }
     Ok(Some(settled))
+}
+
+/// The model that served a request and the user it named, as its record has them.
+fn told(settle: &Settle) -> (Option<String>, Option<String>) {
+    let record = settle.record.as_deref().unwrap_or("{}");
+    let Ok(members) = json::members(record) else { return (None, None) };
+    let text = |name| members.string(name).map(Cow::into_owned).filter(|text| !text.is_empty());
+    (text("model"), text("external_user"))
 }
 
 fn charge_one(store: &Store, now: Time, settle: &Settle) -> Result<Settled, Fault> {

@@ -6,6 +6,7 @@ pub mod alert;
 pub mod authorization;
 pub mod billing;
 pub mod books;
+pub mod budget;
 pub mod challenge;
 pub mod code;
 pub mod command;
@@ -92,10 +93,12 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::ExpireHolds => {
             let holds = lease::expire(&store, now)?;
             let records = ledger::drop_old_records(&store, now)?;
+            budget::drop_old(&store, now)?;
             Ok(Answer::Expired { holds, records, next_alarm: next_alarm(&store)? })
         }
         Command::Generation { id } => ledger::generation(&store, id),
         Command::Document { command } => document::execute(&store, now, command),
+        Command::Budget { command } => budget::command::carry_out(&store, now, command),
         Command::Billing { command } => billing::carry_out(&store, now, command),
         Command::Books { command } => books::execute(&store, now, command),
         Command::Access { command } => access::execute(&store, now, command),

@@ -69,6 +69,12 @@ pub struct Hold {
     pub minimum: Option<Money>,
     #[serde(with = "text::ms")]
     pub expires_at: Time,
+    /// The models that may serve it, for budgets that tell them apart. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// The request's `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
 }
 
 /// What an isolate's lease is to hold from here on. The first report of a lease makes it.

@@ -1,6 +1,7 @@
 //! How amounts, ids and times are spelt where they cross a border. In SQL everything is text; in
 //! commands and answers amounts and ids are strings, times numbers of milliseconds.
 
+use super::budget::{Per, Scope};
 use super::document::{Kind, Status};
 use super::key::KeyKind;
 use super::limit::LimitReset;
@@ -42,6 +43,8 @@ spelt!(Kind, "kind of document", |kind: &Kind| kind.as_str().to_owned(), |text| 
     [Kind::Preset, Kind::Catalog].into_iter().find(|kind| kind.as_str() == text)
 });
 spelt!(Status, "status", |status: &Status| status.as_str().to_owned(), Status::parse);
+spelt!(Scope, "scope", |scope: &Scope| scope.as_str().to_owned(), Scope::parse);
+spelt!(Per, "kind of count", |per: &Per| per.as_str().to_owned(), Per::parse);
 spelt!(LimitReset, "limit reset", |reset: &LimitReset| reset.as_str().to_owned(), LimitReset::parse);
 // The database's integers end at i64::MAX: a time beyond that is as good as never.
 spelt!(Time, "time", |time: &Time| time.ms().min(i64::MAX as u64).to_string(), |text: &str| {

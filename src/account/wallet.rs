@@ -46,6 +46,10 @@ pub struct Draw {
     pub amount: Money,
     /// When its charge will have come at the latest.
     pub expires_at: Time,
+    /// The models that may serve it.
+    pub models: Vec<String>,
+    /// The `user` that it names.
+    pub end_user: Option<String>,
 }
 
 /// Money set aside for one request. Ends by [`Wallet::settle`] or [`Wallet::abandon`], once.
@@ -129,8 +133,8 @@ impl Ticket {
 
 impl Draw {
     fn hold(&self) -> Hold {
-        let Draw { generation, key, amount, expires_at } = self.clone();
-        Hold { generation, key, amount, minimum: None, expires_at }
+        let Draw { generation, key, amount, expires_at, models, end_user } = self.clone();
+        Hold { generation, key, amount, minimum: None, expires_at, models, end_user }
     }
 }
 
@@ -165,9 +169,9 @@ impl Wallet {
                 Admission::Admitted(Ticket { generation, key, held: amount, lease: None })
             }
             // What this isolate holds back from itself is given back before the client is refused.
-            Some(Held::Refused { refusal: Refusal::Credit { .. } | Refusal::KeyLimit { .. } })
-                if self.has_spare() =>
-            {
+            Some(Held::Refused {
+                refusal: Refusal::Credit { .. } | Refusal::KeyLimit { .. } | Refusal::Budget { .. },
+            }) if self.has_spare() => {
                 let mut sending = self.give_back(now);
                 sending.report.hold = Some(draw.hold());
                 Admission::Ask(sending)

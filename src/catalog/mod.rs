@@ -6,6 +6,7 @@ mod handle;
 pub mod index;
 pub mod listing;
 pub mod overlay;
+pub mod pattern;
 pub mod vocabulary;
 
 pub use handle::Catalog;

@@ -174,6 +174,22 @@ impl Exchange {
         &self.arrival.key.hash
     }
 
+    /// The models that may serve the request, each once.
+    pub fn models(&self) -> Vec<String> {
+        let mut models: Vec<String> = Vec::with_capacity(1);
+        for route in &self.routes {
+            if !models.iter().any(|model| *model == *route.candidate.model) {
+                models.push(route.candidate.model.to_string());
+            }
+        }
+        models
+    }
+
+    /// The `user` that the request names.
+    pub fn end_user(&self) -> Option<String> {
+        self.arrival.request.user.clone()
+    }
+
     /// The most tokens of output that `available` would pay for on every endpoint that may serve.
     fn affordable_max_tokens(&self, available: Money) -> u64 {
         let size = &self.arrival.request.size;

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::account::LimitReset;
+use crate::account::budget::{Per, Scope, Standing};
 use crate::account::command::Refusal;
 use crate::account::key::KeyRefusal;
 use crate::chat::{Facts, ProviderError, ReplyFault};
@@ -114,7 +116,70 @@ pub fn refusal(refusal: &Refusal, affordable: impl Fn(Money) -> u64) -> Failure 
                 None => failure,
             }
         }
+        Refusal::Budget { standing, available, missing } => {
+            let failure = match standing.spent < standing.budget.amount {
+                true => short(&budget_name(standing), budget_source(standing), *available, *missing),
+                false => Failure::new(Cause::PermissionDenied, spent_words(standing))
+                    .with("limit_source", budget_source(standing)),
+            };
+            about_budget(failure, standing)
+        }
         Refusal::Ended => Failure::new(Cause::Internal, "The request's hold had ended before it began"),
+    }
+}
+
+/// A budget as a sentence begins: `The workspace's monthly budget`.
+fn budget_name(standing: &Standing) -> String {
+    let budget = &standing.budget;
+    let whose = match (budget.per, budget.scope) {
+        (Per::EndUser, _) => "The user's",
+        (Per::Key, _) | (Per::All, Scope::Key) => "The key's",
+        (Per::User, _) | (Per::All, Scope::User) => "The member's",
+        (Per::All, Scope::Workspace) => "The workspace's",
+        (Per::All, Scope::Account) => "The account's",
+    };
+    let window = budget.window.map_or("lifetime", LimitReset::as_str);
+    match &budget.model {
+        Some(model) => format!("{whose} {window} budget for {model}"),
+        None => format!("{whose} {window} budget"),
+    }
+}
+
+/// OpenRouter's words for a workspace's budget that is spent.
+fn spent_words(standing: &Standing) -> String {
+    let budget = &standing.budget;
+    let amount = budget.amount.to_usd();
+    match (budget.scope, budget.per, &budget.model, &budget.source) {
+        (Scope::Workspace, Per::All, None, None) => {
+            let window = budget.window.map_or("lifetime", LimitReset::as_str);
+            format!("Workspace {window} budget of ${amount} exceeded. Contact your org admin.")
+        }
+        _ => format!("Budget limit exceeded. {} of ${amount} is spent.", budget_name(standing)),
+    }
+}
+
+fn budget_source(standing: &Standing) -> &'static str {
+    match (&standing.budget.source, standing.budget.scope) {
+        (Some(_), _) => "openrouter_guardrail_budget",
+        (None, Scope::Workspace) => "openrouter_workspace_budget",
+        (None, Scope::Key | Scope::User | Scope::Account) => "millrace_budget",
+    }
+}
+
+fn about_budget(failure: Failure, standing: &Standing) -> Failure {
+    let Standing { budget, spent, resets_at, .. } = standing;
+    let mut failure = failure
+        .with("scope", budget.scope.as_str())
+        .with("budget_id", budget.id.as_str())
+        .with("limit_usd", budget.amount.to_usd())
+        .with("spend_usd", spent.to_usd())
+        .with("reset_interval", budget.window.map(LimitReset::as_str));
+    if let Some(model) = &budget.model {
+        failure = failure.with("model", model.as_str());
+    }
+    match resets_at {
+        Some(at) => failure.with("resets_at", at.to_iso8601()),
+        None => failure,
     }
 }
 

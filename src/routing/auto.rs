@@ -3,12 +3,12 @@
 //! Facts: OpenRouter's "Auto Router" and "Free Models Router".
 
 use super::order::hash;
-use super::pattern::Pattern;
 use super::plan::Search;
 use super::preference::Sort;
 use super::slug::Router;
 use super::task::{self, Classified, Task};
 use super::tasks;
+use crate::catalog::pattern::Pattern;
 use crate::catalog::{Modality, Model, Protocol};
 use crate::chat::Output;
 use crate::error::Failure;

@@ -6,7 +6,6 @@ mod candidate;
 mod cutoff;
 mod explain;
 mod order;
-pub mod pattern;
 mod plan;
 mod policy;
 mod preference;
@@ -17,6 +16,7 @@ pub mod task;
 mod tasks;
 pub mod verdict;
 
+pub use crate::catalog::pattern;
 pub use auto::{AutoRules, Choice, CostTier};
 pub use candidate::{Candidate, Filter};
 pub use cutoff::Cutoffs;

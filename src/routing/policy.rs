@@ -1,8 +1,8 @@
 //! What the holder of a key may ask for, whatever a request says: set for an account, a key or a
 //! workspace. A request can only narrow it.
 
-use super::pattern::Pattern;
 use super::preference::{ProviderName, Sort};
+use crate::catalog::pattern::Pattern;
 
 /// The default allows everything.
 #[derive(Clone, Debug, Default, PartialEq)]

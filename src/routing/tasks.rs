@@ -1,8 +1,8 @@
 //! What the auto router knows of tasks, as data: the signs by which each is told, and the models
 //! that do it best. The lists are the project's judgement, kept in docs/routing.md for people.
 
-use super::pattern;
 use super::task::Task;
+use crate::catalog::pattern;
 
 /// A word or phrase in lower case, and what it weighs.
 pub type Sign = (&'static str, u32);

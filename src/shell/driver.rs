@@ -125,7 +125,8 @@ impl Driver {
         let draw = {
             let exchange = self.exchange.borrow();
             let (generation, key) = (exchange.generation().clone(), exchange.key().clone());
-            Draw { generation, key, amount, expires_at }
+            let (models, end_user) = (exchange.models(), exchange.end_user());
+            Draw { generation, key, amount, expires_at, models, end_user }
         };
         match wallets::set_aside(&self.account, &draw).await {
             Ok(held) => {

@@ -24,7 +24,8 @@ use crate::shell::auth::{
 use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
 use crate::shell::{
-    access, admin_catalog, alerts, body, books, catalog, clock, health, overlay, presets, reply, wallets,
+    access, admin_catalog, alerts, body, books, budgets, catalog, clock, health, overlay, presets, reply,
+    wallets,
 };
 
 /// Accounts are listed by their entries in KV.
@@ -95,6 +96,7 @@ impl Call<'_> {
                 Till { request: self.request, env: self.env, config: self.config }.answer(endpoint).await
             }
             Endpoint::Books(what, admin) => books::answer(self, what, admin).await,
+            Endpoint::Budgets(endpoint) => budgets::answer(self, endpoint).await,
             Endpoint::AdminListAccounts => self.admin_list().await,
             Endpoint::AdminCreateAccount => self.admin_create().await,
             Endpoint::AdminAccount(account) => {
@@ -147,7 +149,9 @@ impl Call<'_> {
                 let words = format!("The account has only ${} that can be taken back", available.to_usd());
                 Err(Failure::new(Cause::Conflict, words).with("available", available.to_usd()))
             }
-            Answer::Refused { refusal: Refusal::KeyLimit { .. } | Refusal::Ended } => Err(unexpected()),
+            Answer::Refused {
+                refusal: Refusal::KeyLimit { .. } | Refusal::Budget { .. } | Refusal::Ended,
+            } => Err(unexpected()),
             Answer::Invalid { message } => Err(Failure::invalid(message)),
             answer => Ok(answer),
         }

@@ -11,6 +11,7 @@ mod billing;
 mod bindings;
 mod body;
 mod books;
+mod budgets;
 mod catalog;
 mod clock;
 mod driver;

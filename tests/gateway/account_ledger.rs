@@ -2,10 +2,14 @@
 //! says, and after every command the totals are what the ledger and the leases add up to.
 
 use crate::account::script::{Database, START, generation, lease};
+use millrace::account::budget::command::BudgetCommand;
+use millrace::account::budget::{Budget, Per, Scope};
 use millrace::account::command::{Answer, Command, KeyChange, NewKeyPolicy, Refusal};
 use millrace::account::{
-    Held, Hold, KeyKind, KeyRefusal, LeaseReport, LimitReset, Report, Reported, Settle, Settled,
+    GenerationRecord, Held, Hold, KeyKind, KeyRefusal, LeaseReport, LimitReset, Report, Reported, Settle,
+    Settled,
 };
+use millrace::catalog::pattern::matches;
 use millrace::id::{AccountId, KeyHash};
 use millrace::money::Money;
 use millrace::time::Time;
@@ -43,12 +47,18 @@ struct Model {
     grants: BTreeMap<String, i64>,
     /// By hash: policy, whether disabled, whether deleted.
     keys: BTreeMap<String, (NewKeyPolicy, bool, bool)>,
-    /// By generation or lease: key, amount, expiry, number of its last report.
-    leases: BTreeMap<String, (String, i64, Time, u64)>,
-    /// By generation: key, amount, time, and whether it was more than what was held.
-    charges: BTreeMap<String, (String, i64, Time, bool)>,
+    /// By generation or lease: key, amount, expiry, number of its last report, what it may go to.
+    leases: BTreeMap<String, (String, i64, Time, u64, Tag)>,
+    /// By generation: key, amount, time, whether it was more than what was held, what it went to, and
+    /// how many charges there were before.
+    charges: BTreeMap<String, (String, i64, Time, bool, Tag, usize)>,
     expired: BTreeSet<String>,
+    /// By id, with the number of charges made before it was set.
+    budgets: BTreeMap<String, (Budget, usize)>,
 }
+
+/// Models, of which none is any, and a user.
+type Tag = (Vec<String>, String);
 
 impl Model {
     fn apply(&mut self, now: Time, command: &Command) -> String {
@@ -82,6 +92,7 @@ impl Model {
                 words.extend(rest.into_iter().map(|lease| self.renew(now, lease)));
                 words.join(", ")
             }
+            Command::Budget { command } => self.set_budget(command),
             Command::ExpireHolds => format!("expired {}", self.expire(now)),
             other => panic!("{other:?} is not in the model"),
         }
@@ -100,24 +111,25 @@ impl Model {
 
     fn hold(&mut self, now: Time, hold: &Hold) -> String {
         let (generation, key, until) = (hold.generation.to_string(), hold.key.to_string(), hold.expires_at);
-        if let Some((_, amount, until, _)) = self.leases.get(&generation) {
+        if let Some((_, amount, until, ..)) = self.leases.get(&generation) {
             return format!("held {amount} until {}", until.ms());
         }
         if until <= now || self.charges.contains_key(&generation) || self.expired.contains(&generation) {
             return "ended".into();
         }
-        let (room, available) = match self.room(&key, now) {
-            Ok(room) => (room, self.available()),
+        let tag = (hold.models.clone(), hold.end_user.clone().unwrap_or_default());
+        let room = match self.room(&key, now) {
+            Ok(room) => self.levels(&key, &tag, now, room),
             Err(words) => return words,
         };
         let needed = hold.minimum.unwrap_or(hold.amount).pico();
-        for (level, left) in [("limit", room), ("credit", available)] {
-            if left < needed {
+        for (level, left) in &room {
+            if *left < needed {
                 return format!("{level} {left} missing {}", needed - left);
             }
         }
-        let amount = hold.amount.pico().min(available).min(room);
-        self.leases.insert(generation, (key, amount, until, 0));
+        let amount = room.iter().map(|level| level.1).fold(hold.amount.pico(), i64::min);
+        self.leases.insert(generation, (key, amount, until, 0, tag));
         format!("held {amount} until {}", until.ms())
     }
 
@@ -128,14 +140,20 @@ impl Model {
         let known = self.leases.get(&id).cloned();
         match &known {
             Some((owner, ..)) if *owner != key => return "no lease".into(),
-            Some((_, amount, _, last)) if *last >= report.number => return format!("lease {amount} for 0"),
+            Some((_, amount, _, last, _)) if *last >= report.number => {
+                return format!("lease {amount} for 0");
+            }
             None if report.number > 1 || self.expired.contains(&id) => return "no lease".into(),
             Some(_) | None => {}
         }
+        let is_new = known.is_none();
         let (before, until) = known.as_ref().map_or((0, now), |lease| (lease.1, lease.2));
         let (open, want, unit) = (report.open.pico(), report.want.pico(), report.unit.pico());
-        let room = self.room(&key, now).map(|limit| limit.min(self.available()));
-        let slice = room.as_ref().map_or(0, |room| (room + before) / 16);
+        let tag = known.map_or((Vec::new(), String::new()), |lease| lease.4);
+        let shared = !self.about(&key, &tag).any(|budget| budget.0.is_tagged());
+        let least = |levels: Vec<(String, i64)>| levels.into_iter().map(|level| level.1).min().unwrap();
+        let room = self.room(&key, now).map(|limit| least(self.levels(&key, &tag, now, limit)));
+        let slice = room.as_ref().map_or(0, |room| if shared { (room + before) / 16 } else { 0 });
         let most = want.min(slice);
         let grows = want > before && most > before && most >= open + 2 * unit;
         let amount = if want <= before {
@@ -145,13 +163,13 @@ impl Model {
         } else {
             before
         };
-        let admits = room.is_ok_and(|room| room >= 0) && (amount > open || unit == 0);
-        if known.is_none() && !admits {
+        let admits = shared && room.is_ok_and(|room| room >= 0) && (amount > open || unit == 0);
+        if is_new && !admits {
             return "no lease".into();
         }
         let until =
             if admits { until.max(Time::from_ms(now.ms() + 10_000 + report.outlives_ms)) } else { until };
-        self.leases.insert(id, (key, amount, until, report.number));
+        self.leases.insert(id, (key, amount, until, report.number, tag));
         format!("lease {amount} for {}", if admits { 10_000 } else { 0 })
     }
 
@@ -170,9 +188,77 @@ impl Model {
         Ok(policy.limit.map_or(i64::MAX, |limit| limit.pico() - self.used(key, policy.limit_reset, now)))
     }
 
+    fn set_budget(&mut self, command: &str) -> String {
+        match serde_json::from_str(command).unwrap() {
+            BudgetCommand::Set(budget)
+                if budget.scope == Scope::Key
+                    && self.keys.get(&budget.subject).is_none_or(|(_, _, deleted)| *deleted) =>
+            {
+                return "key Unknown".into();
+            }
+            BudgetCommand::Set(budget) => {
+                let order = match self.budgets.get(&budget.id) {
+                    Some((before, order)) if Budget { amount: budget.amount, ..before.clone() } == budget => {
+                        *order
+                    }
+                    Some(_) | None => self.charges.len(),
+                };
+                self.budgets.insert(budget.id.clone(), (budget, order));
+            }
+            BudgetCommand::Remove { id } => {
+                self.budgets.remove(&id);
+            }
+            BudgetCommand::List => {}
+        }
+        "budgets".into()
+    }
+
+    /// The budgets that money of a key with a tag would come out of.
+    fn about(&self, key: &str, tag: &Tag) -> impl Iterator<Item = &(Budget, usize)> {
+        self.budgets.values().filter(move |(budget, _)| counts(budget, key, tag))
+    }
+
+    /// What is left at every level, the narrowest first.
+    fn levels(&self, key: &str, tag: &Tag, now: Time, limit: i64) -> Vec<(String, i64)> {
+        let rank = |budget: &Budget| match (budget.is_tagged(), budget.scope, budget.per) {
+            (true, ..) => 0,
+            (_, Scope::Key, _) | (_, _, Per::Key) => 1,
+            (_, Scope::Workspace, _) => 3,
+            _ => 4,
+        };
+        let window = |budget: &Budget| match budget.window {
+            None => 0,
+            Some(reset) => 3 - reset as u32,
+        };
+        let left = |(budget, order): &(Budget, usize)| {
+            let same = |other: &str, tags: &Tag| {
+                let who = match budget.per {
+                    Per::Key => other == key,
+                    Per::EndUser => tags.1 == tag.1,
+                    Per::All | Per::User => true,
+                };
+                who && counts(budget, other, tags)
+            };
+            let open = |at: Time| budget.window.is_none_or(|reset| at.day() >= reset.window_start(now.day()));
+            let since = if budget.is_tagged() { *order } else { 0 };
+            let spent = self
+                .charges
+                .values()
+                .filter(|charge| same(&charge.0, &charge.4) && open(charge.2) && charge.5 >= since);
+            let held = self.leases.values().filter(|lease| same(&lease.0, &lease.4));
+            let used = spent.map(|charge| charge.1).sum::<i64>() + held.map(|lease| lease.1).sum::<i64>();
+            ((rank(budget), window(budget)), budget.id.clone(), budget.amount.pico() - used)
+        };
+        let mut levels: Vec<_> = self.about(key, tag).map(left).collect();
+        levels.push(((2, 0), "limit".into(), limit));
+        levels.push(((5, 0), "credit".into(), self.available()));
+        levels.sort();
+        levels.into_iter().map(|(_, id, left)| (id, left)).collect()
+    }
+
     fn settle(&mut self, now: Time, settle: &Settle) -> String {
         let (generation, amount) = (settle.generation.to_string(), settle.amount.pico());
-        if let Some((_, amount, _, exceeded)) = self.charges.get(&generation) {
+        if let Some((_, amount, _, exceeded, ..)) = self.charges.get(&generation) {
             return format!("settled {amount} {exceeded} again");
         }
         let own = self.leases.remove(&generation).map_or(0, |lease| lease.1);
@@ -185,7 +271,12 @@ impl Model {
             }),
         };
         let exceeded = amount > held;
-        self.charges.insert(generation, (settle.key.to_string(), amount, now, exceeded));
+        let told: GenerationRecord =
+            settle.record.as_deref().map_or(Default::default(), |json| serde_json::from_str(json).unwrap());
+        let models = Some(told.model).filter(|model| !model.is_empty()).into_iter().collect();
+        let tag = (models, told.external_user.unwrap_or_default());
+        let order = self.charges.len();
+        self.charges.insert(generation, (settle.key.to_string(), amount, now, exceeded, tag, order));
         format!("settled {amount} {exceeded}")
     }
 
@@ -211,6 +302,13 @@ impl Model {
     }
 }
 
+/// Whether money of a key with a tag counts for a budget.
+fn counts(budget: &Budget, key: &str, (models, _): &Tag) -> bool {
+    let about = budget.scope != Scope::Key || budget.subject == key;
+    let goes_to = |pattern: &String| models.is_empty() || models.iter().any(|one| matches(pattern, one));
+    about && budget.model.as_ref().is_none_or(goes_to)
+}
+
 /// An answer in the words of the model.
 fn say(answer: &Answer) -> String {
     let again = |already: &bool| if *already { " again" } else { "" };
@@ -221,6 +319,7 @@ fn say(answer: &Answer) -> String {
         Answer::KeyDeleted { .. } => "key deleted".into(),
         Answer::Reported(reported) => say_reported(reported),
         Answer::Expired { holds, .. } => format!("expired {holds}"),
+        Answer::Budgets { .. } => "budgets".into(),
         Answer::NotFound => "not found".into(),
         Answer::Refused { refusal } => say_refusal(refusal),
         other => format!("{other:?}"),
@@ -251,12 +350,15 @@ fn say_refusal(refusal: &Refusal) -> String {
         Refusal::KeyLimit { available, missing, .. } => {
             format!("limit {} missing {}", available.pico(), missing.pico())
         }
+        Refusal::Budget { standing, available, missing } => {
+            format!("{} {} missing {}", standing.budget.id, available.pico(), missing.pico())
+        }
         Refusal::Ended => "ended".into(),
     }
 }
 
 /// What must hold between the tables after every command: each query counts the exceptions.
-const SUMS: [(&str, &str); 9] = [
+const SUMS: [(&str, &str); 11] = [
     ("charged by day", "SELECT charged - (SELECT COALESCE(SUM(usage), 0) FROM activity_day) FROM account"),
     ("granted", "SELECT granted - (SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE kind = 'grant') FROM account"),
     ("charged", "SELECT charged - (SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE kind = 'charge') FROM account"),
@@ -270,6 +372,16 @@ const SUMS: [(&str, &str); 9] = [
         "spent by each key",
         "SELECT COUNT(*) FROM (SELECT key_hash, SUM(amount) AS sum FROM ledger WHERE kind = 'charge' GROUP BY key_hash)
          AS charged WHERE sum <> (SELECT COALESCE(SUM(usage), 0) FROM key_day WHERE key_hash = charged.key_hash)",
+    ),
+    (
+        "held in all for the account's budget",
+        "SELECT COUNT(*) FROM budget_count JOIN budget ON number = budget WHERE scope = 'account' AND per = 'all'
+         AND model IS NULL AND budget_count.held <> (SELECT COALESCE(SUM(amount), 0) FROM lease)",
+    ),
+    (
+        "spent in all for the account's budget",
+        "SELECT COUNT(*) FROM budget_count JOIN budget ON number = budget WHERE scope = 'account' AND per = 'all'
+         AND model IS NULL AND window IS NULL AND since >= 0 AND spent <> (SELECT charged FROM account)",
     ),
     ("charged twice", "SELECT COUNT(*) - COUNT(DISTINCT id) FROM ledger WHERE kind = 'charge'"),
     ("held after its end", "SELECT COUNT(*) FROM lease WHERE id IN (SELECT id FROM ledger WHERE kind <> 'grant')"),
@@ -348,8 +460,29 @@ impl Step {
             }),
             22 => Command::DeleteKey { hash: key, only: None },
             23..92 => Command::Report(self.report(key, until)),
+            92..97 => Command::Budget { command: serde_json::to_string(&self.budget(key)).unwrap() },
             _ => Command::ExpireHolds,
         }
+    }
+
+    /// Few budgets, so that they change and meet.
+    fn budget(&self, key: KeyHash) -> BudgetCommand {
+        let id = format!("b{}", self.generation % 3);
+        if self.amount % 7 == 0 {
+            return BudgetCommand::Remove { id };
+        }
+        let scope = [Scope::Account, Scope::Workspace, Scope::Key][self.span_ms as usize % 3];
+        BudgetCommand::Set(Budget {
+            id,
+            scope,
+            subject: if scope == Scope::Key { key.to_string() } else { String::new() },
+            per: [Per::All, Per::All, Per::Key, Per::EndUser][self.amount as usize % 4],
+            model: (self.amount % 3 == 0).then(|| ["a/*", "a/b", "*/c"][self.span_ms as usize % 3].into()),
+            window: self.reset,
+            amount: Money::from_pico(self.amount * 2),
+            include_byok: false,
+            source: None,
+        })
     }
 
     /// A charge, a hold, a lease, or some of them.
@@ -358,12 +491,15 @@ impl Step {
         let generation = generation(&self.generation.to_string());
         let isolate = lease(&(self.generation % 4).to_string());
         let parts = [0b001, 0b010, 0b100, 0b001, 0b010, 0b111, 0b101][self.verb as usize % 7];
+        let models = ["a/b", "a/c", "x/c", "a/b"].map(str::to_owned);
+        let models = &models[self.span_ms as usize % 2..];
+        let user = self.span_ms % 3;
         let settle = |generation| Settle {
             generation,
             key: key.clone(),
             amount: pico(self.amount / 4),
             lease: (self.amount % 3 == 0).then(|| isolate.clone()),
-            record: self.flag.then(|| "{}".into()),
+            record: self.flag.then(|| format!(r#"{{"model":"{}","external_user":"{user}"}}"#, models[0])),
         };
         let hold = || Hold {
             generation: generation.clone(),
@@ -371,6 +507,8 @@ impl Step {
             amount: pico(self.amount / 3),
             minimum: self.flag.then(|| pico(self.amount / 9)),
             expires_at: until,
+            models: models[..self.amount as usize % 3].to_vec(),
+            end_user: Some(user.to_string()).filter(|user| user != "0"),
         };
         let renew = || LeaseReport {
             id: isolate.clone(),
@@ -421,6 +559,8 @@ fn a_dollar_admits_ten_of_five_hundred() {
             amount: dime,
             minimum: None,
             expires_at: Time::from_ms(START + 60_000),
+            models: vec![],
+            end_user: None,
         };
         match database.tell(now, &Command::Report(Report { hold: Some(hold), ..Report::default() })) {
             Answer::Reported(Reported { hold: Some(Held::Held { .. }), .. }) => admitted += 1,

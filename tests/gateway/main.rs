@@ -11,6 +11,7 @@ mod authorization;
 mod bedrock;
 mod billing;
 mod books;
+mod budget;
 mod catalog;
 mod catalog_format;
 mod cohere;

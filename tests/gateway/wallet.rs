@@ -232,7 +232,14 @@ fn what_an_answer_says_of_another_lease_is_not_believed() {
 
 fn draw(now: Time, name: &str, amount: &str) -> Draw {
     let expires_at = now.plus(Duration::from_secs(60));
-    Draw { generation: generation(name), key: KeyHash::of("k"), amount: usd(amount), expires_at }
+    Draw {
+        generation: generation(name),
+        key: KeyHash::of("k"),
+        amount: usd(amount),
+        expires_at,
+        models: vec![],
+        end_user: None,
+    }
 }
 
 /// One wallet and its account, which always answers.

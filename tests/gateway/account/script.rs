@@ -1,5 +1,7 @@
 //! Scripts for the account object: lines of `<time> <command> => <answer>` against SQLite in memory.
 
+use millrace::account::budget::command::BudgetCommand;
+use millrace::account::budget::{Budget, Per, Scope, Standing};
 use millrace::account::{
     self, Answer, Cell, Command, Held, Hold, KeyChange, KeyKind, LeaseReport, LimitReset, NewKeyPolicy,
     Refusal, Report, Reported, Settle, Sql, SqlError,
@@ -80,6 +82,8 @@ impl Database {
             "code",
             "redemption",
             "activity_day",
+            "budget",
+            "budget_count",
         ];
         let mut rows = Vec::new();
         for table in tables {
@@ -138,6 +142,7 @@ impl Database {
             Answer::NotFound => "not found".into(),
             Answer::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
             Answer::Invalid { .. } => "invalid".into(),
+            Answer::Budgets { standings } => say_budgets(standings),
             Answer::Document { .. } => "document".into(),
             Answer::Books { answer } => answer.clone(),
             Answer::Access { answer, .. } | Answer::Alert { answer, .. } => answer.clone(),
@@ -200,6 +205,20 @@ fn say_reported(Reported { charges, hold, leases, next_alarm }: &Reported) -> St
     charges.chain(hold).chain(leases).collect::<Vec<_>>().join(", ")
 }
 
+fn say_budgets(standings: &str) -> String {
+    let standings: Vec<Standing> = serde_json::from_str(standings).unwrap();
+    let say = |standing: &Standing| {
+        let Standing { budget, who, spent, held, .. } = standing;
+        let who = if who.is_empty() { String::new() } else { format!("[{}]", &who[..who.len().min(4)]) };
+        format!("{}{who} {}+{} of {}", budget.id, spent.to_usd(), held.to_usd(), budget.amount.to_usd())
+    };
+    standings.iter().map(say).collect::<Vec<_>>().join(", ")
+}
+
+fn tell_budget(command: &BudgetCommand) -> Command {
+    Command::Budget { command: serde_json::to_string(command).unwrap() }
+}
+
 fn say_refusal(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Key { reason } => {
@@ -212,6 +231,12 @@ fn say_refusal(refusal: &Refusal) -> String {
         Refusal::KeyLimit { available, missing, resets_at } => {
             let resets = resets_at.map_or(String::new(), |at| format!(" resets {}", when(at)));
             format!("key limit available {} missing {}{resets}", available.to_usd(), missing.to_usd())
+        }
+        Refusal::Budget { standing, available, missing } => {
+            let resets = standing.resets_at.map_or(String::new(), |at| format!(" resets {}", when(at)));
+            let (id, spent) = (&standing.budget.id, standing.spent.to_usd());
+            let (available, missing) = (available.to_usd(), missing.to_usd());
+            format!("budget {id} spent {spent} available {available} missing {missing}{resets}")
         }
         Refusal::Ended => "ended".into(),
     }
@@ -258,6 +283,23 @@ pub fn read_command(line: &str) -> Command {
             limit_reset: option("reset").map(LimitReset::parse),
             include_byok_in_limit: None,
         }),
+        "budget" => {
+            let scope = words[2].split_once(':').unwrap_or((words[2], ""));
+            let subject = if scope.0 == "key" { KeyHash::of(scope.1).to_string() } else { scope.1.into() };
+            tell_budget(&BudgetCommand::Set(Budget {
+                id: words[1].into(),
+                scope: Scope::parse(scope.0).unwrap(),
+                subject,
+                per: option("per").map_or(Per::All, |per| Per::parse(per).unwrap()),
+                model: option("model").map(str::to_owned),
+                window: option("reset").and_then(LimitReset::parse),
+                amount: usd(option("amount").unwrap()),
+                include_byok: false,
+                source: None,
+            }))
+        }
+        "unbudget" => tell_budget(&BudgetCommand::Remove { id: words[1].into() }),
+        "budgets" => tell_budget(&BudgetCommand::List),
         "delete" => Command::DeleteKey { hash: hash(), only },
         "authenticate" => Command::Authenticate { hash: hash() },
         "hold" | "settle" | "lease" => Command::Report(read_report(line)),
@@ -282,7 +324,11 @@ pub fn read_report(line: &str) -> Report {
                 key,
                 amount: usd(words[3]),
                 lease: option("from").map(lease),
-                record: Some("{}".into()),
+                record: Some(format!(
+                    r#"{{"model":"{}","external_user":"{}"}}"#,
+                    option("model").unwrap_or_default(),
+                    option("user").unwrap_or_default()
+                )),
             }),
             "hold" => {
                 report.hold = Some(Hold {
@@ -291,6 +337,12 @@ pub fn read_report(line: &str) -> Report {
                     amount: usd(words[3]),
                     minimum: option("min").map(usd),
                     expires_at: time(option("until").unwrap()),
+                    models: option("models")
+                        .into_iter()
+                        .flat_map(|list| list.split('+'))
+                        .map(str::to_owned)
+                        .collect(),
+                    end_user: option("user").map(str::to_owned),
                 });
             }
             "lease" => report.leases.push(LeaseReport {

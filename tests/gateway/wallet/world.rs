@@ -143,7 +143,14 @@ impl World {
     fn arrive(&mut self, at: usize, amount: i64) {
         let generation = generation(&self.draws.len().to_string());
         let (amount, expires_at) = (Money::from_pico(amount), self.now.plus(OUTLIVES));
-        let draw = Draw { generation: generation.clone(), key: key(), amount, expires_at };
+        let draw = Draw {
+            generation: generation.clone(),
+            key: key(),
+            amount,
+            expires_at,
+            models: vec![],
+            end_user: None,
+        };
         self.draws.insert(generation, draw.clone());
         let admission = self.isolates[at].wallet.admit(self.now, &draw);
         let unnoticed = self.disabled_since.is_some_and(|since| self.now.since(since) >= NOTICED);
