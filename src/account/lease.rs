@@ -6,7 +6,7 @@ use super::command::Refusal;
 use super::difference;
 use super::keyring::{self, Key};
 use super::ledger;
-use super::report::{Held, Hold, LeaseReport, LeaseState};
+use super::report::{Held, Hold, LeaseReport, LeaseState, Part};
 use super::store::{Column, Fault, Store};
 use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
@@ -112,23 +112,46 @@ fn tags(store: &Store, key: &KeyHash, end_user: Option<&String>, models: &[Strin
 
 /// Sets money aside for one request.
 pub(super) fn hold(store: &Store, now: Time, hold: &Hold) -> Result<Held, Fault> {
-    if let Some(Lease { amount, expires_at, .. }) = open(store, hold.generation.as_str())? {
-        return Ok(Held::Held { amount, expires_at });
+    let id = hold.generation.as_str();
+    if let Some(before) = open(store, id)? {
+        return match hold.part {
+            Part::More if before.amount < hold.least() => grow(store, now, hold, before),
+            Part::More | Part::Most | Part::Least => {
+                Ok(Held::Held { amount: before.amount, expires_at: before.expires_at })
+            }
+        };
     }
-    if hold.expires_at <= now || has_ended(store, hold.generation.as_str())? {
+    if hold.part == Part::More || hold.expires_at <= now || has_ended(store, hold.generation.as_str())? {
         return Ok(Held::Refused { refusal: Refusal::Ended });
     }
-    let needed = hold.minimum.unwrap_or(hold.amount);
     let tags = tags(store, &hold.key, hold.end_user.as_ref(), &hold.models)?;
     let room = match Room::find(store, now, &tags)? {
         Ok(room) => room,
         Err(refusal) => return Ok(Held::Refused { refusal }),
     };
-    match room.admit(now, needed, hold.amount)? {
-        Ok(amount) => {
-            let expires_at = hold.expires_at;
-            add(store, hold.generation.as_str(), &Lease { tags, amount, expires_at, report: 0 })?;
+    match room.admit(now, hold.least(), hold.amount)? {
+        Ok(most) => {
+            let (amount, expires_at) = (hold.given(most), hold.expires_at);
+            add(store, id, &Lease { tags, amount, expires_at, report: 0 })?;
             Ok(Held::Held { amount, expires_at })
+        }
+        Err(refusal) => Ok(Held::Refused { refusal }),
+    }
+}
+
+/// Lets an open hold hold more. What it holds is never taken from it.
+fn grow(store: &Store, now: Time, hold: &Hold, before: Lease) -> Result<Held, Fault> {
+    let room = match Room::find(store, now, &before.tags)? {
+        Ok(room) => room,
+        Err(refusal) => return Ok(Held::Refused { refusal }),
+    };
+    let beside = |amount| difference(amount, before.amount);
+    match room.admit(now, beside(hold.least())?, beside(hold.amount)?)? {
+        Ok(most) => {
+            let most = most.checked_add(before.amount).ok_or(Fault::Corrupt("amount"))?;
+            let after = Lease { amount: hold.given(most), ..before.clone() };
+            replace(store, hold.generation.as_str(), &before, &after)?;
+            Ok(Held::Held { amount: after.amount, expires_at: after.expires_at })
         }
         Err(refusal) => Ok(Held::Refused { refusal }),
     }
@@ -178,6 +201,7 @@ fn amount_of(before: &Lease, report: &LeaseReport, room: Option<&Room>) -> Money
 }
 
 /// Money set aside.
+#[derive(Clone)]
 struct Lease {
     tags: Tags,
     amount: Money,

@@ -34,7 +34,7 @@ pub use key::{KeyKind, KeyRefusal, KeySnapshot, NewKey, parse_key};
 pub use limit::LimitReset;
 pub use record::GenerationRecord;
 pub use report::{
-    Held, Hold, LeaseReport, LeaseState, Report, Reported, Settle, Settled, kept_name, kept_prefix,
+    Held, Hold, LeaseReport, LeaseState, Part, Report, Reported, Settle, Settled, kept_name, kept_prefix,
 };
 pub use store::{Cell, Fault, Sql, SqlError};
 

@@ -67,6 +67,9 @@ pub struct Hold {
     /// The least the caller can do with. `None` for all of `amount` or nothing.
     #[serde(with = "text::optional", default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<Money>,
+    /// What is given where not all of `amount` can be.
+    #[serde(default, skip_serializing_if = "Part::is_most")]
+    pub part: Part,
     #[serde(with = "text::ms")]
     pub expires_at: Time,
     /// The models that may serve it, for budgets that tell them apart. Empty: any.
@@ -75,6 +78,26 @@ pub struct Hold {
     /// The request's `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
+}
+
+/// What a hold gets that cannot get all it asks for, if it gets the minimum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// As much as there is.
+    #[default]
+    Most,
+    /// The minimum: more is asked for as it is needed.
+    Least,
+    /// The same, for a hold that is open: `amount` and `minimum` are what it is to hold in all. One
+    /// that holds the minimum already stays as it is.
+    More,
+}
+
+impl Part {
+    fn is_most(&self) -> bool {
+        *self == Part::Most
+    }
 }
 
 /// What an isolate's lease is to hold from here on. The first report of a lease makes it.
@@ -170,6 +193,22 @@ impl Report {
             (self.charges.len() > CHARGES || self.leases.len() > LEASES, "more than a report may carry"),
         ];
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
+    }
+}
+
+impl Hold {
+    /// The least that it is worth anything with.
+    pub(super) fn least(&self) -> Money {
+        self.minimum.unwrap_or(self.amount)
+    }
+
+    /// What it gets where no more than `most` can be had, which is no less than the least.
+    pub(super) fn given(&self, most: Money) -> Money {
+        match self.part {
+            Part::Most => most,
+            Part::Least | Part::More if most == self.amount => most,
+            Part::Least | Part::More => self.least(),
+        }
     }
 }
 

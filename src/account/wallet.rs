@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::command::Refusal;
-use super::report::{self, Held, Hold, LeaseReport, Report, Reported, Settle};
+use super::report::{self, Held, Hold, LeaseReport, Part, Report, Reported, Settle};
 use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::Time;
@@ -46,6 +46,10 @@ pub struct Draw {
     pub amount: Money,
     /// When its charge will have come at the latest.
     pub expires_at: Time,
+    /// What it can begin with, where the account has less than the amount.
+    pub minimum: Option<Money>,
+    /// Whether a hold of the minimum is to grow later; else it gets what there is.
+    pub part: Part,
     /// The models that may serve it.
     pub models: Vec<String>,
     /// The `user` that it names.
@@ -125,6 +129,11 @@ struct Flight {
 }
 
 impl Ticket {
+    /// What is set aside.
+    pub fn held(&self) -> Money {
+        self.held
+    }
+
     /// The isolate's lease that it is drawn from, if it is.
     pub fn lease(&self) -> Option<&LeaseId> {
         self.lease.as_ref()
@@ -133,8 +142,8 @@ impl Ticket {
 
 impl Draw {
     fn hold(&self) -> Hold {
-        let Draw { generation, key, amount, expires_at, models, end_user } = self.clone();
-        Hold { generation, key, amount, minimum: None, expires_at, models, end_user }
+        let Draw { generation, key, amount, expires_at, minimum, part, models, end_user } = self.clone();
+        Hold { generation, key, amount, minimum, part, expires_at, models, end_user }
     }
 }
 
@@ -190,6 +199,40 @@ impl Wallet {
             self.outbox.push_back((now, release));
         }
         Admission::Down
+    }
+
+    /// Asks that a request's own hold hold `amount` in all, or at least `minimum`. Its outcome is told
+    /// by [`Wallet::grown`], or [`Wallet::failed`].
+    pub fn grow(&mut self, now: Time, ticket: &Ticket, amount: Money, minimum: Money) -> Sending {
+        let charges = self.take_charges();
+        let mut sending = self.sending(now, charges);
+        sending.report.hold = Some(Hold {
+            generation: ticket.generation.clone(),
+            key: ticket.key.clone(),
+            amount,
+            minimum: Some(minimum),
+            part: Part::More,
+            expires_at: now,
+            models: Vec::new(),
+            end_user: None,
+        });
+        sending
+    }
+
+    /// Takes in the answer to a report that asked for more. Says whether the ticket has it.
+    pub fn grown(&mut self, now: Time, number: u64, ticket: &mut Ticket, answer: Reported) -> bool {
+        let hold = answer.hold.clone();
+        self.answered(now, number, answer);
+        match hold {
+            Some(Held::Held { amount, .. }) if amount > ticket.held => {
+                let lease = self.leases.entry(ticket.key.clone()).or_default();
+                lease.own = sum(lease.own, difference(amount, ticket.held));
+                lease.note_peak();
+                ticket.held = amount;
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Ends a request: what it cost is on its way to the account.

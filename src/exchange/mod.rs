@@ -10,6 +10,7 @@ mod intent;
 mod news;
 mod outcome;
 mod outgoing;
+mod purse;
 mod record;
 mod route;
 mod stage;
@@ -20,11 +21,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::chat::{Identity, ProviderError, Quirks};
-use crate::error::Failure;
 use crate::id::{GenerationId, KeyHash};
 use crate::media::Fetched;
-use crate::money::Money;
-use crate::pricing;
 use crate::protocol::bridge::{Bridge, Crossing, cross, links};
 use crate::protocol::lane::Target;
 use crate::routing::verdict::{Fault, classify};
@@ -36,6 +34,7 @@ pub use intent::{Intent, Routed};
 pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
 pub use outgoing::{Outgoing, ServiceLogin};
+use purse::{Ended, Purse};
 pub use route::{Route, routes};
 use stage::{Attempt, Failing, Stage};
 pub use step::{Arrival, Caller, Head, Input, Racer, Reply, Step};
@@ -63,6 +62,8 @@ pub struct Exchange {
     bridge: Option<Bridge>,
     /// What the client's protocol could not say of the reply.
     reply_losses: Vec<String>,
+    /// What is held, where that is less than the request might cost.
+    purse: Option<Purse>,
     attempts: Vec<Attempt>,
     stage: Stage,
     /// Which of two the current attempt is.
@@ -95,6 +96,7 @@ impl Exchange {
             sent: now,
             bridge: None,
             reply_losses: Vec::new(),
+            purse: None,
             attempts: Vec::new(),
             stage: Stage::Holding,
             racer: Racer::First,
@@ -131,15 +133,21 @@ impl Exchange {
         if !self.turn_to(racer) {
             return;
         }
-        let about_hold = matches!(input, Input::Held | Input::Refused(_) | Input::AccountDown);
+        let about_hold =
+            matches!(input, Input::Held | Input::HeldInPart(_) | Input::Refused(_) | Input::AccountDown);
         let holding = matches!(self.stage, Stage::Holding);
         let late = about_hold && !holding;
         if late || matches!(self.stage, Stage::Ended) {
             return;
         }
         match input {
-            Input::Held if self.client_gone => self.end(now, Outcome::Cancelled),
+            Input::Held | Input::HeldInPart(_) if self.client_gone => self.end(now, Outcome::Cancelled),
             Input::Held => self.advance(now),
+            Input::HeldInPart(amount) => {
+                self.purse = Some(Purse::new(amount));
+                self.advance(now);
+            }
+            Input::Grown(held) => self.take_growth(now, held),
             Input::Admission(admission) => self.take_admission(now, admission),
             Input::Pace(slow) => self.take_pace(slow),
             Input::Refused(refusal) => {
@@ -174,49 +182,6 @@ impl Exchange {
         &self.arrival.key.hash
     }
 
-    /// The models that may serve the request, each once.
-    pub fn models(&self) -> Vec<String> {
-        let mut models: Vec<String> = Vec::with_capacity(1);
-        for route in &self.routes {
-            if !models.iter().any(|model| *model == *route.candidate.model) {
-                models.push(route.candidate.model.to_string());
-            }
-        }
-        models
-    }
-
-    /// The `user` that the request names.
-    pub fn end_user(&self) -> Option<String> {
-        self.arrival.request.user.clone()
-    }
-
-    /// The most tokens of output that `available` would pay for on every endpoint that may serve.
-    fn affordable_max_tokens(&self, available: Money) -> u64 {
-        let size = &self.arrival.request.size;
-        let affordable = |route: &Route| {
-            let candidate = &route.candidate;
-            pricing::affordable_max_tokens(&candidate.prices, size, candidate.context_length, available)
-        };
-        self.routes.iter().map(affordable).min().unwrap_or(0)
-    }
-
-    /// Asks for the most that any endpoint of the plan may charge.
-    fn hold(&mut self) {
-        let size = &self.arrival.request.size;
-        let ceiling = |route: &Route| {
-            let candidate = &route.candidate;
-            pricing::ceiling(&candidate.prices, size, candidate.context_length, candidate.max_output)
-        };
-        let ceilings: Option<Vec<Money>> = self.routes.iter().map(ceiling).collect();
-        let Some(amount) = ceilings.and_then(|ceilings| ceilings.into_iter().max()) else {
-            let failure = Failure::invalid("The most this request could cost is beyond what can be held");
-            return self.refuse(self.arrival.now, failure);
-        };
-        let limits = &self.arrival.limits;
-        let expires_at = self.arrival.now.plus(limits.total).plus(limits.hold_grace);
-        self.outbox.push_back(Step::Hold { amount, expires_at });
-    }
-
     /// Starts the attempt of the current route.
     fn send(&mut self, now: Time) {
         self.sent = now;
@@ -238,10 +203,11 @@ impl Exchange {
             return self.fail_attempt(now, Fault::Unfit, Some(said));
         }
         let body = route::in_tier(body, candidate.service_tier, request.asks.service_tier.as_deref());
+        let body = self.limited(body);
         match cross(*face, wire, &body, request, provider, &target, &self.fetched) {
             Ok(Crossing { body, bridge }) => {
                 let outgoing = outgoing::write(route, &self.arrival, body, now);
-                self.bridge = Some(bridge);
+                self.bridge = Some(if self.is_metered() { bridge.metered() } else { bridge });
                 self.stage = Stage::Sending;
                 self.outbox.push_back(Step::Send(self.racer, outgoing));
                 self.consider_second();
@@ -276,6 +242,9 @@ impl Exchange {
     }
 
     fn take_chunk(&mut self, now: Time, bytes: &[u8]) {
+        if self.withholds(bytes, None) {
+            return;
+        }
         let mut out = Vec::new();
         match &mut self.stage {
             Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Fetching(_) => {}
@@ -361,10 +330,15 @@ impl Exchange {
             self.break_off(now, fault, Some(said));
         } else if lane.facts().done {
             self.complete_stream(now);
+        } else {
+            self.meter();
         }
     }
 
     fn take_end(&mut self, now: Time) {
+        if self.withholds(&[], Some(Ended::Whole)) {
+            return;
+        }
         match std::mem::replace(&mut self.stage, Stage::Sending) {
             stage @ (Stage::Holding | Stage::Asking | Stage::Pausing(_)) => self.stage = stage,
             Stage::Fetching(_) | Stage::Sending | Stage::Ended => {
@@ -453,6 +427,7 @@ impl Exchange {
         self.note_success(now, whole.facts());
         self.first_token = Some(now);
         self.reply_losses = whole.losses().to_vec();
+        self.note_limit();
         let charge = self.charge(&Outcome::Complete, Some(whole.facts()));
         self.remember(&charge.usage);
         self.bridge = Some(bridge);
@@ -466,6 +441,9 @@ impl Exchange {
     }
 
     fn take_break(&mut self, now: Time) {
+        if self.withholds(&[], Some(Ended::Broken)) {
+            return;
+        }
         match &self.stage {
             Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Ended => {}
             Stage::Fetching(_) | Stage::Sending => self.fail_attempt(now, Fault::Unreachable, None),

@@ -14,6 +14,8 @@ use super::Exchange;
 pub enum Outcome {
     /// The reply is complete.
     Complete,
+    /// What could be set aside for the reply is used up.
+    UsedUp,
     /// The client left.
     Cancelled,
     /// The reply began and could not go on.
@@ -36,6 +38,8 @@ enum End {
     ErrorFinish,
     /// The client left in the middle.
     Left,
+    /// What could be set aside was used up in the middle.
+    UsedUp,
     /// The provider broke off, fell silent or ran out of time in the middle.
     CutOff,
     /// The provider reported an error in the middle.
@@ -91,6 +95,7 @@ impl Outcome {
     pub fn name(&self) -> &'static str {
         match self {
             Outcome::Complete => "complete",
+            Outcome::UsedUp => "used_up",
             Outcome::Cancelled => "cancelled",
             Outcome::BrokenOff(_) => "broken_off",
             Outcome::Failed(_) => "failed",
@@ -101,7 +106,7 @@ impl Outcome {
     /// The status that stands for the outcome, whatever the client could still be told.
     pub fn status(&self) -> u16 {
         match self {
-            Outcome::Complete => 200,
+            Outcome::Complete | Outcome::UsedUp => 200,
             Outcome::Cancelled => Cause::ClientClosed.status(),
             Outcome::BrokenOff(cause) | Outcome::Failed(cause) | Outcome::Refused(cause) => cause.status(),
         }
@@ -114,6 +119,7 @@ impl End {
             Outcome::Failed(_) | Outcome::Refused(_) => End::Unbegun,
             _ if !facts.began => End::Unbegun,
             Outcome::Cancelled => End::Left,
+            Outcome::UsedUp => End::UsedUp,
             Outcome::BrokenOff(_) if facts.fault.is_some() && !facts.truncated => End::ErrorWithin,
             Outcome::BrokenOff(_) => End::CutOff,
             Outcome::Complete => match facts.finish_reason {
@@ -134,6 +140,7 @@ impl End {
             End::ContentFilter => Due::Counted,
             End::ErrorFinish => Due::Nothing,
             End::Left => Due::Delivered,
+            End::UsedUp => Due::Delivered,
             End::CutOff => Due::Delivered,
             End::ErrorWithin => Due::Nothing,
         }
@@ -167,7 +174,7 @@ impl Exchange {
             }
             (usage, Due::Nothing) => return Charge::nothing(usage.unwrap_or_default(), Grounds::Insured),
             (Some(usage), Due::Counted) => (usage, false),
-            (Some(usage), Due::Delivered) if facts.finish.is_some() => (usage, false),
+            (Some(usage), Due::Delivered) if facts.finish.is_some() && end != End::UsedUp => (usage, false),
             (Some(usage), Due::Delivered) => topped_up(usage, estimate().output),
             (None, Due::Counted | Due::Delivered) => (estimate(), true),
         };
@@ -183,7 +190,8 @@ impl Exchange {
             return Charge { usage, cost, grounds: Grounds::Estimated, report: facts.cost };
         };
         // The report of a reply that broke off may be of its beginning only.
-        let whole = !estimated && (*outcome == Outcome::Complete || facts.finish.is_some());
+        let whole = !estimated && end != End::UsedUp;
+        let whole = whole && (*outcome == Outcome::Complete || facts.finish.is_some());
         let report = facts.cost.filter(|_| whole && has_list_price(candidate));
         match report.and_then(|report| pricing::reported(&cost, report)) {
             Some(cost) => Charge { usage, cost, grounds: Grounds::Reported, report },

@@ -28,10 +28,20 @@ pub enum Racer {
 /// What to do next. Each step is done once, in the order given.
 #[derive(Debug)]
 pub enum Step {
-    /// Set money aside; answered by [`Input::Held`] or [`Input::Refused`].
+    /// Set money aside; answered by [`Input::Held`], [`Input::HeldInPart`] or
+    /// [`Input::Refused`].
     Hold {
         amount: Money,
+        /// What a request that sets no limit of output can begin with: a stream grows from there, a
+        /// whole reply is limited to what there is.
+        least: Option<Money>,
         expires_at: Time,
+    },
+    /// Have `amount` held in all, or `minimum` at least, while the reply flows on; answered by
+    /// [`Input::Grown`].
+    Grow {
+        amount: Money,
+        minimum: Money,
     },
     /// Get the bytes of these links, all within a common limit of time; comes as [`Input::Fetched`].
     Fetch(Racer, Vec<Link>),
@@ -79,6 +89,10 @@ pub enum Step {
 #[derive(Debug)]
 pub enum Input<'a> {
     Held,
+    /// Less than the amount is set aside, but no less than the least.
+    HeldInPart(Money),
+    /// So much is set aside in all; `None` where there is no more.
+    Grown(Option<Money>),
     Refused(Refusal),
     /// The account could not be asked.
     AccountDown,

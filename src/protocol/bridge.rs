@@ -47,6 +47,8 @@ pub struct Bridge {
     losses: Vec<String>,
     hidden: Hidden,
     about: About,
+    /// Replies are translated even where both sides speak the same, so that they can be cut.
+    metered: bool,
 }
 
 /// What a reply has to know of its request.
@@ -212,7 +214,8 @@ pub fn cross(
         }
     };
     let Written { body, losses, names, hidden } = written;
-    Ok(Crossing { body, bridge: Bridge { face, wire, names, losses, hidden, about } })
+    let bridge = Bridge { face, wire, names, losses, hidden, about, metered: false };
+    Ok(Crossing { body, bridge })
 }
 
 /// The request in the words of `wire`, and about how many tokens it is where its stream says so.
@@ -323,7 +326,20 @@ impl Bridge {
         &self.losses
     }
 
+    /// Makes lanes that can be cut anywhere.
+    pub fn metered(mut self) -> Bridge {
+        self.metered = true;
+        self
+    }
+
     pub fn lane(&self, identity: Identity, quirks: Quirks) -> Box<dyn Lane> {
+        let translate = || {
+            let writer = self.face.writer(identity.clone(), &self.about);
+            Box::new(Translate::new(self.reader(quirks), writer).without(self.hidden))
+        };
+        if self.metered {
+            return translate();
+        }
         match (self.face, self.wire) {
             (Face::Chat, Protocol::OpenAiChat) => {
                 let splice = openai_chat::Splice::new(identity, quirks);
@@ -338,10 +354,7 @@ impl Bridge {
             (Face::Gemini(framing), Protocol::Gemini) => {
                 Box::new(gemini::Splice::new(identity, quirks).framed(framing))
             }
-            _ => Box::new(
-                Translate::new(self.reader(quirks), self.face.writer(identity, &self.about))
-                    .without(self.hidden),
-            ),
+            _ => translate(),
         }
     }
 

@@ -18,6 +18,9 @@ pub trait Lane {
     }
     /// Ends the reply in the client's grammar, with what it used and costs.
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>);
+    /// Says that the reply ends here by a limit of length. Only lanes that translate can; it is for
+    /// [`Lane::write_end`] to follow.
+    fn cut(&mut self, _out: &mut Vec<u8>) {}
     /// Ends the reply with an error in the client's grammar; `bill` for what was delivered.
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>);
     /// A frame that says nothing, for between frames.
@@ -95,7 +98,7 @@ pub struct Translate {
     open: Vec<usize>,
     /// The reply has told its reason to finish. What a provider says after that is not said on.
     finished: bool,
-    /// The facts of a reply that claimed its end within a call.
+    /// The facts of a reply that claimed its end within a call, or that was cut.
     broken: Option<Facts>,
     hidden: Hidden,
     /// What the writer had no place for, among what the reader lost.
@@ -177,6 +180,17 @@ impl Lane for Translate {
 
     fn losses(&self) -> Vec<String> {
         self.facts().losses.iter().chain(&self.lost.losses).cloned().collect()
+    }
+
+    fn cut(&mut self, out: &mut Vec<u8>) {
+        let mut facts = self.facts().clone();
+        if !self.finished && self.broken.is_none() {
+            let native = Finish::Length.reason().to_owned();
+            self.writer.write(&Event::Finish { reason: Finish::Length, native: native.clone() }, out);
+            (facts.finish, facts.finish_reason) = (Some(native), Some(Finish::Length.reason()));
+            self.finished = true;
+        }
+        self.broken = Some(facts);
     }
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {

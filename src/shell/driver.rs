@@ -12,6 +12,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Response, WritableStreamDefaultWriter};
 
+use crate::account::Part;
 use crate::account::wallet::Draw;
 use crate::exchange::{Exchange, Head, Input, Racer, Reply, Settlement, Step};
 use crate::media::Hosts;
@@ -29,6 +30,7 @@ use crate::time::Time;
 const TICK_MS: u32 = 250;
 
 type Shared = Rc<RefCell<Exchange>>;
+type Held = Rc<RefCell<Option<SetAside>>>;
 
 /// One exchange under way.
 pub struct Driver {
@@ -36,7 +38,7 @@ pub struct Driver {
     account: AccountClient,
     background: Background,
     /// What is set aside for this exchange, until it is settled.
-    held: Option<SetAside>,
+    held: Held,
     /// One for each of two attempts that may be under way.
     connections: [Connection; 2],
     /// Where links may lead besides the public internet.
@@ -62,7 +64,7 @@ impl Driver {
             exchange: Rc::new(RefCell::new(exchange)),
             account,
             background,
-            held: None,
+            held: Held::default(),
             connections: [Connection::Closed, Connection::Closed],
             hosts,
             answer: Some(answer),
@@ -88,7 +90,8 @@ impl Driver {
         loop {
             let step = self.left_over.pop_front().unwrap_or_else(|| self.exchange.borrow_mut().step());
             match step {
-                Step::Hold { amount, expires_at } => self.hold(amount, expires_at).await,
+                Step::Hold { amount, least, expires_at } => self.hold(amount, least, expires_at).await,
+                Step::Grow { amount, minimum } => self.growth().ask(amount, minimum),
                 Step::Fetch(racer, links) => {
                     self.connections[racer as usize] = Connection::fetch(links, self.hosts.clone());
                 }
@@ -121,17 +124,19 @@ impl Driver {
         self.exchange.borrow_mut().feed(now(), input);
     }
 
-    async fn hold(&mut self, amount: Money, expires_at: Time) {
+    async fn hold(&mut self, amount: Money, least: Option<Money>, expires_at: Time) {
         let draw = {
             let exchange = self.exchange.borrow();
             let (generation, key) = (exchange.generation().clone(), exchange.key().clone());
             let (models, end_user) = (exchange.models(), exchange.end_user());
-            Draw { generation, key, amount, expires_at, models, end_user }
+            let part = if exchange.is_streamed() { Part::Least } else { Part::Most };
+            Draw { generation, key, amount, minimum: least, part, expires_at, models, end_user }
         };
         match wallets::set_aside(&self.account, &draw).await {
             Ok(held) => {
-                self.held = Some(held);
-                self.feed(Input::Held);
+                let part = Some(held.amount()).filter(|held| *held < amount);
+                *self.held.borrow_mut() = Some(held);
+                self.feed(part.map_or(Input::Held, Input::HeldInPart));
             }
             Err(Denied::Refused(refusal)) => self.feed(Input::Refused(refusal)),
             Err(Denied::Down) => self.feed(Input::AccountDown),
@@ -178,6 +183,7 @@ impl Driver {
         let core = Relay {
             exchange: AssertUnwindSafe(Rc::clone(&self.exchange)),
             left_over: AssertUnwindSafe(Rc::clone(&left_over)),
+            growth: AssertUnwindSafe(self.growth()),
         };
         let moved = bindings::relay(core, reader, writer, &self.signal, TICK_MS);
         if JsFuture::from(moved).await.is_err() {
@@ -223,8 +229,18 @@ impl Driver {
         }
     }
 
+    fn growth(&self) -> Growth {
+        Growth {
+            exchange: Rc::clone(&self.exchange),
+            account: self.account.clone(),
+            background: self.background.clone(),
+            held: Rc::clone(&self.held),
+        }
+    }
+
     fn settle(&mut self, settlement: Settlement) {
-        if let Some(held) = self.held.take() {
+        let held = self.held.borrow_mut().take();
+        if let Some(held) = held {
             held.settle(settlement.amount, settlement.record);
             wallets::carry(&self.account, &self.background);
         }
@@ -245,6 +261,29 @@ async fn next([first, second]: &mut [Connection; 2]) -> (Racer, Event) {
 pub struct Relay {
     exchange: AssertUnwindSafe<Shared>,
     left_over: AssertUnwindSafe<Rc<RefCell<VecDeque<Step>>>>,
+    growth: AssertUnwindSafe<Growth>,
+}
+
+/// Asks for more money while a reply flows.
+struct Growth {
+    exchange: Shared,
+    account: AccountClient,
+    background: Background,
+    held: Held,
+}
+
+impl Growth {
+    fn ask(&self, amount: Money, minimum: Money) {
+        let (exchange, held, account) =
+            (Rc::clone(&self.exchange), Rc::clone(&self.held), self.account.clone());
+        let asked = self.background.run(async move {
+            let grown = wallets::grow(&account, &held, amount, minimum).await;
+            exchange.borrow_mut().feed(now(), Input::Grown(grown));
+        });
+        if asked.is_err() {
+            self.exchange.borrow_mut().feed(now(), Input::Grown(None));
+        }
+    }
 }
 
 #[wasm_bindgen]
@@ -278,13 +317,17 @@ impl Relay {
         let mut exchange = self.exchange.borrow_mut();
         exchange.feed(now(), input);
         let mut out = Vec::new();
+        let mut grow = Vec::new();
         loop {
             match exchange.step() {
                 Step::Write(mut bytes) => out.append(&mut bytes),
                 Step::Wait { .. } | Step::Done => break,
+                Step::Grow { amount, minimum } => grow.push((amount, minimum)),
                 step => self.left_over.borrow_mut().push_back(step),
             }
         }
+        drop(exchange);
+        grow.into_iter().for_each(|(amount, minimum)| self.growth.ask(amount, minimum));
         (!out.is_empty()).then_some(out)
     }
 }

@@ -64,6 +64,10 @@ impl Background {
 }
 
 impl SetAside {
+    pub fn amount(&self) -> Money {
+        self.ticket.as_ref().map_or(Money::ZERO, Ticket::held)
+    }
+
     /// Ends the request: its cost is on its way to the account.
     pub fn settle(mut self, amount: Money, record: String) {
         if let Some(ticket) = self.ticket.take() {
@@ -96,6 +100,37 @@ pub async fn set_aside(client: &AccountClient, draw: &Draw) -> Result<SetAside, 
             Admission::Refused(refusal) => return Err(Denied::Refused(refusal)),
             Admission::Down => return Err(Denied::Down),
         };
+    }
+}
+
+/// Has more set aside for a request with a hold of its own: `amount` in all, or at least `minimum`.
+/// Returns what is set aside then; `None` where the account has no more, cannot be asked, or the
+/// request has ended meanwhile.
+pub async fn grow(
+    client: &AccountClient,
+    held: &RefCell<Option<SetAside>>,
+    amount: Money,
+    minimum: Money,
+) -> Option<Money> {
+    let Sending { number, report } = {
+        let held = held.borrow();
+        let ticket = held.as_ref()?.ticket.as_ref()?;
+        with(client.account(), |wallet| wallet.grow(now(), ticket, amount, minimum))
+    };
+    match report_to(client, report).await {
+        Ok(answer) => {
+            let mut held = held.borrow_mut();
+            let Some(ticket) = held.as_mut().and_then(|held| held.ticket.as_mut()) else {
+                with(client.account(), |wallet| wallet.answered(now(), number, answer));
+                return None;
+            };
+            let grown = with(client.account(), |wallet| wallet.grown(now(), number, ticket, answer));
+            grown.then(|| ticket.held())
+        }
+        Err(AccountDown) => {
+            with(client.account(), |wallet| wallet.failed(now(), number));
+            None
+        }
     }
 }
 

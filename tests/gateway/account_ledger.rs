@@ -6,8 +6,8 @@ use millrace::account::budget::command::BudgetCommand;
 use millrace::account::budget::{Budget, Per, Scope};
 use millrace::account::command::{Answer, Command, KeyChange, NewKeyPolicy, Refusal};
 use millrace::account::{
-    GenerationRecord, Held, Hold, KeyKind, KeyRefusal, LeaseReport, LimitReset, Report, Reported, Settle,
-    Settled,
+    GenerationRecord, Held, Hold, KeyKind, KeyRefusal, LeaseReport, LimitReset, Part, Report, Reported,
+    Settle, Settled,
 };
 use millrace::catalog::pattern::matches;
 use millrace::id::{AccountId, KeyHash};
@@ -111,25 +111,36 @@ impl Model {
 
     fn hold(&mut self, now: Time, hold: &Hold) -> String {
         let (generation, key, until) = (hold.generation.to_string(), hold.key.to_string(), hold.expires_at);
-        if let Some((_, amount, until, ..)) = self.leases.get(&generation) {
-            return format!("held {amount} until {}", until.ms());
-        }
-        if until <= now || self.charges.contains_key(&generation) || self.expired.contains(&generation) {
+        let least = hold.minimum.unwrap_or(hold.amount).pico();
+        let open = self.leases.get(&generation).cloned();
+        if let Some((_, amount, until, ..)) = open.as_ref() {
+            if hold.part != Part::More || *amount >= least {
+                return format!("held {amount} until {}", until.ms());
+            }
+        } else if hold.part == Part::More
+            || until <= now
+            || self.charges.contains_key(&generation)
+            || self.expired.contains(&generation)
+        {
             return "ended".into();
         }
-        let tag = (hold.models.clone(), hold.end_user.clone().unwrap_or_default());
+        let asked = (hold.models.clone(), hold.end_user.clone().unwrap_or_default());
+        // What an open hold has is added to: nobody else's key or time matters.
+        let (key, before, until, number, tag) = open.unwrap_or((key, 0, until, 0, asked));
         let room = match self.room(&key, now) {
             Ok(room) => self.levels(&key, &tag, now, room),
             Err(words) => return words,
         };
-        let needed = hold.minimum.unwrap_or(hold.amount).pico();
+        let needed = least - before;
         for (level, left) in &room {
             if *left < needed {
                 return format!("{level} {left} missing {}", needed - left);
             }
         }
-        let amount = room.iter().map(|level| level.1).fold(hold.amount.pico(), i64::min);
-        self.leases.insert(generation, (key, amount, until, 0, tag));
+        let most = room.iter().map(|level| level.1).fold(hold.amount.pico() - before, i64::min) + before;
+        let all = most == hold.amount.pico();
+        let amount = if all || hold.part == Part::Most { most } else { least };
+        self.leases.insert(generation, (key, amount, until, number, tag));
         format!("held {amount} until {}", until.ms())
     }
 
@@ -506,6 +517,7 @@ impl Step {
             key: key.clone(),
             amount: pico(self.amount / 3),
             minimum: self.flag.then(|| pico(self.amount / 9)),
+            part: [Part::Most, Part::Least, Part::More][self.verb as usize / 7 % 3],
             expires_at: until,
             models: models[..self.amount as usize % 3].to_vec(),
             end_user: Some(user.to_string()).filter(|user| user != "0"),
@@ -558,6 +570,7 @@ fn a_dollar_admits_ten_of_five_hundred() {
             key: key.clone(),
             amount: dime,
             minimum: None,
+            part: Part::Most,
             expires_at: Time::from_ms(START + 60_000),
             models: vec![],
             end_user: None,

@@ -5,6 +5,7 @@ mod admission;
 mod charges;
 mod hedging;
 mod play;
+mod purse;
 
 use millrace::account::GenerationRecord;
 use millrace::account::record::Basis;

@@ -136,3 +136,24 @@ fn open_holds_are_brought_forward_from_the_first_version() {
     check_line(&mut database, "2s settle a k 3 => settled 3");
     check_line(&mut database, "3s describe => granted 10 charged 3 held 0 available 7");
 }
+
+#[test]
+fn a_hold_begins_small_and_grows_while_there_is_money() {
+    check(
+        "0s  create                                  => created
+         0s  grant g1 10                             => granted 10 total 10
+         0s  key k limit 8                           => key k version 1
+         0s  hold a k 12 min 2 part least until 60s  => held 2 until 60s alarm 60s
+         0s  hold a k 12 min 2 part least until 60s  => held 2 until 60s alarm 60s
+         0s  hold b k 4 min 2 part least until 60s   => held 4 until 60s alarm 60s
+         1s  hold a k 4 min 3 part more until 60s    => held 4 until 60s alarm 60s
+         1s  hold a k 4 min 3 part more until 60s    => held 4 until 60s alarm 60s
+         1s  hold a k 8 min 5 part more until 60s    => refused key limit available 0 missing 1
+         2s  settle b k 1                            => settled 1
+         2s  hold a k 9 min 5 part more until 60s    => held 5 until 60s alarm 60s
+         2s  settle a k 5                            => settled 5
+         2s  hold a k 9 min 8 part more until 60s    => refused ended
+         2s  hold c k 9 min 1 until 60s              => held 2 until 60s alarm 60s
+         2s  describe                                => granted 10 charged 6 held 2 available 2",
+    );
+}

@@ -7,7 +7,7 @@ pub mod world;
 use std::time::Duration;
 
 use millrace::account::wallet::{Admission, Draw, Next, Sending, Wallet};
-use millrace::account::{Held, LeaseState, Refusal, Report, Reported};
+use millrace::account::{Held, LeaseState, Part, Refusal, Report, Reported};
 use millrace::id::KeyHash;
 use millrace::money::Money;
 use millrace::time::Time;
@@ -237,6 +237,8 @@ fn draw(now: Time, name: &str, amount: &str) -> Draw {
         key: KeyHash::of("k"),
         amount: usd(amount),
         expires_at,
+        minimum: None,
+        part: Part::Most,
         models: vec![],
         end_user: None,
     }

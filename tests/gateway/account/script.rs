@@ -3,7 +3,7 @@
 use millrace::account::budget::command::BudgetCommand;
 use millrace::account::budget::{Budget, Per, Scope, Standing};
 use millrace::account::{
-    self, Answer, Cell, Command, Held, Hold, KeyChange, KeyKind, LeaseReport, LimitReset, NewKeyPolicy,
+    self, Answer, Cell, Command, Held, Hold, KeyChange, KeyKind, LeaseReport, LimitReset, NewKeyPolicy, Part,
     Refusal, Report, Reported, Settle, Sql, SqlError,
 };
 use millrace::id::{AccountId, GenerationId, KeyHash, LeaseId};
@@ -336,6 +336,11 @@ pub fn read_report(line: &str) -> Report {
                     key,
                     amount: usd(words[3]),
                     minimum: option("min").map(usd),
+                    part: match option("part") {
+                        Some("least") => Part::Least,
+                        Some("more") => Part::More,
+                        _ => Part::Most,
+                    },
                     expires_at: time(option("until").unwrap()),
                     models: option("models")
                         .into_iter()

@@ -19,6 +19,7 @@ const POLICY: &[(&str, &str, &str, &str)] = &[
     ("was left by its client in the middle", "text leave", ESTIMATED, "estimated"),
     ("was left by its client in the middle", "text some leave", "0.0000116", "estimated"),
     ("was left by its client in the middle", "text stop usage leave", COUNTED, "counted"),
+    (USED_UP, "part long no", "0.000732", "estimated"),
     ("was left by its client before the first content", "head leave", "0", "nothing"),
     ("broke off in the middle, or outlived a limit of time", "text broken", ESTIMATED, "estimated"),
     ("broke off in the middle, or outlived a limit of time", "text late", ESTIMATED, "estimated"),
@@ -31,6 +32,7 @@ const POLICY: &[(&str, &str, &str, &str)] = &[
     ("was refused", "refused", "", "nothing"),
 ];
 
+const USED_UP: &str = "was cut off by the gateway, since no more could be set aside";
 /// Nine tokens in and four out at gpt-4.1-mini's prices.
 const COUNTED: &str = "0.00001";
 /// 119 bytes of request and 18 of text, at four to a token: 30 tokens in, five out.
@@ -139,8 +141,14 @@ fn request(members: &str, stream: bool) -> String {
 
 fn perform(play: &mut Play, script: &str) {
     play.skip();
-    if script != "refused" {
-        play.held().skip();
+    match (script, play.least()) {
+        ("refused", _) => {}
+        (script, Some(least)) if script.starts_with("part") => {
+            play.held_in_part(least).skip();
+        }
+        _ => {
+            play.held().skip();
+        }
     }
     act(play, script);
 }
@@ -154,6 +162,10 @@ fn act(play: &mut Play, script: &str) {
             "401" => play.head(401).end(),
             "500" => play.head(500).end(),
             "text" => play.head(200).chunk(&delta(TEXT)),
+            "part" => continue,
+            // 1800 bytes: 600 tokens while it is metered, 450 when it is charged.
+            "long" => play.head(200).chunk(&delta(&format!(r#"{{"content":"{}"}}"#, "abc".repeat(600)))),
+            "no" => play.grown(None),
             "call" => play.head(200).chunk(&delta(CALL)),
             "usage" => play.chunk(&usage(9, 4)),
             "some" => play.chunk(&usage(9, 1)),

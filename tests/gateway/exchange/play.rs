@@ -10,7 +10,6 @@ use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::{Fetched, Link};
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
-use millrace::protocol::openai_chat::read_request;
 use millrace::routing::plan;
 use millrace::time::Time;
 use proptest::prelude::*;
@@ -39,6 +38,7 @@ pub struct Play {
     pace: Option<Duration>,
     /// To which of two attempts things happen.
     to: Option<Racer>,
+    least: Option<Money>,
 }
 
 impl Play {
@@ -85,11 +85,33 @@ impl Play {
         Play::at(NOON, body, variables, show_attempts)
     }
 
+    /// A streamed request to the echo model in the words of a face.
+    pub fn facing(face: Face, body: &str) -> Play {
+        Play::to(NOON, face, body.to_owned(), true, &[], false)
+    }
+
+    /// The same, whole.
+    pub fn whole(face: Face, body: &str) -> Play {
+        Play::to(NOON, face, body.to_owned(), false, &[], true)
+    }
+
     fn at(now: Time, body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
+        Play::to(now, Face::Chat, body, false, variables, show_attempts)
+    }
+
+    fn to(
+        now: Time,
+        face: Face,
+        body: String,
+        stream: bool,
+        variables: &[(&str, &str)],
+        show_attempts: bool,
+    ) -> Play {
         let config = config(variables);
-        let request = read_request(body.as_bytes()).expect("the script's request is well formed");
+        let request = face.read_request(body.as_bytes(), "millrace/echo", stream);
+        let request = request.expect("the script's request is well formed");
         let key = snapshot();
-        let intent = Intent::read(Face::Chat, body.as_bytes(), &request, &key, None).expect("well formed");
+        let intent = Intent::read(face, body.as_bytes(), &request, &key, None).expect("well formed");
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
         let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
         let routes = routes(&plan, &config, 1);
@@ -100,7 +122,7 @@ impl Play {
             now,
             generation: GenerationId::new(now, &[7; 20]),
             key,
-            face: Face::Chat,
+            face,
             body: body.into_bytes(),
             request,
             limits: Limits::default(),
@@ -119,6 +141,7 @@ impl Play {
             key: empty(),
             sent: empty(),
             news: Vec::new(),
+            least: None,
             health: Store::new("edge".to_owned(), config.key_digests()),
             pace: None,
             to: None,
@@ -154,6 +177,30 @@ impl Play {
     pub fn held(&mut self) -> &mut Play {
         self.steps();
         self.feed(Input::Held)
+    }
+
+    /// Less was set aside than the request may cost.
+    pub fn held_in_part(&mut self, held: Money) -> &mut Play {
+        self.feed(Input::HeldInPart(held))
+    }
+
+    pub fn grown(&mut self, held: Option<Money>) -> &mut Play {
+        self.feed(Input::Grown(held))
+    }
+
+    /// What the request can begin with, if it can with less than all.
+    pub fn least(&self) -> Option<Money> {
+        self.least
+    }
+
+    /// What the echo model's dearest prompt costs with so many tokens of output: the least has 512.
+    pub fn prompt_and(&self, tokens: i64) -> Money {
+        let least = self.least.expect("the request sets no limit").pico();
+        Money::from_pico(least + (tokens - 512) * 2_000_000)
+    }
+
+    pub fn settled_pico(&self) -> Money {
+        Money::parse_usd(&self.settled).expect("an amount")
     }
 
     pub fn refused_credit(&mut self, available: &str, missing: &str) -> &mut Play {
@@ -274,7 +321,11 @@ impl Play {
 
     fn render(&mut self, step: Step) -> String {
         match step {
-            Step::Hold { .. } => "hold".to_owned(),
+            Step::Hold { least, .. } => {
+                self.least = least;
+                "hold".to_owned()
+            }
+            Step::Grow { .. } => "grow".to_owned(),
             Step::Fetch(racer, links) => format!("fetch{} {}", mark(racer), links.len()),
             Step::Send(racer, outgoing) => {
                 let key = outgoing.headers.iter().find(|(name, _)| *name == "authorization");
@@ -424,7 +475,7 @@ pub fn reply(content: &str, prompt: u64, completion: u64) -> String {
 /// settlement, and no attempt after output began.
 pub fn any_order_settles_at_most_once(members: &str) {
     // Mostly what a good exchange is made of, so that many get far before something goes wrong.
-    let input = prop_oneof![2 => 0u8..14, 1 => Just(0), 2 => Just(1), 3 => Just(8)];
+    let input = prop_oneof![2 => 0u8..17, 1 => Just(0), 2 => Just(1), 3 => Just(8)];
     let inputs = proptest::collection::vec(input, 1..40);
     let mut runner = TestRunner::new(ProptestConfig { cases: 2000, ..ProptestConfig::default() });
     let result = runner.run(&(inputs, any::<bool>()), |(inputs, stream)| {
@@ -468,7 +519,10 @@ fn feed_any(play: &mut Play, input: u8) {
         10 => play.chunk("data: [DONE]\n\n"),
         11 => play.chunk("data: {\"error\":{\"message\":\"x\"}}\n\n"),
         12 => play.after_ms(30_000),
-        _ => play.chunk(&usage(3, 5)),
+        13 => play.chunk(&usage(3, 5)),
+        14 => play.held_in_part(Money::from_pico(1)),
+        15 => play.grown(None),
+        _ => play.grown(Some(Money::from_pico(2_000_000_000_000))),
     };
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millrace::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
 use millrace::account::{
-    Answer, Command, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Report, Reported, Settled,
+    Answer, Command, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Part, Report, Reported, Settled,
 };
 use millrace::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use millrace::money::Money;
@@ -148,6 +148,8 @@ impl World {
             key: key(),
             amount,
             expires_at,
+            minimum: None,
+            part: Part::Most,
             models: vec![],
             end_user: None,
         };
