@@ -20,11 +20,14 @@ pub mod catalog;
 pub mod media;
 pub mod protocol;
 
-pub mod account;
 pub mod health;
-pub mod preset;
 pub mod pricing;
 pub mod routing;
+
+pub mod guard;
+
+pub mod account;
+pub mod preset;
 
 pub mod authorization;
 pub mod billing;

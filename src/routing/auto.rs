@@ -229,11 +229,7 @@ fn eligible(search: &Search<'_>) -> Vec<Eligible> {
         let ordinary = !model.slug.contains(':') && !tasks::is_never_chosen(model.slug);
         ordinary
             && query.auto.allow(model.slug)
-            && query
-                .policy
-                .models
-                .as_ref()
-                .is_none_or(|allowed| allowed.iter().any(|one| one.matches(model.slug)))
+            && query.policy.allows_model(&[model.slug, model.canonical_slug])
     };
     let writes_text = |model: &&'static Model| {
         query.needs.output == Output::Text && model.output_modalities.contains(&Modality::Text)

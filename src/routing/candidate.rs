@@ -2,6 +2,7 @@
 
 use super::Query;
 use super::preference::ProviderName;
+use super::rate::is_free;
 use crate::catalog::{DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider};
 use crate::chat::{Needs, Output};
 use std::borrow::Cow;
@@ -198,23 +199,24 @@ impl Seller {
     }
 }
 
-/// The first filter that a seller itself does not pass, whatever the model. `tiers` says whether
-/// the seller's tier of service is wanted.
+/// The first filter that a seller of the model of that slug does not pass. `tiers` says whether the
+/// seller's tier of service is wanted.
 pub(super) fn seller_filter(
     seller: &Seller,
+    slug: &str,
     query: &Query,
     live: &dyn Fn(&Provider) -> bool,
     tiers: &dyn Fn(&Seller) -> bool,
 ) -> Option<Filter> {
     let (preference, policy) = (query.preference, query.policy);
-    let allowed = policy.providers.as_ref().is_none_or(|names| seller.is_named(names))
-        && !seller.is_named(&policy.ignored_providers);
+    let allowed = policy.allows_provider(|names| seller.is_named(names));
     let only = preference.only.as_ref().is_none_or(|only| seller.is_named(only));
-    let no_training = preference.data_collection_deny || policy.data_collection_deny;
-    let zdr = preference.zdr || policy.zdr;
+    let no_training = preference.data_collection_deny || policy.training_denied.covers(is_free(slug));
+    let zdr = preference.zdr || policy.zdr.covers(slug);
     let data = seller.data_policy;
     let retains_nothing = data.zdr.or(data.retains.map(|retains| !retains)) == Some(true);
-    let in_region = seller.is_in(&preference.regions) && seller.is_in(&policy.regions);
+    let in_region =
+        seller.is_in(&preference.regions) && policy.regions.iter().all(|regions| seller.is_in(regions));
     let kept_out = [
         (!live(seller.provider), Filter::NotConfigured),
         (!allowed, Filter::ProviderPolicy),
@@ -232,13 +234,10 @@ pub(super) fn seller_filter(
 /// The first filter that a model does not pass, whoever sells it.
 pub(super) fn model_filter(model: &Model, query: &Query) -> Option<Filter> {
     let needs = query.needs;
-    let allowed = query.policy.models.as_ref();
+    let allowed = query.policy.allows_model(&[model.slug, model.canonical_slug]);
     let distillable = !query.preference.enforce_distillable_text || model.distillable == Some(true);
     let kept_out = [
-        (
-            allowed.is_some_and(|allowed| !allowed.iter().any(|one| one.matches(model.slug))),
-            Filter::ModelPolicy,
-        ),
+        (!allowed, Filter::ModelPolicy),
         (!distillable, Filter::Distillable),
         (!takes_input(model, needs), Filter::InputModality),
         (!model.output_modalities.contains(&modality_of(needs.output)), Filter::OutputModality),

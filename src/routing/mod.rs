@@ -23,6 +23,6 @@ pub use cutoff::Cutoffs;
 pub use explain::{availability, describe, exhausted, untried};
 pub use order::Entry;
 pub use plan::{About, Plan, Query, Removed, Strategy, Survey, plan, survey, survey_of};
-pub use policy::Policy;
+pub use policy::{Policy, TrainingDenied, Zdr};
 pub use preference::{MaxPrice, Partition, Preference, ProviderName, Sort};
 pub use slug::{Asked, Name, Router, Target, names_router};

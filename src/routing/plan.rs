@@ -206,7 +206,7 @@ impl Search<'_> {
         let unfit = model_filter(model, query);
         let mut entries = Vec::with_capacity(model.offers.len());
         for offer in model.offers {
-            match self.filter(offer, unfit, &tiers) {
+            match self.filter(offer, model.slug, unfit, &tiers) {
                 None => {
                     let standing = query.health.standing(model.slug, offer.tag, query.now);
                     entries.push(self.entry(Candidate::of(model, offer, query.needs), standing));
@@ -232,15 +232,11 @@ impl Search<'_> {
     ) -> Group {
         let query = self.query;
         let slug = format!("{}/{name}", provider.slug);
-        let allowed = query.policy.models.as_ref();
         let own = [
-            (
-                allowed.is_some_and(|allowed| !allowed.iter().any(|one| one.matches(&slug))),
-                Filter::ModelPolicy,
-            ),
+            (!query.policy.allows_model(&[&slug]), Filter::ModelPolicy),
             (query.preference.enforce_distillable_text, Filter::Distillable),
         ];
-        let filter = seller_filter(&Seller::local(provider), query, self.live, &|_| true)
+        let filter = seller_filter(&Seller::local(provider), &slug, query, self.live, &|_| true)
             .or_else(|| own.into_iter().find(|(applies, _)| *applies).map(|(_, filter)| filter));
         let mut entries = Vec::new();
         match filter {
@@ -264,17 +260,18 @@ impl Search<'_> {
     /// The least that an offer of the model costs that may serve; `None` if none may.
     pub fn cheapest(&self, model: &'static Model, asked: &dyn Fn(&Seller) -> bool) -> Option<&'static Offer> {
         let unfit = model_filter(model, self.query);
-        let fits = |offer: &&Offer| self.filter(offer, unfit, asked).is_none();
+        let fits = |offer: &&Offer| self.filter(offer, model.slug, unfit, asked).is_none();
         model.offers.iter().filter(fits).min_by_key(|offer| offer.prices.blend())
     }
 
     fn filter(
         &self,
         offer: &Offer,
+        slug: &str,
         unfit: Option<Filter>,
         tiers: &dyn Fn(&Seller) -> bool,
     ) -> Option<Filter> {
-        seller_filter(&Seller::of(offer), self.query, self.live, tiers)
+        seller_filter(&Seller::of(offer), slug, self.query, self.live, tiers)
             .or(unfit)
             .or_else(|| offer_filter(offer, self.query))
     }

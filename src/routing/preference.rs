@@ -170,6 +170,12 @@ impl ProviderName {
 }
 
 impl Sort {
+    pub fn named(name: &str) -> Option<Sort> {
+        [Sort::Price, Sort::Throughput, Sort::Latency, Sort::Exacto]
+            .into_iter()
+            .find(|sort| sort.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Sort::Price => "price",

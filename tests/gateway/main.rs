@@ -24,6 +24,7 @@ mod exchange;
 mod fault;
 mod gemini;
 mod grid;
+mod guard;
 mod health;
 mod id;
 mod json;

@@ -3,7 +3,7 @@
 use super::market::{Wish, model};
 use millrace::catalog::Model;
 use millrace::routing::pattern::Pattern;
-use millrace::routing::{Policy, ProviderName};
+use millrace::routing::{Policy, ProviderName, TrainingDenied, Zdr};
 
 #[test]
 fn each_filter_removes_by_its_name() {
@@ -33,26 +33,38 @@ fn a_policy_narrows_and_a_request_cannot_widen_it() {
     for (policy, provider, removed) in [
         (all.clone(), "{}", ""),
         (
-            Policy { providers: Some(names(&["a", "b"])), ..all.clone() },
+            Policy { providers: vec![names(&["a", "b"])], ..all.clone() },
             r#"{"only": ["c"]}"#,
             "a:allowed_providers b:allowed_providers c:provider_policy",
         ),
-        (Policy { ignored_providers: names(&["a"]), ..all.clone() }, "{}", "a:provider_policy"),
-        (Policy { zdr: true, ..all.clone() }, r#"{"zdr": false}"#, "c:data_policy:zdr"),
         (
-            Policy { data_collection_deny: true, ..all.clone() },
+            Policy { providers: vec![names(&["a", "b"]), names(&["b", "c"])], ..all.clone() },
+            "{}",
+            "a:provider_policy c:provider_policy",
+        ),
+        (Policy { ignored_providers: names(&["a"]), ..all.clone() }, "{}", "a:provider_policy"),
+        (Policy { zdr: Zdr::ALL, ..all.clone() }, r#"{"zdr": false}"#, "c:data_policy:zdr"),
+        (Policy { zdr: Zdr { other: false, ..Zdr::ALL }, ..all.clone() }, "{}", ""),
+        (
+            Policy { training_denied: TrainingDenied { free: false, paid: true }, ..all.clone() },
             r#"{"data_collection": "allow"}"#,
             "c:data_policy:training",
         ),
-        (Policy { regions: vec!["eu".into()], ..all.clone() }, "{}", "b:data_region c:data_region"),
+        (Policy { training_denied: TrainingDenied { free: true, paid: false }, ..all.clone() }, "{}", ""),
+        (Policy { regions: vec![vec!["eu".into()]], ..all.clone() }, "{}", "b:data_region c:data_region"),
         (
-            Policy { regions: vec!["eu".into()], ..all.clone() },
+            Policy { regions: vec![vec!["eu".into()]], ..all.clone() },
             r#"{"region": "us"}"#,
             "a:data_region b:data_region c:data_region",
         ),
-        (Policy { models: Some(vec![Pattern::new("x/*")]), ..all.clone() }, "{}", ""),
+        (Policy { models: vec![vec![Pattern::new("x/*")]], ..all.clone() }, "{}", ""),
         (
-            Policy { models: Some(vec![Pattern::new("y/*")]), ..all },
+            Policy { models: vec![vec![Pattern::new("x/*")], vec![Pattern::new("y/*")]], ..all.clone() },
+            "{}",
+            "a:model_policy b:model_policy c:model_policy",
+        ),
+        (
+            Policy { ignored_models: vec![Pattern::new("x/m")], ..all },
             "{}",
             "a:model_policy b:model_policy c:model_policy",
         ),
