@@ -236,6 +236,72 @@ CREATE TABLE IF NOT EXISTS budget_count (
 
 -- Workspaces: members, roles, guardrails, and what keys belong to.
 
+-- `body` is JSON: what clients set of it. The default workspace, the empty one of keys, has a row once
+-- it is looked at. `include_byok` is for all of its budgets.
+CREATE TABLE IF NOT EXISTS workspace (
+  id TEXT PRIMARY KEY,
+  slug TEXT NOT NULL UNIQUE,
+  body TEXT NOT NULL,
+  creator TEXT,
+  include_byok INTEGER NOT NULL DEFAULT 0 CHECK (include_byok IN (0, 1)),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The budgets of a workspace as clients see them; what enforces them is in `budget`.
+CREATE TABLE IF NOT EXISTS workspace_budget (
+  workspace TEXT NOT NULL,
+  interval TEXT NOT NULL CHECK (interval IN ('daily', 'weekly', 'monthly', 'lifetime')),
+  id TEXT NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount > 0),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (workspace, interval)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS member (
+  id TEXT PRIMARY KEY,
+  email TEXT NOT NULL UNIQUE,
+  body TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who is in which workspace, but for the default one: there everybody is.
+CREATE TABLE IF NOT EXISTS workspace_member (
+  workspace TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (workspace, user_id)
+) STRICT, WITHOUT ROWID;
+
+-- `default_for` is the workspace, or the account, that a guardrail holds for as a whole; others hold for
+-- the keys and members that they are assigned to.
+CREATE TABLE IF NOT EXISTS guardrail (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  workspace TEXT,
+  default_for TEXT,
+  body TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS guardrail_assignment (
+  kind TEXT NOT NULL CHECK (kind IN ('key', 'member')),
+  subject TEXT NOT NULL,
+  guardrail TEXT NOT NULL,
+  assigned_by TEXT,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS guardrail_assignment_by_guardrail ON guardrail_assignment (guardrail);
+
+-- What applies to the key has changed, and KV has not been told.
+ALTER TABLE api_key ADD COLUMN policy_due INTEGER NOT NULL DEFAULT 0 CHECK (policy_due IN (0, 1));
+
+CREATE INDEX IF NOT EXISTS api_key_by_due ON api_key (number) WHERE policy_due = 1;
+
 -- Keys: rotation, authorization codes, alerts.
 
 -- Whose a key is: the user who made it, whom its owner made it for and by which name they know it, and the

@@ -5,12 +5,14 @@ mod alert;
 mod billing;
 mod books;
 mod budgets;
+mod team;
 
 pub use access::Access;
 pub use alert::Alert;
 pub use billing::Billing;
 pub use books::Books;
 pub use budgets::Budgets;
+pub use team::Team;
 
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash};
@@ -68,6 +70,7 @@ pub enum Endpoint {
     Billing(Billing),
     /// With the account, where the operator asks.
     Books(Books, Option<AccountId>),
+    Team(Team),
     Budgets(Budgets),
     AdminListAccounts,
     AdminCreateAccount,
@@ -131,6 +134,7 @@ impl Endpoint {
             Endpoint::Alert(alert) => alert.name(),
             Endpoint::Billing(billing) => billing.name(),
             Endpoint::Books(books, _) => books.name(),
+            Endpoint::Team(team) => team.name(),
             Endpoint::Budgets(budgets) => budgets.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
             Endpoint::AdminCreateAccount => "admin_create_account",
@@ -260,7 +264,7 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
             }
             ways => ways,
         },
-        parts => first_of(&[billing::ways, books::ways, budgets::ways], parts),
+        parts => first_of(&[billing::ways, books::ways, budgets::ways, team::ways], parts),
     }
 }
 

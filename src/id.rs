@@ -124,11 +124,29 @@ pub fn base62(random: &[u8]) -> String {
 
 /// A version-4 UUID: RFC 9562, section 5.4.
 pub fn uuid(random: &[u8; 16]) -> String {
-    let mut bytes = *random;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let text = hex(&bytes);
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    write_uuid(random, 0x40)
+}
+
+/// The UUID that a name always has, by its SHA-256: version 8 of RFC 9562, section 5.8.
+pub fn named_uuid(name: &str) -> String {
+    write_uuid(&Sha256::digest(name.as_bytes()), 0x80)
+}
+
+/// The first sixteen bytes, marked with a version.
+fn write_uuid(bytes: &[u8], version: u8) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().take(16).enumerate() {
+        if [4, 6, 8, 10].contains(&at) {
+            text.push('-');
+        }
+        let byte = match at {
+            6 => byte & 0x0f | version,
+            8 => byte & 0x3f | 0x80,
+            _ => *byte,
+        };
+        text.push_str(&hex(&[byte]));
+    }
+    text
 }
 
 fn is_base62(text: &str) -> bool {

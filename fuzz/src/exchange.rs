@@ -214,5 +214,6 @@ fn snapshot() -> KeySnapshot {
         disabled: false,
         deleted: false,
         expires_at: None,
+        policy: None,
     }
 }

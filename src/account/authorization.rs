@@ -83,7 +83,7 @@ pub(super) fn exchange(store: &Store, now: Time, wanted: &Exchange) -> Result<Do
         store.write("UPDATE auth_code SET key_hash = ?2 WHERE hash = ?1", &used)?;
     }
     let key = keyring::find(store, &wanted.new)?.ok_or(Fault::Corrupt("key"))?;
-    Ok((AccessAnswer::Exchanged, vec![key.snapshot(ledger::describe(store)?.id)]))
+    Ok((AccessAnswer::Exchanged, vec![key.snapshot(store, ledger::describe(store)?.id)?]))
 }
 
 /// A code as the table has it.

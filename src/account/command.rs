@@ -46,6 +46,9 @@ pub enum Command {
         /// Also those that apps were authorized to have.
         #[serde(default)]
         include_apps: bool,
+        /// Those in one workspace, by id or slug, empty for the default one; `None` for all.
+        #[serde(default)]
+        workspace: Option<String>,
     },
     /// Asks for one key. With `only`, a key of the other kind is as good as unknown.
     GetKey {
@@ -84,6 +87,10 @@ pub enum Command {
     },
     /// A [`super::budget::command::BudgetCommand`] as JSON.
     Budget {
+        command: String,
+    },
+    /// A [`super::team::TeamCommand`] as JSON.
+    Team {
         command: String,
     },
     /// Purchases, top-ups and codes.
@@ -142,6 +149,7 @@ impl Command {
             | Command::Books { .. }
             | Command::Access { .. }
             | Command::Alert { .. }
+            | Command::Team { .. }
             | Command::Budget { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
@@ -272,6 +280,8 @@ pub enum Answer {
         #[serde(with = "text::nested")]
         answer: BillingAnswer,
     },
+    /// To `Team`: a [`super::team::TeamAnswer`] as JSON.
+    Team { answer: String },
     /// To `Document`: a [`super::document::DocumentAnswer`] as JSON.
     Document { answer: String },
     /// To `Books`: what [`super::books`] says of each command.
@@ -393,6 +403,9 @@ pub struct KeyRow {
     /// The account has been given no credit.
     #[serde(default)]
     pub is_free_tier: bool,
+    /// As clients see it.
+    #[serde(default)]
+    pub workspace_id: String,
 }
 
 /// What a key spent: in all, and in the day, week (from Monday) and month in UTC.

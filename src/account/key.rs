@@ -6,6 +6,7 @@ use crate::error::Cause;
 use crate::id::{self, AccountId, KeyHash};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
+use std::rc::Rc;
 
 const PREFIX: &str = "sk-mr-v1-";
 
@@ -110,6 +111,9 @@ pub struct KeySnapshot {
     pub deleted: bool,
     #[serde(with = "text::optional_ms")]
     pub expires_at: Option<Time>,
+    /// What applies to the key's requests, as [`crate::guard::Rules::read`] reads it; `None` for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::shared")]
+    pub policy: Option<Rc<str>>,
 }
 
 impl KeySnapshot {

@@ -6,9 +6,11 @@ use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::ledger::{self, refused};
 use super::limit::LimitReset;
 use super::store::{Column, Fault, Row, Store};
+use super::team;
 use crate::id::{AccountId, KeyHash};
 use crate::money::Money;
 use crate::time::Time;
+use std::rc::Rc;
 
 /// Keys on a page of a list.
 pub const PAGE: u64 = 100;
@@ -18,7 +20,7 @@ const COLUMNS: &str = "hash, label, name, kind, CAST(disabled AS TEXT), CAST(lim
     CAST(updated_at AS TEXT), CAST(deleted_at AS TEXT), CAST(last_used_at AS TEXT),
     CAST(version AS TEXT), CAST(CASE WHEN line IS NULL THEN held ELSE
     (SELECT SUM(held) FROM api_key AS one WHERE one.line = api_key.line) END AS TEXT),
-    creator_user_id, external_user, external_key, app, line, replaces";
+    creator_user_id, external_user, external_key, app, line, replaces, workspace_id";
 
 /// A row of the table of keys.
 #[derive(Clone, PartialEq)]
@@ -43,6 +45,8 @@ pub(super) struct Key {
     /// The first of the keys that came one after the other; `None` for a key that was never rotated.
     pub(super) line: Option<KeyHash>,
     replaces: Option<KeyHash>,
+    /// Empty for the default one.
+    workspace: String,
 }
 
 /// Whom a key belongs to.
@@ -75,7 +79,7 @@ pub(super) fn create(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<
     };
     let key = find(store, &policy.hash)?.ok_or(Fault::Corrupt("key"))?;
     let account = ledger::describe(store)?;
-    let snapshot = key.snapshot(account.id.clone());
+    let snapshot = key.snapshot(store, account.id.clone())?;
     Ok(Answer::KeyCreated { already, key: row(store, now, &account, key)?, snapshot })
 }
 
@@ -110,18 +114,26 @@ pub(super) fn list(
     include_disabled: bool,
     include_expired: bool,
     include_apps: bool,
+    workspace: Option<&str>,
 ) -> Result<Answer, Fault> {
     let statement = format!(
         "SELECT {COLUMNS} FROM api_key WHERE kind = 'inference' AND deleted_at IS NULL
          AND (disabled = 0 OR ?1 = '1')
          AND (expires_at IS NULL OR expires_at > CAST(?2 AS INTEGER) OR ?3 = '1')
-         AND (app IS NULL OR ?6 = '1')
+         AND (app IS NULL OR ?6 = '1') AND (?7 IS NULL OR workspace_id = ?7)
          ORDER BY number LIMIT CAST(?4 AS INTEGER) OFFSET CAST(?5 AS INTEGER)"
     );
     let offset = offset.min(i64::MAX as u64);
-    let (disabled, expired) = (include_disabled.cell(), include_expired.cell());
-    let arguments = [disabled, now.cell(), expired, PAGE.cell(), offset.cell(), include_apps.cell()];
     let account = ledger::describe(store)?;
+    let workspace = match workspace {
+        None => None,
+        Some(at) => match team::find_workspace(store, &account.id, at)? {
+            None => return Ok(Answer::NotFound),
+            found => found,
+        },
+    };
+    let (disabled, expired, apps) = (include_disabled.cell(), include_expired.cell(), include_apps.cell());
+    let arguments = [disabled, now.cell(), expired, PAGE.cell(), offset.cell(), apps, workspace.cell()];
     let found = store.rows(&statement, &arguments)?;
     let keys = found.into_iter().map(|found| row(store, now, &account, Key::read(found)?));
     Ok(Answer::Keys { keys: keys.collect::<Result<_, Fault>>()? })
@@ -145,7 +157,7 @@ pub(super) fn update(store: &Store, now: Time, change: &KeyChange) -> Result<Ans
         write(store, &key)?;
     }
     let account = ledger::describe(store)?;
-    let snapshot = key.snapshot(account.id.clone());
+    let snapshot = key.snapshot(store, account.id.clone())?;
     Ok(Answer::KeyUpdated { key: row(store, now, &account, key)?, snapshot })
 }
 
@@ -162,7 +174,7 @@ pub(super) fn delete(
     if !already {
         end(store, now, &mut key)?;
     }
-    Ok(Answer::KeyDeleted { already, snapshot: key.snapshot(ledger::describe(store)?.id) })
+    Ok(Answer::KeyDeleted { already, snapshot: key.snapshot(store, ledger::describe(store)?.id)? })
 }
 
 /// Makes a tombstone of a key.
@@ -176,7 +188,7 @@ pub(super) fn authenticate(store: &Store, now: Time, hash: &KeyHash) -> Result<A
     let Some(key) = find(store, hash)? else {
         return Ok(refused(Refusal::Key { reason: KeyRefusal::Unknown }));
     };
-    let snapshot = key.snapshot(ledger::describe(store)?.id);
+    let snapshot = key.snapshot(store, ledger::describe(store)?.id)?;
     match snapshot.check(now) {
         Ok(()) => Ok(Answer::Authenticated { snapshot }),
         Err(reason) => Ok(refused(Refusal::Key { reason })),
@@ -192,8 +204,28 @@ pub(super) fn find_spending(
 ) -> Result<Result<Key, KeyRefusal>, Fault> {
     match find(store, hash)? {
         None => Ok(Err(KeyRefusal::Unknown)),
-        Some(key) => Ok(key.snapshot(account.clone()).check_spending(now).map(|()| key)),
+        Some(key) => Ok(key.state(account.clone()).check_spending(now).map(|()| key)),
     }
+}
+
+/// The keys whose policy KV has not been told of since it changed, `most` of them.
+pub(super) fn due(store: &Store, most: usize) -> Result<Vec<KeySnapshot>, Fault> {
+    let statement =
+        format!("SELECT {COLUMNS} FROM api_key WHERE policy_due = 1 ORDER BY number LIMIT {most}");
+    let rows = store.rows(&statement, &[])?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let account = ledger::describe(store)?.id;
+    rows.into_iter().map(|row| Key::read(row)?.snapshot(store, account.clone())).collect()
+}
+
+/// Notes that KV has been told of a key as it was in that version.
+pub(super) fn told(store: &Store, hash: &KeyHash, version: u64) -> Result<(), Fault> {
+    store.write(
+        "UPDATE api_key SET policy_due = 0 WHERE hash = ?1 AND version = CAST(?2 AS INTEGER)",
+        &[hash.cell(), version.cell()],
+    )
 }
 
 pub(super) fn exists(store: &Store, hash: &KeyHash) -> Result<bool, Fault> {
@@ -288,6 +320,7 @@ pub(super) fn row(store: &Store, now: Time, account: &AccountRow, key: Key) -> R
     let limit_remaining = key.remaining(&usage)?;
     Ok(KeyRow {
         account: account.id.clone(),
+        workspace_id: team::shown_workspace(&account.id, &key.workspace),
         hash: key.hash,
         label: key.label,
         name: key.name,
@@ -337,6 +370,7 @@ impl Key {
             },
             line: row.next()?,
             replaces: row.next()?,
+            workspace: row.next()?,
         })
     }
 
@@ -353,7 +387,20 @@ impl Key {
         difference(difference(limit, spent)?, self.held).map(Some)
     }
 
-    pub(super) fn snapshot(&self, account: AccountId) -> KeySnapshot {
+    /// What KV is to have of the key.
+    pub(super) fn snapshot(&self, store: &Store, account: AccountId) -> Result<KeySnapshot, Fault> {
+        let policy = match (self.kind, self.deleted_at) {
+            (KeyKind::Inference, None) => {
+                let member = self.holder.creator_user_id.as_deref();
+                team::policy::of(store, &account, &self.hash, &self.workspace, member)?
+            }
+            (KeyKind::Management, _) | (_, Some(_)) => None,
+        };
+        Ok(KeySnapshot { policy: policy.map(Rc::from), ..self.state(account) })
+    }
+
+    /// The same without what applies to its requests.
+    fn state(&self, account: AccountId) -> KeySnapshot {
         KeySnapshot {
             account,
             hash: self.hash.clone(),
@@ -362,6 +409,7 @@ impl Key {
             disabled: self.disabled,
             deleted: self.deleted_at.is_some(),
             expires_at: self.expires_at,
+            policy: None,
         }
     }
 

@@ -23,6 +23,7 @@ pub mod report;
 pub mod request;
 mod rotation;
 pub mod store;
+pub mod team;
 mod text;
 pub mod top_up;
 pub mod view;
@@ -38,6 +39,7 @@ pub use report::{
 };
 pub use store::{Cell, Fault, Sql, SqlError};
 
+use crate::id::KeyHash;
 use crate::money::Money;
 use crate::time::Time;
 use store::Store;
@@ -82,8 +84,9 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
             Ok(Answer::Credits { granted: account.granted, used: account.charged })
         }
         Command::CreateKey(policy) => keyring::create(&store, now, policy),
-        Command::ListKeys { offset, include_disabled, include_expired, include_apps } => {
-            keyring::list(&store, now, *offset, *include_disabled, *include_expired, *include_apps)
+        Command::ListKeys { offset, include_disabled, include_expired, include_apps, workspace } => {
+            let workspace = workspace.as_deref();
+            keyring::list(&store, now, *offset, *include_disabled, *include_expired, *include_apps, workspace)
         }
         Command::GetKey { hash, only } => keyring::get(&store, now, hash, *only),
         Command::UpdateKey(change) => keyring::update(&store, now, change),
@@ -103,7 +106,18 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::Books { command } => books::execute(&store, now, command),
         Command::Access { command } => access::execute(&store, now, command),
         Command::Alert { command } => alert::execute(&store, now, command),
+        Command::Team { command } => team::execute(&store, now, command),
     }
+}
+
+/// The keys whose policy KV is to be told of, `most` of them, after a change that is about many.
+pub fn due_policies(sql: &dyn Sql, most: usize) -> Result<Vec<KeySnapshot>, Fault> {
+    Store::open(sql)?.map_or(Ok(Vec::new()), |store| keyring::due(&store, most))
+}
+
+/// Notes that KV has been told of a key's policy as of that version.
+pub fn policy_published(sql: &dyn Sql, hash: &KeyHash, version: u64) -> Result<(), Fault> {
+    Store::open(sql)?.map_or(Ok(()), |store| keyring::told(&store, hash, version))
 }
 
 /// When the alarm has to run: at the first expiry of a hold, the first end of a record's retention, or

@@ -16,7 +16,7 @@ const MAX_NAME: usize = 200;
 const MAX_URL: usize = 4096;
 /// Ids of grants that follow from payments and codes.
 const TAKEN_PREFIXES: [&str; 2] = ["stripe:", "code:"];
-/// Members of OpenRouter's that mean nothing with a single workspace.
+/// Members of OpenRouter's that are read elsewhere.
 const WITHOUT_EFFECT: [&str; 1] = ["workspace_id"];
 /// How long a key stays good beside the one that replaces it, if the request does not say: a day.
 const OVERLAP_S: u64 = 86_400;

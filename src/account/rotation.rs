@@ -6,6 +6,7 @@ use super::command::NewKeyPolicy;
 use super::keyring::{self, Key};
 use super::ledger;
 use super::store::{Column, Fault, Store};
+use super::team;
 use crate::id::KeyHash;
 use crate::time::Time;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(super) fn rotate(store: &Store, now: Time, wanted: &Rotate) -> Result<Option
             return Ok(Some(refused(AccessRefusal::Replaced(last.hash))));
         }
         keyring::end(store, now, &mut last)?;
-        snapshots.push(last.snapshot(account.id));
+        snapshots.push(last.snapshot(store, account.id)?);
     }
     let planned = last.map_or(old.expires_at, |(last, _)| last.expires_at);
     let expires_at = wanted.expires_at.unwrap_or(planned);
@@ -50,6 +51,7 @@ fn put_beside(
     let policy =
         NewKeyPolicy { hash: wanted.new.clone(), label: wanted.label.clone(), expires_at, ..old.policy() };
     keyring::add(store, now, &policy)?;
+    team::inherit(store, now, &old.hash, &wanted.new)?;
     let line = old.line.as_ref().unwrap_or(&old.hash);
     let in_overlap = now.plus(Duration::from_millis(wanted.overlap_ms));
     let old_end = old.expires_at.map_or(in_overlap, |end| end.min(in_overlap));
@@ -90,7 +92,9 @@ fn done(
     let account = ledger::describe(store)?;
     let new = keyring::find(store, new)?.ok_or(Fault::Corrupt("key"))?;
     let old_expires_at = old.expires_at.ok_or(Fault::Corrupt("time"))?;
-    snapshots.extend([old, new.clone()].map(|key| key.snapshot(account.id.clone())));
+    for key in [&old, &new] {
+        snapshots.push(key.snapshot(store, account.id.clone())?);
+    }
     let key = Box::new(keyring::row(store, now, &account, new)?);
     Ok((AccessAnswer::Rotated { already, key, old_expires_at }, snapshots))
 }

@@ -159,3 +159,17 @@ pub mod nested {
         serde_json::from_str(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }
+
+/// A text that is read often and never changed.
+pub mod shared {
+    use super::*;
+    use std::rc::Rc;
+
+    pub fn serialize<S: Serializer>(value: &Option<Rc<str>>, out: S) -> Result<S::Ok, S::Error> {
+        value.as_deref().serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Rc<str>>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Rc::from))
+    }
+}

@@ -201,7 +201,7 @@ impl KeyObject<'_> {
             last_used_at: row.last_used_at.map(Time::to_iso8601),
             creator_user_id: &row.holder.creator_user_id,
             external_user: &row.holder.external_user,
-            workspace_id: row.account.as_str(),
+            workspace_id: &row.workspace_id,
             own: OwnMembers {
                 external_key: row.holder.external_key.as_deref(),
                 app: row.holder.app.as_deref(),
@@ -226,7 +226,7 @@ impl CurrentKey<'_> {
             is_provisioning_key: management,
             creator_user_id: &row.holder.creator_user_id,
             organization_id: None,
-            workspace_id: row.account.as_str(),
+            workspace_id: &row.workspace_id,
             expires_at: row.expires_at.map(Time::to_iso8601),
             allowed_data_regions: ["global"],
             free_model_daily_requests: FreeModelDailyRequests { used: 0, limit: -1, remaining: -1 },

@@ -70,15 +70,18 @@ impl Intent {
         })
     }
 
+    /// The same, within what the key's rules allow.
+    pub fn within(mut self, policy: &Policy) -> Intent {
+        let kept_in = std::mem::take(&mut self.policy.regions);
+        self.policy = policy.clone();
+        self.policy.regions.extend(kept_in);
+        self
+    }
+
     /// Lets only those serve that compute in `region`, whatever else is allowed.
     pub fn keep_in(&mut self, region: Option<&'static str>) {
         self.region = region;
-        if let Some(region) = region {
-            let allowed = &mut self.policy.regions;
-            let is_allowed = allowed.is_empty() || allowed.iter().any(|one| one == region);
-            // No region has an empty name: nobody may serve what two rules send to two places.
-            *allowed = vec![if is_allowed { region.to_owned() } else { String::new() }];
-        }
+        self.policy.regions.extend(region.map(|region| vec![region.to_owned()]));
     }
 
     /// The second attempt that the request may have. Fails where it asks for one that is not allowed.

@@ -74,7 +74,7 @@ fn passes_luhn(number: &str) -> bool {
             _ => 2 * digit,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Numbers behind a `+`, and those of North America with or without its 1.

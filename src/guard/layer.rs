@@ -3,8 +3,8 @@
 
 use super::filter::{Action, Filter, Scope};
 use super::{Builtin, Rules};
+use crate::catalog::pattern::Pattern;
 use crate::json::{self, Members};
-use crate::routing::pattern::Pattern;
 use crate::routing::{ProviderName, Zdr};
 
 /// The groups of models for which zero data retention is demanded one by one.

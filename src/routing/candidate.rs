@@ -1,8 +1,8 @@
 //! One offer as a request sees it, and every reason for which a request may not have it.
 
-use super::Query;
 use super::preference::ProviderName;
 use super::rate::is_free;
+use super::{Policy, Query};
 use crate::catalog::{DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider};
 use crate::chat::{Needs, Output};
 use std::borrow::Cow;
@@ -199,6 +199,21 @@ impl Seller {
     }
 }
 
+/// Whether a policy leaves a model at an endpoint to the holder of a key, whatever is asked of it.
+pub fn admits(policy: &Policy, model: &Model, offer: &Offer) -> bool {
+    let seller = Seller::of(offer);
+    let data = seller.data_policy;
+    policy.allows_model(&[model.slug, model.canonical_slug])
+        && policy.allows_provider(|names| seller.is_named(names))
+        && !(policy.training_denied.covers(is_free(model.slug)) && data.trains != Some(false))
+        && (!policy.zdr.covers(model.slug) || retains_nothing(data))
+        && policy.regions.iter().all(|regions| seller.is_in(regions))
+}
+
+fn retains_nothing(data: DataPolicy) -> bool {
+    data.zdr.or(data.retains.map(|retains| !retains)) == Some(true)
+}
+
 /// The first filter that a seller of the model of that slug does not pass. `tiers` says whether the
 /// seller's tier of service is wanted.
 pub(super) fn seller_filter(
@@ -214,7 +229,6 @@ pub(super) fn seller_filter(
     let no_training = preference.data_collection_deny || policy.training_denied.covers(is_free(slug));
     let zdr = preference.zdr || policy.zdr.covers(slug);
     let data = seller.data_policy;
-    let retains_nothing = data.zdr.or(data.retains.map(|retains| !retains)) == Some(true);
     let in_region =
         seller.is_in(&preference.regions) && policy.regions.iter().all(|regions| seller.is_in(regions));
     let kept_out = [
@@ -225,7 +239,7 @@ pub(super) fn seller_filter(
         (preference.is_closed() && !seller.is_named(&preference.order), Filter::Order),
         (!tiers(seller), Filter::ServiceTier),
         (no_training && data.trains != Some(false), Filter::DataCollection),
-        (zdr && !retains_nothing, Filter::Zdr),
+        (zdr && !retains_nothing(data), Filter::Zdr),
         (!in_region, Filter::Region),
     ];
     kept_out.into_iter().find(|(applies, _)| *applies).map(|(_, filter)| filter)

@@ -111,8 +111,9 @@ impl Why {
             Why::One(Filter::MaxPrice) => {
                 "No endpoints found that satisfy the max price for this request.".to_owned()
             }
-            Why::One(Filter::Only | Filter::ProviderPolicy) => {
-                "No allowed providers are available for the selected model.".to_owned()
+            Why::One(Filter::Only) => "No allowed providers are available for the selected model.".to_owned(),
+            Why::One(Filter::ProviderPolicy | Filter::ModelPolicy) => {
+                "No endpoints available matching your guardrail restrictions and data policy.".to_owned()
             }
             Why::One(Filter::DataCollection) => {
                 "No endpoints found matching your data policy (Paid model training).".to_owned()

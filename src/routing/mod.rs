@@ -18,7 +18,7 @@ pub mod verdict;
 
 pub use crate::catalog::pattern;
 pub use auto::{AutoRules, Choice, CostTier};
-pub use candidate::{Candidate, Filter};
+pub use candidate::{Candidate, Filter, admits};
 pub use cutoff::Cutoffs;
 pub use explain::{availability, describe, exhausted, untried};
 pub use order::Entry;

@@ -12,11 +12,16 @@ use crate::account::alert::{AlertAnswer, AlertCommand};
 use crate::account::billing::{BillingAnswer, BillingCommand};
 use crate::account::key::entry_name;
 use crate::account::{self, Answer, Cell as SqlCell, Command, KeySnapshot, Reported, Sql, SqlError};
+use crate::id::KeyHash;
 use crate::shell::clock::now;
 use crate::shell::{bindings, failpoint};
 
 /// How long after an expiry KV is looked at again: it shows what was written within a minute.
 const COLLECT_AGAIN: Duration = Duration::from_secs(120);
+
+/// How many policies are read for KV in one turn, and when those are told that could not be.
+const PUBLISHED_AT_ONCE: usize = 20;
+const PUBLISH_AGAIN: Duration = Duration::from_secs(5);
 
 #[wasm_bindgen]
 extern "C" {
@@ -65,6 +70,8 @@ impl AccountBody {
             | Answer::KeyDeleted { snapshot, .. }
             | Answer::Authenticated { snapshot } => self.changed.set(vec![snapshot.clone()]),
             Answer::Access { snapshots, .. } => self.changed.set(snapshots.clone()),
+            // What KV could not be told at once is told later.
+            Answer::Team { .. } => self.wake_at(now().plus(PUBLISH_AGAIN).ms())?,
             Answer::Reported(Reported { next_alarm: Some(at), .. })
             | Answer::Alert { next_alarm: Some(at), .. } => self.wake_at(at.ms())?,
             Answer::Billing { answer } => {
@@ -90,6 +97,30 @@ impl AccountBody {
         let is_made = |_: &KeySnapshot| failpoint::keys_write().is_ok_and(|made| made);
         let changed = self.changed.take().into_iter().filter(is_made);
         changed.flat_map(|snapshot| [entry_name(&snapshot.hash), snapshot.to_json()]).collect()
+    }
+
+    /// The policies that KV has not been told of since they changed, some of them: for each a name, a
+    /// value, and what `published` is to be told once it is written.
+    pub fn due_policies(&self) -> Result<Vec<String>, JsValue> {
+        if !failpoint::keys_write().is_ok_and(|made| made) {
+            return Err(js_error("nothing is written to KV"));
+        }
+        let due = account::due_policies(&self.database, PUBLISHED_AT_ONCE);
+        let due = due.map_err(|fault| js_error(&fault.to_string()))?;
+        let entry = |snapshot: &KeySnapshot| {
+            let mark = format!("{}@{}", snapshot.hash, snapshot.version);
+            [entry_name(&snapshot.hash), snapshot.to_json(), mark]
+        };
+        Ok(due.iter().flat_map(entry).collect())
+    }
+
+    pub fn published(&self, mark: &str) -> Result<(), JsValue> {
+        let (hash, version) = mark.split_once('@').unwrap_or_default();
+        match (KeyHash::parse(hash), version.parse()) {
+            (Some(hash), Ok(version)) => account::policy_published(&self.database, &hash, version)
+                .map_err(|fault| js_error(&fault.to_string())),
+            _ => Err(js_error("not what a key's policy is marked with")),
+        }
     }
 
     /// Under which names KV keeps reports for this account; nothing where there is no account.
@@ -127,9 +158,12 @@ impl AccountBody {
     }
 
     /// Gives back what was abandoned. `collected` says whether all that KV keeps for this account
-    /// has been made.
-    pub fn alarm(&self, collected: bool) -> Result<(), JsValue> {
+    /// has been made, `told` whether it has been told of every policy.
+    pub fn alarm(&self, collected: bool, told: bool) -> Result<(), JsValue> {
         self.call(r#"{"type":"expire_holds"}"#)?;
+        if !told {
+            self.wake_at(now().plus(PUBLISH_AGAIN).ms())?;
+        }
         if collected { Ok(()) } else { self.wake_at(now().plus(COLLECT_AGAIN).ms()) }
     }
 

@@ -14,7 +14,7 @@ use crate::account::key::{KeyKind, KeyRefusal, KeySnapshot, entry_name, parse_ke
 use crate::config::Config;
 use crate::error::{Cause, Failure};
 use crate::exchange::{account_down, key_refusal};
-use crate::id::KeyHash;
+use crate::id::{AccountId, KeyHash};
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{KvNamespace, binding};
 use crate::shell::clock::{now, within};
@@ -133,7 +133,7 @@ async fn read_entry(env: &JsValue, hash: &KeyHash) -> Option<KeySnapshot> {
 
 async fn ask_account(
     env: &JsValue,
-    account: &crate::id::AccountId,
+    account: &AccountId,
     hash: &KeyHash,
 ) -> Result<Result<KeySnapshot, KeyRefusal>, Failure> {
     let client = AccountClient::new(env, account).map_err(|_| account_down())?;
@@ -148,6 +148,13 @@ async fn ask_account(
 /// Forgets what this isolate believed of a key that was changed.
 pub fn forget(hash: &KeyHash) {
     KNOWN.with_borrow_mut(|known| known.remove(hash));
+}
+
+/// The same for all keys of an account.
+pub fn forget_account(account: &AccountId) {
+    KNOWN.with_borrow_mut(|known| {
+        known.retain(|_, (_, found)| found.as_ref().is_ok_and(|snapshot| snapshot.account != *account));
+    });
 }
 
 fn remembered(hash: &KeyHash) -> Option<Result<KeySnapshot, KeyRefusal>> {

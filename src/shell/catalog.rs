@@ -1,6 +1,7 @@
 //! Answers what lists the catalog. What was listed is kept by the isolate and named by an ETag.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use web_sys::Response;
@@ -10,10 +11,12 @@ use crate::catalog::{Modality, Model, Offer};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::Head;
+use crate::guard::Rules;
 use crate::query;
+use crate::routing::admits;
 use crate::shell::auth::authenticate;
 use crate::shell::manage::Call;
-use crate::shell::{clock, health, reply};
+use crate::shell::{clock, health, reply, rules};
 
 const JSON: &str = "application/json";
 const RSS: &str = "application/rss+xml; charset=utf-8";
@@ -35,28 +38,36 @@ enum Reader {
     KeyHolder,
 }
 
+/// The rules of the key that asks, and which they are.
+type Own = (Rc<Rules>, String);
+
 /// Answers `endpoint`, which lists something of the catalog.
 pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Failure> {
-    let reader = reader(call, endpoint).await?;
+    let (reader, rules) = reader(call, endpoint).await?;
     let now = clock::now();
     let filter = match endpoint {
         Endpoint::Models | Endpoint::ModelsUser | Endpoint::ModelsCount => Filter::read(call.query)?,
         Endpoint::EmbeddingsModels => Filter::read(call.query)?.of_output(Modality::Embeddings),
         _ => Filter::read("")?,
     };
-    let shows = |_: &Model, offer: &Offer| call.config.is_live(offer.provider);
+    let shows = |model: &Model, offer: &Offer| {
+        let admitted = rules.as_ref().is_none_or(|(rules, _)| admits(&rules.policy, model, offer));
+        admitted && call.config.is_live(offer.provider)
+    };
     let measured = |model: &Model, offer: &Offer| figures(model, offer, reader);
     let scope = Scope { catalog: call.config.catalog, shows: &shows, measured: &measured, now };
     let feed = *endpoint == Endpoint::Models && query::flag(call.query, "use_rss");
     let span = if is_measured(endpoint, &filter) { MEASURED_FOR } else { DATED_FOR };
     let slice = u128::from(now.ms()) / span.as_millis();
     let name = format!(
-        "{} {} {endpoint:?} {} {slice} {}",
+        "{} {} {endpoint:?} {} {slice} {} {}",
         call.config.catalog.version(),
         reader == Reader::KeyHolder,
         call.query,
         // A feed names its own address.
         if feed { origin(&call.request.url()) } else { String::new() },
+        // So does what a key may ask for.
+        rules.as_ref().map_or_else(String::new, |(_, version)| version.clone()),
     );
     let page = PAGES.with_borrow_mut(|pages| {
         pages.get_or_write(&name, || write(call, endpoint, &scope, &filter, feed))
@@ -64,15 +75,21 @@ pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Fail
     Ok(respond(call, &page, if feed { RSS } else { JSON }, cache_control(endpoint)))
 }
 
-/// Only the list of a key's own models needs a key. Elsewhere a good one is shown more.
-async fn reader(call: &Call<'_>, endpoint: &Endpoint) -> Result<Reader, Failure> {
+/// Only the list of a key's own models needs a key, and goes by its rules. Elsewhere a good one is shown
+/// more.
+async fn reader(call: &Call<'_>, endpoint: &Endpoint) -> Result<(Reader, Option<Own>), Failure> {
     match endpoint {
-        Endpoint::ModelsUser => authenticate(call.request, call.env).await.map(|_| Reader::KeyHolder),
+        Endpoint::ModelsUser => {
+            let key = authenticate(call.request, call.env).await?;
+            let version = format!("{} {}", key.hash, key.version);
+            let own = key.policy.is_some().then(|| rules::of(&key)).transpose()?;
+            Ok((Reader::KeyHolder, own.map(|rules| (rules, version))))
+        }
         Endpoint::ModelEndpoints(_) | Endpoint::EndpointsZdr => {
             let key = authenticate(call.request, call.env).await;
-            Ok(if key.is_ok() { Reader::KeyHolder } else { Reader::Anybody })
+            Ok((if key.is_ok() { Reader::KeyHolder } else { Reader::Anybody }, None))
         }
-        _ => Ok(Reader::Anybody),
+        _ => Ok((Reader::Anybody, None)),
     }
 }
 

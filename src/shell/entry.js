@@ -11,6 +11,10 @@ import wasm from "./millrace_bg.wasm";
 import { AccountBody, HealthBody, __worker_init_state, charge_card, deliver_alerts, handle, initSync } from "#bindings";
 
 const KV_LIMIT_MS = 3000;
+// Commands about workspaces and guardrails, which change what applies to keys.
+const TEAM = '{"type":"team"';
+// An alarm that has more to tell comes again.
+const PUBLISH_ROUNDS = 20;
 
 initSync({ module: wasm });
 
@@ -36,6 +40,7 @@ export class AccountObject extends DurableObject {
   // A command that fails leaves nothing behind, on disk or in memory.
   call(command) {
     const [answer, entries] = this.#turn((body) => [body.call(command), body.entries()]);
+    if (command.startsWith(TEAM)) return within(KV_LIMIT_MS, this.#publish()).then(() => answer);
     return entries.length === 0 ? answer : this.#write(entries).then(() => answer);
   }
 
@@ -48,7 +53,27 @@ export class AccountObject extends DurableObject {
         console.log(`{"event":"kv_write_failed","what":"key"}`);
       });
     }
-    return Promise.race([this.#written, new Promise((resolve) => setTimeout(resolve, KV_LIMIT_MS))]);
+    return within(KV_LIMIT_MS, this.#written);
+  }
+
+  // What applies to keys is written likewise, a few at a time, and is due until it has been. Says whether
+  // nothing is left.
+  async #publish() {
+    try {
+      for (let round = 0; round < PUBLISH_ROUNDS; round++) {
+        const due = this.#turn((body) => body.due_policies());
+        if (due.length === 0) return true;
+        for (let at = 0; at < due.length; at += 3) {
+          const put = this.#written.then(() => this.env.KEYS.put(due[at], due[at + 1]));
+          this.#written = put.catch(() => {});
+          await put;
+          this.#turn((body) => body.published(due[at + 2]));
+        }
+      }
+    } catch {
+      console.log(`{"event":"kv_write_failed","what":"policy"}`);
+    }
+    return false;
   }
 
   // Reports that an isolate could not bring here are in KV: they are made before what was held for
@@ -64,9 +89,10 @@ export class AccountObject extends DurableObject {
       collected = false;
       logUnlessPanic(error);
     }
+    const told = await this.#publish();
     const topUp = this.#turn((body) => body.due_top_up());
     const alerts = this.#turn((body) => body.due_alerts());
-    this.#turn((body) => body.alarm(collected));
+    this.#turn((body) => body.alarm(collected, told));
     // Those whose outcome is lost are sent again, under the same id.
     const sent = alerts === undefined ? undefined : deliver_alerts(this.env, alerts).catch(logUnlessPanic);
     // Stripe is asked outside of any turn. What it answers may be lost: the attempt is then made again,
@@ -131,6 +157,10 @@ async function collect(entries, prefix, make) {
     make(command);
     await entries.delete(name);
   }
+}
+
+function within(limitMs, promise) {
+  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, limitMs))]);
 }
 
 function logUnlessPanic(error) {

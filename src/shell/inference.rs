@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, Intent, Routed, account_down, routes};
+use crate::guard::Rules;
 use crate::id::GenerationId;
 use crate::media::Hosts;
 use crate::protocol::bridge::Face;
@@ -28,7 +29,7 @@ use crate::shell::auth::authenticate_inference;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
 use crate::shell::wallets::Background;
-use crate::shell::{body, clock, health, presets, reply};
+use crate::shell::{body, clock, health, presets, reply, rules};
 use crate::time::Time;
 
 thread_local! {
@@ -60,8 +61,10 @@ pub async fn answer(
     let key = authenticate_inference(&request, env).await?;
     let body = body::read(&request, config.limits.body_bytes).await?;
     let (body, preset_id) = presets::apply(env, &key.account, &mut asked, body).await?;
-    let chat = asked.face.read_request(&body, &asked.model, asked.stream)?;
-    let intent = intent(&request, asked.face, &body, &chat, &key, arrived)?;
+    let rules = rules::of(&key)?;
+    let body = rules::screened(&key, &rules, body)?;
+    let chat = with_default(asked.face.read_request(&body, &asked.model, asked.stream)?, &rules);
+    let intent = intent(&request, asked.face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
     let told = told(&request);
     let plan = health::with(config, |health| {
@@ -107,8 +110,10 @@ pub async fn explain(
     let body = body::read(request, config.limits.body_bytes).await?;
     let mut asked = Asked { face, model: String::new(), stream: false };
     let (body, _) = presets::apply(env, &key.account, &mut asked, body).await?;
-    let chat = face.read_request(&body, &asked.model, false)?;
-    let intent = intent(request, face, &body, &chat, &key, arrived)?;
+    let rules = rules::of(&key)?;
+    let body = rules::screened(&key, &rules, body)?;
+    let chat = with_default(face.read_request(&body, &asked.model, false)?, &rules);
+    let intent = intent(request, face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
     let told = health::with(config, |health| {
         let query = intent.query(&chat, config.catalog, health, arrived);
@@ -116,6 +121,14 @@ pub async fn explain(
         Ok(json!({ "data": describe(&query, &survey) }))
     })?;
     Ok(reply::json(200, &told.to_string()))
+}
+
+/// A request that names no model asks for its workspace's.
+fn with_default(mut chat: ChatRequest, rules: &Rules) -> ChatRequest {
+    if chat.model.is_none() && chat.models.is_empty() {
+        chat.model.clone_from(&rules.model);
+    }
+    chat
 }
 
 /// Whether the client wants to be told how its request was routed.

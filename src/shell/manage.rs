@@ -9,7 +9,8 @@ use web_sys::{Request, Response};
 use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
 use crate::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
-use crate::account::{AccountRow, GenerationRecord, Refusal, receipt, view};
+use crate::account::team::request::read_workspace_of_key;
+use crate::account::{AccountRow, GenerationRecord, KeyRow, Refusal, receipt, view};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
@@ -25,7 +26,7 @@ use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
 use crate::shell::{
     access, admin_catalog, alerts, body, books, budgets, catalog, clock, health, overlay, presets, reply,
-    wallets,
+    team, wallets,
 };
 
 /// Accounts are listed by their entries in KV.
@@ -74,7 +75,7 @@ impl Call<'_> {
             Endpoint::Credits => self.credits().await,
             Endpoint::ListKeys => {
                 let key = self.manager().await?;
-                self.list_keys(&key.account).await
+                self.list_keys(&key.account, Some(String::new())).await
             }
             Endpoint::CreateKey => {
                 let key = self.manager().await?;
@@ -96,6 +97,7 @@ impl Call<'_> {
                 Till { request: self.request, env: self.env, config: self.config }.answer(endpoint).await
             }
             Endpoint::Books(what, admin) => books::answer(self, what, admin).await,
+            Endpoint::Team(endpoint) => team::answer(self, endpoint).await,
             Endpoint::Budgets(endpoint) => budgets::answer(self, endpoint).await,
             Endpoint::AdminListAccounts => self.admin_list().await,
             Endpoint::AdminCreateAccount => self.admin_create().await,
@@ -106,7 +108,7 @@ impl Call<'_> {
             Endpoint::AdminGrant(account) => self.admin_grant(&account).await,
             Endpoint::AdminListKeys(account) => {
                 authenticate_admin(self.request, self.config)?;
-                self.list_keys(&account).await
+                self.list_keys(&account, None).await
             }
             Endpoint::AdminCreateKey(account) => {
                 authenticate_admin(self.request, self.config)?;
@@ -177,7 +179,9 @@ impl Call<'_> {
         }
     }
 
-    async fn list_keys(&self, account: &AccountId) -> Result<Response, Failure> {
+    /// Those in `workspace` where the query names no other.
+    async fn list_keys(&self, account: &AccountId, workspace: Option<String>) -> Result<Response, Failure> {
+        let workspace = query::value(self.query, "workspace_id").or(workspace);
         let offset = match query::value(self.query, "offset") {
             None => 0,
             Some(text) => text.parse().map_err(|_| Failure::invalid("offset: must be a whole number"))?,
@@ -188,6 +192,7 @@ impl Call<'_> {
             include_disabled: flag("include_disabled"),
             include_expired: flag("include_expired"),
             include_apps: flag("include_apps"),
+            workspace,
         };
         match self.ask(account, command).await? {
             Answer::Keys { keys } => Ok(reply::json(200, &view::write_keys(&keys))),
@@ -196,13 +201,30 @@ impl Call<'_> {
     }
 
     async fn create_key(&self, account: &AccountId, management: bool) -> Result<Response, Failure> {
-        let wanted = NewKeyRequest::read(&self.body().await?, management)?;
+        let body = self.body().await?;
+        let wanted = NewKeyRequest::read(&body, management)?;
+        let workspace = read_workspace_of_key(&body)?.filter(|_| !wanted.management);
+        if let Some(workspace) = &workspace {
+            team::find_workspace(self, account, workspace).await?;
+        }
         let new = NewKey::new(account, &random::<SECRET_LENGTH>());
         match self.ask(account, Command::CreateKey(wanted.policy(&new))).await? {
-            Answer::KeyCreated { key, .. } => {
+            Answer::KeyCreated { mut key, .. } => {
+                // Nobody knows the key before it is where it belongs.
+                if let Some(workspace) = workspace {
+                    team::move_key(self, account, &key.hash, workspace).await?;
+                    key = self.key_row(account, &key.hash).await?;
+                }
                 forget(&key.hash);
                 Ok(reply::json(201, &view::write_created_key(&key, &new.text)))
             }
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn key_row(&self, account: &AccountId, hash: &KeyHash) -> Result<KeyRow, Failure> {
+        match self.ask(account, Command::GetKey { hash: hash.clone(), only: None }).await? {
+            Answer::Key { key } => Ok(key),
             _ => Err(unexpected()),
         }
     }
@@ -225,7 +247,11 @@ impl Call<'_> {
         hash: KeyHash,
         only: Option<KeyKind>,
     ) -> Result<Response, Failure> {
-        let change = read_key_change(hash, only, &self.body().await?)?;
+        let body = self.body().await?;
+        let change = read_key_change(hash, only, &body)?;
+        if let Some(workspace) = read_workspace_of_key(&body)? {
+            team::move_key(self, account, &change.hash, workspace).await?;
+        }
         match self.ask(account, Command::UpdateKey(change)).await? {
             Answer::KeyUpdated { key, snapshot } => {
                 wallets::forget(account, &snapshot.hash);

@@ -24,6 +24,8 @@ mod media;
 mod overlay;
 mod presets;
 mod reply;
+mod rules;
+mod team;
 mod tokens;
 mod upstream;
 mod wallets;

@@ -179,7 +179,8 @@ fn one(answer: DocumentAnswer) -> Result<Document, Failure> {
     }
 }
 
-fn page(query: &str) -> Result<(u64, u64), Failure> {
+/// `offset` and `limit` of a list.
+pub fn page(query: &str) -> Result<(u64, u64), Failure> {
     let number = |name: &str, default: u64| match query::value(query, name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| Failure::invalid(format!("{name}: must be a whole number"))),

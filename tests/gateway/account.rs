@@ -196,6 +196,7 @@ fn a_page_has_a_hundred_keys() {
         include_disabled: false,
         include_expired: false,
         include_apps: false,
+        workspace: None,
     };
     for (offset, length) in [(0, 100), (100, 1), (u64::MAX, 0)] {
         match database.tell(time("0s"), &list(offset)) {

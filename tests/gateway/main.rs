@@ -50,6 +50,7 @@ mod rerank;
 mod routing;
 mod simulator;
 mod sse;
+mod team;
 mod time;
 mod tokens;
 mod verdict;

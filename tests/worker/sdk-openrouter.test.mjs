@@ -192,6 +192,105 @@ test("keys: made, listed, read, changed, deleted", async () => {
   await assert.rejects(manager.apiKeys.get({ hash: made.hash }), errors.NotFoundResponseError);
 });
 
+test("workspaces with members and budgets", async () => {
+  const { workspaces, organization } = manager;
+  const every = async (pages) => {
+    const all = [];
+    for await (const { result } of await pages) all.push(...result.data);
+    return all;
+  };
+  const createWorkspaceRequest = { name: "From the SDK", slug: "sdk-team", defaultProviderSort: "price" };
+  const { data: made } = await workspaces.create({ createWorkspaceRequest });
+  assert.deepEqual([made.slug, made.defaultProviderSort, made.updatedAt], ["sdk-team", "price", null]);
+  const slugs = (await every(workspaces.list())).map(({ slug }) => slug);
+  assert.ok(slugs.includes("default") && slugs.includes("sdk-team"), slugs.join());
+  const { data: changed } = await workspaces.update({
+    id: "sdk-team",
+    updateWorkspaceRequest: { description: "ours", defaultTextModel: MODEL },
+  });
+  assert.deepEqual([changed.description, changed.defaultTextModel, changed.id], ["ours", MODEL, made.id]);
+  assert.equal((await workspaces.get({ id: made.id })).data.slug, "sdk-team");
+
+  const person = { id: "user_sdk", email: "sdk@example.com", first_name: "S", role: "org:admin" };
+  const body = JSON.stringify(person);
+  const headers = { authorization: `Bearer ${managementKey}`, "content-type": "application/json" };
+  assert.equal((await fetch(`${gateway.base}/organization/members`, { method: "POST", headers, body })).status, 201);
+  const [member] = await every(organization.listMembers());
+  assert.deepEqual([member.id, member.role, member.lastName], ["user_sdk", "org:admin", null]);
+  const users = { userIds: ["user_sdk"] };
+  const added = await workspaces.bulkAddMembers({ id: made.id, bulkAddWorkspaceMembersRequest: users });
+  assert.deepEqual([added.addedCount, added.data[0].role], [1, "admin"]);
+  assert.equal((await every(workspaces.listMembers({ id: "sdk-team" })))[0].userId, "user_sdk");
+  assert.equal((await every(workspaces.listMembers({ id: "default" }))).length, 1);
+  const gone = await workspaces.bulkRemoveMembers({ id: made.id, bulkRemoveWorkspaceMembersRequest: users });
+  assert.equal(gone.removedCount, 1);
+
+  const set = (interval, limitUsd, more = {}) =>
+    workspaces.setBudget({
+      workspaceRef: "sdk-team",
+      interval,
+      upsertWorkspaceBudgetRequest: { limitUsd, ...more },
+    });
+  const { data: monthly, includeByokInBudgets } = await set("monthly", 500, { includeByokInBudgets: true });
+  assert.deepEqual([monthly.limitUsd, monthly.resetInterval, includeByokInBudgets], [500, "monthly", true]);
+  await assert.rejects(set("weekly", 600), errors.BadRequestResponseError);
+  assert.equal((await set("lifetime", 1000.5)).data.resetInterval, null);
+  assert.equal((await workspaces.listBudgets({ workspaceRef: made.id })).data.length, 2);
+  assert.equal((await workspaces.getBudget({ workspaceRef: made.id, interval: "lifetime" })).data.limitUsd, 1000.5);
+  assert.equal((await workspaces.deleteBudget({ workspaceRef: made.id, interval: "daily" })).deleted, true);
+  assert.equal((await workspaces.delete({ id: "sdk-team" })).deleted, true);
+  await assert.rejects(workspaces.get({ id: made.id }), errors.NotFoundResponseError);
+});
+
+test("guardrails with keys and members", async () => {
+  const { guardrails } = manager;
+  const every = async (pages) => {
+    const all = [];
+    for await (const { result } of await pages) all.push(...result.data);
+    return all;
+  };
+  const { data: made } = await guardrails.create({
+    createGuardrailRequest: {
+      name: "From the SDK",
+      allowedProviders: ["openai", "anthropic"],
+      allowedModels: [MODEL],
+      limitUsd: 50,
+      resetInterval: "monthly",
+      enforceZdrAnthropic: true,
+      contentFilterBuiltins: [{ slug: "email", action: "redact" }],
+      contentFilters: [{ pattern: "\\b(sk-[a-zA-Z0-9]{48})\\b", action: "block", label: "[API_KEY]" }],
+    },
+  });
+  assert.deepEqual([made.limitUsd, made.resetInterval, made.enforceZdrAnthropic], [50, "monthly", true]);
+  assert.deepEqual(made.contentFilterBuiltins, [{ slug: "email", action: "redact", label: "[EMAIL]" }]);
+  const { data: changed } = await guardrails.update({
+    id: made.id,
+    updateGuardrailRequest: { name: "Renamed", limitUsd: 75, contentFilters: null },
+  });
+  assert.deepEqual([changed.name, changed.limitUsd, changed.contentFilters], ["Renamed", 75, null]);
+  assert.deepEqual((await guardrails.get({ id: made.id })).data, changed);
+  assert.deepEqual((await every(guardrails.list())).map(({ id }) => id), [made.id]);
+
+  const { hash } = (await manager.apiKeys.create({ requestBody: { name: "guarded" } })).data;
+  const bulkAssignKeysRequest = { keyHashes: [hash] };
+  assert.equal((await guardrails.bulkAssignKeys({ id: made.id, bulkAssignKeysRequest })).assignedCount, 1);
+  const bulkAssignMembersRequest = { memberUserIds: ["user_sdk"] };
+  assert.equal((await guardrails.bulkAssignMembers({ id: made.id, bulkAssignMembersRequest })).assignedCount, 1);
+  for (const listed of [guardrails.listKeyAssignments(), guardrails.listGuardrailKeyAssignments({ id: made.id })]) {
+    const [assignment, ...others] = await every(listed);
+    assert.deepEqual([assignment.keyHash, assignment.keyName, others], [hash, "guarded", []]);
+  }
+  for (const listed of [guardrails.listMemberAssignments(), guardrails.listGuardrailMemberAssignments({ id: made.id })]) {
+    assert.deepEqual((await every(listed)).map(({ userId }) => userId), ["user_sdk"]);
+  }
+  const keys = await guardrails.bulkUnassignKeys({ id: made.id, bulkUnassignKeysRequest: bulkAssignKeysRequest });
+  assert.equal(keys.unassignedCount, 1);
+  const members = { id: made.id, bulkUnassignMembersRequest: bulkAssignMembersRequest };
+  assert.equal((await guardrails.bulkUnassignMembers(members)).unassignedCount, 1);
+  assert.equal((await guardrails.delete({ id: made.id })).deleted, true);
+  await assert.rejects(guardrails.get({ id: made.id }), errors.NotFoundResponseError);
+});
+
 test("credits are the account's", async () => {
   const { data } = await manager.credits.getCredits();
   const credits = await account.settled();

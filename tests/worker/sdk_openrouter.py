@@ -122,5 +122,47 @@ def test_a_generation_and_its_activity():
     assert queried.data.metadata.row_count >= len(rows) > 0
 
 
+def test_workspaces():
+    workspaces = client(SETTING["management_key"]).workspaces
+    made = workspaces.create(name="From Python", slug="python-team", default_provider_sort="latency").data
+    assert made.default_provider_sort == "latency" and made.updated_at is None
+    assert "python-team" in [workspace.slug for workspace in every(workspaces.list())]
+    assert workspaces.update(id=made.id, description="ours").data.description == "ours"
+    budget = workspaces.set_budget(workspace_ref="python-team", interval="daily", limit_usd=12.5).data
+    assert budget.limit_usd == 12.5 and budget.reset_interval == "daily"
+    assert len(workspaces.list_budgets(workspace_ref=made.id).data) == 1
+    raises(
+        errors.BadRequestResponseError,
+        lambda: workspaces.set_budget(workspace_ref=made.id, interval="monthly", limit_usd=1),
+    )
+    workspaces.delete_budget(workspace_ref=made.id, interval="daily")
+    assert every(workspaces.list_members(id=made.id)) == []
+    workspaces.delete(id="python-team")
+    raises(errors.NotFoundResponseError, lambda: workspaces.get(id=made.id))
+
+
+def test_guardrails():
+    guardrails = client(SETTING["management_key"]).guardrails
+    keys = client(SETTING["management_key"]).api_keys
+    made = guardrails.create(
+        name="From Python",
+        ignored_providers=["groq"],
+        limit_usd=5,
+        reset_interval="daily",
+        enforce_zdr=True,
+        content_filter_builtins=[{"slug": "regex-prompt-injection", "action": "block", "scan_scope": "user_only"}],
+    ).data
+    assert made.enforce_zdr_openai is True and made.limit_usd == 5
+    assert made.content_filter_builtins[0].scan_scope == "user_only"
+    assert guardrails.update(id=made.id, description="mine").data.description == "mine"
+    assert made.id in [guardrail.id for guardrail in every(guardrails.list())]
+    key = keys.create(name="guarded by Python").data
+    assert guardrails.bulk_assign_keys(id=made.id, key_hashes=[key.hash]).assigned_count == 1
+    assert [one.key_hash for one in every(guardrails.list_guardrail_key_assignments(id=made.id))] == [key.hash]
+    assert guardrails.bulk_unassign_keys(id=made.id, key_hashes=[key.hash]).unassigned_count == 1
+    guardrails.delete(id=made.id)
+    raises(errors.NotFoundResponseError, lambda: guardrails.get(id=made.id))
+
+
 if __name__ == "__main__":
     run(globals())

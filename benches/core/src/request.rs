@@ -164,6 +164,7 @@ fn key() -> KeySnapshot {
         disabled: false,
         deleted: false,
         expires_at: None,
+        policy: None,
     }
 }
 

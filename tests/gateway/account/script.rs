@@ -146,6 +146,7 @@ impl Database {
             Answer::Document { .. } => "document".into(),
             Answer::Books { answer } => answer.clone(),
             Answer::Access { answer, .. } | Answer::Alert { answer, .. } => answer.clone(),
+            Answer::Team { .. } => "team".into(),
             Answer::Fault { .. } => "fault".into(),
         }
     }
@@ -268,6 +269,7 @@ pub fn read_command(line: &str) -> Command {
             holder: Default::default(),
         }),
         "keys" => Command::ListKeys {
+            workspace: None,
             offset: option("offset").map_or(0, |offset| offset.parse().unwrap()),
             include_disabled: has("disabled"),
             include_expired: has("expired"),

@@ -540,5 +540,6 @@ fn snapshot() -> KeySnapshot {
         disabled: false,
         deleted: false,
         expires_at: None,
+        policy: None,
     }
 }

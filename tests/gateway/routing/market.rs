@@ -31,6 +31,7 @@ pub fn key() -> KeySnapshot {
         disabled: false,
         deleted: false,
         expires_at: None,
+        policy: None,
     }
 }
 
