@@ -1,4 +1,5 @@
-//! What an account object can be told and what it answers: JSON objects told apart by `type`.
+//! What an account object can be told and what it answers: JSON, `{"grant":{…}}` or, for one without
+//! members, `"describe"`. (Telling them apart by a member `type` would compile every reading twice.)
 //! Amounts are picodollars in strings, times milliseconds since 1970.
 
 use super::billing::{BillingAnswer, BillingCommand};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// A command. One that changes anything names what it changes by an id of the caller's making, so
 /// that a replay changes nothing and is answered as the first was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Brings the account into being. The only command that writes to an object that has none.
     Create {
@@ -80,8 +81,7 @@ pub enum Command {
         #[serde(with = "text")]
         id: GenerationId,
     },
-    /// A [`super::document::DocumentCommand`] as JSON: an enum within this one would be compiled
-    /// twice over.
+    /// A [`super::document::DocumentCommand`] as JSON.
     Document {
         command: String,
     },
@@ -222,7 +222,7 @@ pub struct KeyChange {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// This object has no account. Nothing was written.
     Missing,
@@ -309,7 +309,7 @@ pub enum Answer {
 
 /// Why money was not set aside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "level", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The key may not spend at all.
     Key { reason: KeyRefusal },

@@ -44,7 +44,7 @@ use crate::money::Money;
 use crate::time::Time;
 use store::Store;
 
-/// Carries out a command given as JSON and answers in JSON. After an answer of type `fault`
+/// Carries out a command given as JSON and answers in JSON. After an answer `fault`
 /// ([`is_fault`]) the caller must roll back what was written.
 pub fn run(sql: &dyn Sql, now: Time, command: &str) -> String {
     let answer = match serde_json::from_str(command) {
@@ -58,7 +58,7 @@ pub fn run(sql: &dyn Sql, now: Time, command: &str) -> String {
 
 /// Whether an answer of [`run`] means that nothing it wrote may stay.
 pub fn is_fault(answer: &str) -> bool {
-    answer.starts_with(r#"{"type":"fault""#)
+    answer.starts_with(r#"{"fault":"#)
 }
 
 /// As [`run`], for callers that hold a command. On a [`Fault`] the caller must roll back.

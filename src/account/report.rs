@@ -147,7 +147,7 @@ pub struct Settled {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Held {
     /// Money is set aside.
     Held {

@@ -146,7 +146,7 @@ pub mod patch_ms {
     }
 }
 
-/// A value as JSON in a string. An enum within an enum told apart by `type` would be compiled twice.
+/// A value as JSON in a string.
 pub mod nested {
     use super::*;
 

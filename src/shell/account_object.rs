@@ -160,7 +160,7 @@ impl AccountBody {
     /// Gives back what was abandoned. `collected` says whether all that KV keeps for this account
     /// has been made, `told` whether it has been told of every policy.
     pub fn alarm(&self, collected: bool, told: bool) -> Result<(), JsValue> {
-        self.call(r#"{"type":"expire_holds"}"#)?;
+        self.call(r#""expire_holds""#)?;
         if !told {
             self.wake_at(now().plus(PUBLISH_AGAIN).ms())?;
         }

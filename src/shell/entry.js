@@ -12,7 +12,7 @@ import { AccountBody, HealthBody, __worker_init_state, charge_card, deliver_aler
 
 const KV_LIMIT_MS = 3000;
 // Commands about workspaces and guardrails, which change what applies to keys.
-const TEAM = '{"type":"team"';
+const TEAM = '{"team":';
 // An alarm that has more to tell comes again.
 const PUBLISH_ROUNDS = 20;
 

@@ -320,27 +320,27 @@ fn what_is_no_command_is_invalid() {
     let database = Database::new();
     let hash = "ab".repeat(32);
     let unknown_members = [
-        r#"{"type":"generation","id":"gen-1-00000000000000000000","x":1}"#.to_owned(),
-        format!(r#"{{"type":"delete_key","hash":"{hash}","x":1}}"#),
+        r#"{"generation":{"id":"gen-1-00000000000000000000","x":1}}"#.to_owned(),
+        format!(r#"{{"delete_key":{{"hash":"{hash}","x":1}}}}"#),
         format!(
-            r#"{{"type":"create_key","hash":"{hash}","label":"","name":"n","kind":"inference","limt":"5"}}"#
+            r#"{{"create_key":{{"hash":"{hash}","label":"","name":"n","kind":"inference","limt":"5"}}}}"#
         ),
-        format!(r#"{{"type":"update_key","hash":"{hash}","limt":"5"}}"#),
+        format!(r#"{{"update_key":{{"hash":"{hash}","limt":"5"}}}}"#),
     ];
     let senseless = [
         "",
         "{}",
-        r#"{"type":"nothing"}"#,
-        r#"{"type":"grant"}"#,
-        r#"{"type":"grant","id":"g","amount":5,"reason":""}"#,
-        r#"{"type":"grant","id":"g","amount":"5.5","reason":""}"#,
-        r#"{"type":"grant","id":"","amount":"5","reason":""}"#,
-        r#"{"type":"grant","id":"g","amount":"9223372036854775808","reason":""}"#,
-        r#"{"type":"authenticate","hash":"AB"}"#,
+        r#""nothing""#,
+        r#""grant""#,
+        r#"{"grant":{"id":"g","amount":5,"reason":""}}"#,
+        r#"{"grant":{"id":"g","amount":"5.5","reason":""}}"#,
+        r#"{"grant":{"id":"","amount":"5","reason":""}}"#,
+        r#"{"grant":{"id":"g","amount":"9223372036854775808","reason":""}}"#,
+        r#"{"authenticate":{"hash":"AB"}}"#,
     ];
     for text in senseless.into_iter().chain(unknown_members.iter().map(String::as_str)) {
         let answer = account::run(&database, time("0s"), text);
-        assert!(answer.starts_with(r#"{"type":"invalid""#), "{text}: {answer}");
+        assert!(answer.starts_with(r#"{"invalid":"#), "{text}: {answer}");
         assert!(!account::is_fault(&answer));
     }
 }
@@ -351,15 +351,15 @@ fn commands_cross_as_json() {
     let generation = generation("a");
     let rows = [
         format!(
-            r#"{{"type":"report","charges":[{{"generation":"{generation}","key":"{hash}","amount":"9007199254740993"}}]}}"#
+            r#"{{"report":{{"charges":[{{"generation":"{generation}","key":"{hash}","amount":"9007199254740993"}}]}}}}"#
         ),
         format!(
-            r#"{{"type":"update_key","hash":"{hash}","only":"inference","limit":null,"limit_reset":"daily"}}"#
+            r#"{{"update_key":{{"hash":"{hash}","only":"inference","limit":null,"limit_reset":"daily"}}}}"#
         ),
         format!(
-            r#"{{"type":"update_key","hash":"{hash}","only":null,"name":"n","limit":"5","limit_reset":null}}"#
+            r#"{{"update_key":{{"hash":"{hash}","only":null,"name":"n","limit":"5","limit_reset":null}}}}"#
         ),
-        r#"{"type":"expire_holds"}"#.to_owned(),
+        r#""expire_holds""#.to_owned(),
     ];
     for row in rows {
         let command: Command = serde_json::from_str(&row).unwrap();
