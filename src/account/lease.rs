@@ -11,6 +11,7 @@ use super::store::{Column, Fault, Store};
 use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::Time;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// For how long an isolate may admit requests after it asked: as long as a change to a key may go
@@ -277,26 +278,40 @@ fn has_ended(store: &Store, id: &str) -> Result<bool, Fault> {
     Ok(store.row(statement, &[id.to_owned().cell()])?.is_some())
 }
 
-/// Ends the lease of one request and returns what it held; `None` if it is not open.
-pub(super) fn take(store: &Store, generation: &GenerationId) -> Result<Option<Money>, Fault> {
-    let Some(lease) = open(store, generation.as_str())? else {
-        return Ok(None);
-    };
-    store.write("DELETE FROM lease WHERE id = ?1", &[generation.cell()])?;
-    add_to_held(store, &lease.tags, difference(Money::ZERO, lease.amount)?)?;
-    Ok(Some(lease.amount))
+/// Ends those leases of one request each that are open among `generations`, a JSON list, and returns
+/// what they held.
+pub(super) fn take_all(store: &Store, generations: &str) -> Result<BTreeMap<GenerationId, Money>, Fault> {
+    let list = [generations.to_owned().cell()];
+    let rows = store.rows("SELECT id FROM lease WHERE id IN (SELECT value FROM json_each(?1))", &list)?;
+    let mut taken = BTreeMap::new();
+    for mut row in rows {
+        let generation: GenerationId = row.next()?;
+        if let Some(lease) = open(store, generation.as_str())? {
+            add_to_held(store, &lease.tags, difference(Money::ZERO, lease.amount)?)?;
+            taken.insert(generation, lease.amount);
+        }
+    }
+    if !taken.is_empty() {
+        store.write("DELETE FROM lease WHERE id IN (SELECT value FROM json_each(?1))", &list)?;
+    }
+    Ok(taken)
 }
 
-/// Takes a charge out of an isolate's lease, as far as it goes, and returns how far that is;
-/// `None` if it is not open.
-pub(super) fn draw(store: &Store, id: &LeaseId, charge: Money) -> Result<Option<Money>, Fault> {
+/// Takes charges out of an isolate's lease, one after the other and as far as it goes, and returns how
+/// far that is for each; `None` if it is not open.
+pub(super) fn draw(store: &Store, id: &LeaseId, charges: &[Money]) -> Result<Option<Vec<Money>>, Fault> {
     let Some(lease) = open(store, id.as_str())? else {
         return Ok(None);
     };
-    let drawn = charge.min(lease.amount);
-    let left = difference(lease.amount, drawn)?;
+    let mut left = lease.amount;
+    let mut drawn = Vec::with_capacity(charges.len());
+    for charge in charges {
+        let part = left.min(*charge);
+        left = difference(left, part)?;
+        drawn.push(part);
+    }
     store.write("UPDATE lease SET amount = CAST(?2 AS INTEGER) WHERE id = ?1", &[id.cell(), left.cell()])?;
-    add_to_held(store, &lease.tags, difference(Money::ZERO, drawn)?)?;
+    add_to_held(store, &lease.tags, difference(left, lease.amount)?)?;
     Ok(Some(drawn))
 }
 

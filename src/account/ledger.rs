@@ -6,7 +6,7 @@ use super::budget::{self, Tags};
 use super::command::{AccountRow, Answer, Refusal};
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
-use super::{difference, keyring, lease};
+use super::{charges, difference, keyring, lease};
 use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::json;
 use crate::money::Money;
@@ -110,9 +110,8 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     let mut by_key = BTreeMap::new();
     let mut by_tags: BTreeMap<_, Money> = BTreeMap::new();
     let has_budgets = budget::any(store)?;
-    let mut settled = Vec::with_capacity(charges.len());
-    for settle in charges {
-        let one = charge_one(store, now, settle)?;
+    let settled = charges::make(store, now, charges)?;
+    for (settle, one) in charges.iter().zip(&settled) {
         if !one.already {
             let spent: &mut Money = by_key.entry(&settle.key).or_default();
             *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
@@ -121,7 +120,6 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
                 *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
             }
         }
-        settled.push(one);
     }
     for (key, spent) in by_key {
         add_to_totals(store, now, key, spent)?;
@@ -144,54 +142,6 @@ fn told(settle: &Settle) -> (Option<String>, Option<String>) {
     (text("model"), text("external_user"))
 }
 
-fn charge_one(store: &Store, now: Time, settle: &Settle) -> Result<Settled, Fault> {
-    if let Some((amount, exceeded_hold)) = charged_before(store, &settle.generation)? {
-        return Ok(Settled { already: true, amount, exceeded_hold });
-    }
-    // Its charge ends a hold, whoever pays.
-    let own = lease::take(store, &settle.generation)?;
-    let held = match &settle.lease {
-        Some(lease) => lease::draw(store, lease, settle.amount)?,
-        None => own,
-    };
-    let exceeded_hold = settle.amount > held.unwrap_or(Money::ZERO);
-    let number = add_charge(store, now, settle, held, exceeded_hold)?;
-    add_record(store, now, number, settle.record.as_deref())?;
-    Ok(Settled { already: false, amount: settle.amount, exceeded_hold })
-}
-
-fn charged_before(store: &Store, generation: &GenerationId) -> Result<Option<(Money, bool)>, Fault> {
-    let row = store.row(
-        "SELECT CAST(amount AS TEXT), CAST(exceeded_hold AS TEXT) FROM ledger
-         WHERE id = ?1 AND kind = 'charge'",
-        &[generation.cell()],
-    )?;
-    row.map(|mut row| Ok((row.next()?, row.next()?))).transpose()
-}
-
-fn add_charge(
-    store: &Store,
-    now: Time,
-    settle: &Settle,
-    held: Option<Money>,
-    exceeded_hold: bool,
-) -> Result<u64, Fault> {
-    let row = store.row(
-        "INSERT INTO ledger (id, kind, key_hash, amount, held, exceeded_hold, at)
-         VALUES (?1, 'charge', ?2, CAST(?3 AS INTEGER), CAST(?4 AS INTEGER), CAST(?5 AS INTEGER),
-         CAST(?6 AS INTEGER)) RETURNING CAST(number AS TEXT)",
-        &[
-            settle.generation.cell(),
-            settle.key.cell(),
-            settle.amount.cell(),
-            held.cell(),
-            exceeded_hold.cell(),
-            now.cell(),
-        ],
-    )?;
-    row.ok_or(Fault::Corrupt("charge"))?.next()
-}
-
 fn add_to_totals(store: &Store, now: Time, key: &KeyHash, spent: Money) -> Result<(), Fault> {
     store.write(
         "UPDATE api_key SET last_used_at = CAST(?2 AS INTEGER) WHERE hash = ?1",
@@ -206,17 +156,6 @@ fn add_to_totals(store: &Store, now: Time, key: &KeyHash, spent: Money) -> Resul
          VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER))
          ON CONFLICT (key_hash, day) DO UPDATE SET usage = usage + excluded.usage",
         &[key.cell(), now.day().cell(), spent.cell()],
-    )
-}
-
-fn add_record(store: &Store, now: Time, number: u64, record: Option<&str>) -> Result<(), Fault> {
-    let Some(record) = record.filter(|record| record.len() <= RECORD_BYTES) else {
-        return Ok(());
-    };
-    store.write(
-        "INSERT INTO generation (number, record, at)
-         VALUES (CAST(?1 AS INTEGER), ?2, CAST(?3 AS INTEGER))",
-        &[number.cell(), record.to_owned().cell(), now.cell()],
     )
 }
 

@@ -8,6 +8,7 @@ pub mod billing;
 pub mod books;
 pub mod budget;
 pub mod challenge;
+mod charges;
 pub mod code;
 pub mod command;
 pub mod document;

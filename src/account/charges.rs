@@ -1,0 +1,122 @@
+//! Makes the charges of one report: a statement for all of them wherever one can do, as the object's
+//! time goes into statements. Lists cross as JSON, amounts in it as text.
+
+use super::lease;
+use super::ledger::RECORD_BYTES;
+use super::report::{Settle, Settled};
+use super::store::{Column, Fault, Row, Store};
+use crate::id::GenerationId;
+use crate::money::Money;
+use crate::time::Time;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Charges each generation once and tells of each charge, in their order.
+pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<Settled>, Fault> {
+    let mut known = made_before(store, charges)?;
+    let mut fresh: Vec<&Settle> = Vec::with_capacity(charges.len());
+    for settle in charges {
+        if !known.contains_key(&settle.generation) {
+            let new = Settled { already: false, amount: settle.amount, exceeded_hold: false };
+            known.insert(settle.generation.clone(), new);
+            fresh.push(settle);
+        }
+    }
+    let held = held_for(store, &fresh)?;
+    for (settle, held) in fresh.iter().zip(&held) {
+        let exceeded_hold = exceeds(settle, *held);
+        known.entry(settle.generation.clone()).and_modify(|one| one.exceeded_hold = exceeded_hold);
+    }
+    add(store, now, &fresh, &held)?;
+    let told = |settle: &Settle| {
+        let one = known.get_mut(&settle.generation).ok_or(Fault::Corrupt("charge"))?;
+        // The first of a generation is new, any other in the same report is a replay.
+        let told = one.clone();
+        one.already = true;
+        Ok(told)
+    };
+    charges.iter().map(told).collect()
+}
+
+fn exceeds(settle: &Settle, held: Option<Money>) -> bool {
+    settle.amount > held.unwrap_or(Money::ZERO)
+}
+
+fn made_before(store: &Store, charges: &[Settle]) -> Result<BTreeMap<GenerationId, Settled>, Fault> {
+    let rows = store.rows(
+        "SELECT id, CAST(amount AS TEXT), CAST(exceeded_hold AS TEXT) FROM ledger
+         WHERE kind = 'charge' AND id IN (SELECT value FROM json_each(?1))",
+        &[ids(charges.iter()).cell()],
+    )?;
+    let read = |mut row: Row| {
+        let (id, amount, exceeded_hold) = (row.next()?, row.next()?, row.next()?);
+        Ok((id, Settled { already: true, amount, exceeded_hold }))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// What was held for each charge; `None` where nothing was.
+fn held_for(store: &Store, charges: &[&Settle]) -> Result<Vec<Option<Money>>, Fault> {
+    // A charge ends its own hold, whoever pays.
+    let mut own = lease::take_all(store, &ids(charges.iter().copied()))?;
+    let mut by_lease = BTreeMap::new();
+    for settle in charges {
+        if let Some(lease) = &settle.lease {
+            by_lease.entry(lease).or_insert_with(Vec::new).push(settle.amount);
+        }
+    }
+    let mut drawn = BTreeMap::new();
+    for (lease, amounts) in by_lease {
+        drawn.insert(lease, lease::draw(store, lease, &amounts)?.map(Vec::into_iter));
+    }
+    let held = |settle: &&Settle| match &settle.lease {
+        Some(lease) => drawn.get_mut(lease).and_then(Option::as_mut).and_then(Iterator::next),
+        None => own.remove(&settle.generation),
+    };
+    Ok(charges.iter().map(held).collect())
+}
+
+fn add(store: &Store, now: Time, charges: &[&Settle], held: &[Option<Money>]) -> Result<(), Fault> {
+    if charges.is_empty() {
+        return Ok(());
+    }
+    let row = |(settle, held): (&&Settle, &Option<Money>)| {
+        json!([
+            settle.generation.as_str(),
+            settle.key.as_str(),
+            settle.amount.to_text(),
+            held.map(|held| held.to_text()),
+            u8::from(exceeds(settle, *held))
+        ])
+    };
+    let rows: Value = charges.iter().zip(held).map(row).collect();
+    store.write(
+        "INSERT INTO ledger (id, kind, key_hash, amount, held, exceeded_hold, at)
+         SELECT value ->> 0, 'charge', value ->> 1, CAST(value ->> 2 AS INTEGER),
+         CAST(value ->> 3 AS INTEGER), value ->> 4, CAST(?2 AS INTEGER) FROM json_each(?1) ORDER BY key",
+        &[rows.to_string().cell(), now.cell()],
+    )?;
+    add_records(store, now, charges)
+}
+
+fn add_records(store: &Store, now: Time, charges: &[&Settle]) -> Result<(), Fault> {
+    let record = |settle: &&Settle| {
+        let record = settle.record.as_deref().filter(|record| record.len() <= RECORD_BYTES)?;
+        Some(json!([settle.generation.as_str(), record]))
+    };
+    let records: Vec<Value> = charges.iter().filter_map(record).collect();
+    if records.is_empty() {
+        return Ok(());
+    }
+    store.write(
+        "INSERT INTO generation (number, record, at)
+         SELECT ledger.number, value ->> 1, CAST(?2 AS INTEGER) FROM json_each(?1)
+         JOIN ledger ON ledger.id = value ->> 0 AND ledger.kind = 'charge'",
+        &[Value::from(records).to_string().cell(), now.cell()],
+    )
+}
+
+/// The generations of some charges, as a JSON list.
+fn ids<'s>(charges: impl Iterator<Item = &'s Settle>) -> String {
+    charges.map(|settle| settle.generation.as_str()).collect::<Value>().to_string()
+}
