@@ -15,6 +15,7 @@ mod record;
 mod route;
 mod stage;
 mod step;
+mod timing;
 mod view;
 
 use std::collections::VecDeque;
@@ -38,6 +39,7 @@ use purse::{Ended, Purse};
 pub use route::{Route, routes};
 use stage::{Attempt, Failing, Stage};
 pub use step::{Arrival, Caller, Head, Input, Racer, Reply, Step};
+pub use timing::Timing;
 pub use view::{account_down, key_refusal};
 
 /// The largest reply that is not streamed, in bytes.

@@ -6,6 +6,7 @@ mod charges;
 mod hedging;
 mod play;
 mod purse;
+mod timing;
 
 use millrace::account::GenerationRecord;
 use millrace::account::record::Basis;

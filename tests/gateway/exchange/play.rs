@@ -212,6 +212,12 @@ impl Play {
         self.feed(Input::AccountDown)
     }
 
+    /// The gateway's share and its providers', in milliseconds, of a reply that goes out at once.
+    pub fn timing(&self) -> (u128, u128) {
+        let timing = self.exchange.timing(self.now);
+        (timing.gateway.as_millis(), timing.upstream.as_millis())
+    }
+
     /// All links were followed, to the same bytes or to the same failure.
     pub fn fetched(&mut self, links: &[Link], outcome: Result<Source, String>) -> &mut Play {
         let mut fetched = Fetched::default();
