@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::Request;
 
 use crate::account::command::{Answer, Command, Refusal};
 use crate::account::key::{KeyKind, KeyRefusal, KeySnapshot, entry_name, parse_key};
@@ -18,6 +17,7 @@ use crate::id::{AccountId, KeyHash};
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{KvNamespace, binding};
 use crate::shell::clock::{now, within};
+use crate::shell::edge::Incoming;
 use crate::shell::failpoint;
 use crate::time::Time;
 
@@ -37,13 +37,12 @@ thread_local! {
 }
 
 /// The secret that a request carries, as its client spells it.
-fn presented(request: &Request) -> Result<String, Failure> {
-    let header =
-        |name: &str| request.headers().get(name).ok().flatten().filter(|text| !text.trim().is_empty());
+fn presented(request: &Incoming) -> Result<&str, Failure> {
+    let header = |name: &str| request.header(name).filter(|text| !text.trim().is_empty());
     if let Some(value) = header("authorization") {
         let (scheme, secret) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
         if scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty() {
-            return Ok(secret.trim().to_owned());
+            return Ok(secret.trim());
         }
         return Err(Failure::new(
             Cause::Authentication,
@@ -53,15 +52,15 @@ fn presented(request: &Request) -> Result<String, Failure> {
     // Anthropic's and Google's clients.
     header("x-api-key")
         .or_else(|| header("x-goog-api-key"))
-        .map(|secret| secret.trim().to_owned())
+        .map(str::trim)
         .ok_or_else(|| Failure::new(Cause::Authentication, "Missing Authentication header"))
 }
 
 /// The policy of the key in `request`: one that is known and good, of either kind.
-pub async fn authenticate(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+pub async fn authenticate(request: &Incoming, env: &JsValue) -> Result<KeySnapshot, Failure> {
     let key = presented(request)?;
-    let account = parse_key(&key).ok_or_else(|| key_refusal(KeyRefusal::Unknown))?;
-    let hash = KeyHash::of(&key);
+    let account = parse_key(key).ok_or_else(|| key_refusal(KeyRefusal::Unknown))?;
+    let hash = KeyHash::of(key);
     let known = match remembered(&hash) {
         Some(known) => known,
         None => {
@@ -80,8 +79,8 @@ pub async fn authenticate(request: &Request, env: &JsValue) -> Result<KeySnapsho
 
 /// The policy of a management key, asked of its account each time: what it may do does not pass
 /// by a lease, which would notice that it was switched off.
-pub async fn authenticate_manager(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
-    authenticate_manager_by(&presented(request)?, env).await
+pub async fn authenticate_manager(request: &Incoming, env: &JsValue) -> Result<KeySnapshot, Failure> {
+    authenticate_manager_by(presented(request)?, env).await
 }
 
 /// The same, for a key that stands elsewhere in the request.
@@ -97,7 +96,7 @@ pub async fn authenticate_manager_by(key: &str, env: &JsValue) -> Result<KeySnap
 }
 
 /// Like [`authenticate`], for what only inference keys may do.
-pub async fn authenticate_inference(request: &Request, env: &JsValue) -> Result<KeySnapshot, Failure> {
+pub async fn authenticate_inference(request: &Incoming, env: &JsValue) -> Result<KeySnapshot, Failure> {
     let snapshot = authenticate(request, env).await?;
     match snapshot.kind {
         KeyKind::Inference => Ok(snapshot),
@@ -107,14 +106,14 @@ pub async fn authenticate_inference(request: &Request, env: &JsValue) -> Result<
 
 /// Whether `request` carries the root secret. Digests are compared, so the time that takes says
 /// nothing of the secret.
-pub fn authenticate_admin(request: &Request, config: &Config) -> Result<(), Failure> {
+pub fn authenticate_admin(request: &Incoming, config: &Config) -> Result<(), Failure> {
     let Some(admin) = &config.admin_key else {
         return Err(Failure::new(
             Cause::PermissionDenied,
             "MILLRACE_ADMIN_KEY is not set: there is no admin",
         ));
     };
-    if KeyHash::of(&presented(request)?) == *admin {
+    if KeyHash::of(presented(request)?) == *admin {
         Ok(())
     } else {
         Err(Failure::new(Cause::Authentication, "This needs the admin key"))

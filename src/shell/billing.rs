@@ -6,7 +6,7 @@ use js_sys::{Promise, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use web_sys::{Request, Response};
+use web_sys::Response;
 
 use crate::account::billing::{
     BillingAnswer, BillingCommand, BillingRefusal, Reversal, ReversalState, TopUpAttempt,
@@ -22,6 +22,7 @@ use crate::id::{AccountId, hex};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::{authenticate_admin, authenticate_manager};
 use crate::shell::bindings::{self, console_log, random};
+use crate::shell::edge::Incoming;
 use crate::shell::upstream::object;
 use crate::shell::{body, clock, reply, wallets};
 use stripe_reply::Replied;
@@ -35,7 +36,7 @@ const EVENT_BYTES: u64 = 1024 * 1024;
 
 /// One request about purchases.
 pub struct Till<'a> {
-    pub request: &'a Request,
+    pub request: &'a Incoming,
     pub env: &'a JsValue,
     pub config: &'a Config,
 }

@@ -1,6 +1,8 @@
 //! The parts of the runtime that the shell calls, as they are: the crate's own wrappers for these
 //! cost more per request or cannot express what is needed.
 
+use std::cell::RefCell;
+
 use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
@@ -74,13 +76,26 @@ extern "C" {
     pub fn query(storage: &JsValue, statement: &str, cells: &Array) -> Result<Array, JsValue>;
 }
 
-/// Random bytes from the runtime's secure source.
+/// As many random bytes as are got at once: a call for each few costs more than they do.
+const POOL: usize = 1024;
+
+thread_local! {
+    /// Random bytes that were not used yet.
+    static UNUSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Random bytes from the runtime's secure source. None is given twice.
 pub fn random<const N: usize>() -> [u8; N] {
-    let array = js_sys::Uint8Array::new_with_length(N as u32);
-    get_random_values(&array).expect("the runtime gives random bytes inside a request");
-    let mut bytes = [0; N];
-    array.copy_to(&mut bytes);
-    bytes
+    UNUSED.with_borrow_mut(|unused| {
+        if unused.len() < N {
+            let array = js_sys::Uint8Array::new_with_length((POOL + N) as u32);
+            get_random_values(&array).expect("the runtime gives random bytes inside a request");
+            *unused = array.to_vec();
+        }
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&unused.split_off(unused.len() - N));
+        bytes
+    })
 }
 
 /// A binding or variable of the worker, `None` where it has none by that name.

@@ -6,11 +6,11 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStreamDefaultReader, Request};
 
 use crate::error::{Cause, Failure};
+use crate::shell::edge::Incoming;
 
 /// The whole body, or 413 as soon as it is known to be longer than `limit` bytes.
-pub async fn read(request: &Request, limit: u64) -> Result<Vec<u8>, Failure> {
-    let declared = request.headers().get("content-length").ok().flatten();
-    match declared.and_then(|length| length.parse::<u64>().ok()) {
+pub async fn read(request: &Incoming, limit: u64) -> Result<Vec<u8>, Failure> {
+    match request.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
         Some(length) if length > limit => {
             discard(request, limit).await;
             Err(too_large(limit))

@@ -1,6 +1,7 @@
 //! The clock, and waiting with a limit.
 
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -8,7 +9,51 @@ use worker::Delay;
 
 use crate::time::Time;
 
+thread_local! {
+    /// The time of the turn under way, once it was asked for.
+    static TURN: Cell<Turn> = const { Cell::new(Turn::None) };
+}
+
+#[derive(Clone, Copy)]
+enum Turn {
+    None,
+    Begun,
+    At(Time),
+}
+
 pub fn now() -> Time {
+    match TURN.get() {
+        Turn::At(now) => now,
+        Turn::None => read(),
+        Turn::Begun => {
+            let now = read();
+            TURN.set(Turn::At(now));
+            now
+        }
+    }
+}
+
+/// Polls `future` in turns, in each of which the clock is read once: the runtime's own stands still
+/// between two waits, and to read it is a call out of the crate.
+pub async fn in_turns<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|context| {
+        let _turn = TurnEnds(TURN.replace(Turn::Begun));
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Ends a turn, also by a panic.
+struct TurnEnds(Turn);
+
+impl Drop for TurnEnds {
+    fn drop(&mut self) {
+        TURN.set(self.0);
+    }
+}
+
+fn read() -> Time {
     Time::from_ms(js_sys::Date::now() as u64)
 }
 

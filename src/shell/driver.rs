@@ -193,11 +193,13 @@ impl Driver {
         true
     }
 
-    fn reply(&mut self, reply: Reply) {
+    fn reply(&mut self, mut reply: Reply) {
+        reply.head.headers.extend(self.exchange.borrow().timing(now()).headers());
         self.answer_with(reply::whole(&reply.head, &reply.body));
     }
 
-    fn begin(&mut self, head: Head) {
+    fn begin(&mut self, mut head: Head) {
+        head.headers.extend(self.exchange.borrow().timing(now()).headers());
         let Ok(pipe) = IdentityTransformStream::new() else {
             return;
         };

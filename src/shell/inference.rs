@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use futures::future::join;
 use serde_json::json;
 use wasm_bindgen::JsValue;
-use web_sys::{AbortSignal, Request, Response};
+use web_sys::{AbortSignal, Response};
 use worker::worker_sys;
 
 use crate::account::key::KeySnapshot;
@@ -28,6 +28,7 @@ use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_inference;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
+use crate::shell::edge::Incoming;
 use crate::shell::wallets::Background;
 use crate::shell::{body, clock, health, presets, reply, rules};
 use crate::time::Time;
@@ -51,22 +52,22 @@ pub struct Asked {
 }
 
 pub async fn answer(
-    request: Request,
+    request: &Incoming,
     env: &JsValue,
     config: &Config,
     context: worker_sys::Context,
     mut asked: Asked,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
-    let key = authenticate_inference(&request, env).await?;
-    let body = body::read(&request, config.limits.body_bytes).await?;
+    let key = authenticate_inference(request, env).await?;
+    let body = body::read(request, config.limits.body_bytes).await?;
     let (body, preset_id) = presets::apply(env, &key.account, &mut asked, body).await?;
     let rules = rules::of(&key)?;
     let body = rules::screened(&key, &rules, body)?;
     let chat = with_default(asked.face.read_request(&body, &asked.model, asked.stream)?, &rules);
-    let intent = intent(&request, asked.face, &body, &chat, &key, arrived)?.within(&rules.policy);
+    let intent = intent(request, asked.face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
-    let told = told(&request);
+    let told = told(request);
     let plan = health::with(config, |health| {
         let query = intent.query(&chat, config.catalog, health, arrived);
         plan(&query, &|provider| config.is_live(provider), seed)
@@ -91,7 +92,7 @@ pub async fn answer(
         request: chat,
         limits: config.limits,
         show_attempts: told,
-        caller: Caller { preset_id, ..caller(&request) },
+        caller: Caller { preset_id, ..caller(request) },
         routed,
     };
     let exchange = Exchange::new(arrival, routes);
@@ -100,7 +101,7 @@ pub async fn answer(
 
 /// Says how a request would be routed: everything that its plan would be made of, and nothing sent.
 pub async fn explain(
-    request: &Request,
+    request: &Incoming,
     env: &JsValue,
     config: &Config,
     face: Face,
@@ -132,8 +133,8 @@ fn with_default(mut chat: ChatRequest, rules: &Rules) -> ChatRequest {
 }
 
 /// Whether the client wants to be told how its request was routed.
-fn told(request: &Request) -> bool {
-    header(request, "x-openrouter-metadata").is_some_and(|value| value.eq_ignore_ascii_case("enabled"))
+fn told(request: &Incoming) -> bool {
+    request.header("x-openrouter-metadata").is_some_and(|value| value.eq_ignore_ascii_case("enabled"))
 }
 
 fn explained(chat: &ChatRequest, region: Option<&'static str>, failure: Failure) -> Failure {
@@ -143,7 +144,7 @@ fn explained(chat: &ChatRequest, region: Option<&'static str>, failure: Failure)
 
 /// Reads where a request wants to go, with what this isolate remembers of its session.
 fn intent(
-    request: &Request,
+    request: &Incoming,
     face: Face,
     body: &[u8],
     chat: &ChatRequest,
@@ -188,17 +189,17 @@ async fn start(
     receiver.await.map_err(|_| internal())
 }
 
-fn caller(request: &Request) -> Caller {
+fn caller(request: &Incoming) -> Caller {
     Caller {
         referer: header(request, "http-referer").or_else(|| header(request, "referer")),
         user_agent: header(request, "user-agent"),
-        betas: request.headers().get("anthropic-beta").ok().flatten(),
+        betas: request.header("anthropic-beta").map(str::to_owned),
         preset_id: None,
     }
 }
 
-fn header(request: &Request, name: &str) -> Option<String> {
-    let value = request.headers().get(name).ok().flatten()?;
+fn header(request: &Incoming, name: &str) -> Option<String> {
+    let value = request.header(name)?;
     Some(value.chars().take(MAX_HEADER).collect())
 }
 

@@ -4,7 +4,7 @@ use js_sys::{Object, Reflect};
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Request, Response};
+use web_sys::Response;
 
 use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
@@ -24,6 +24,7 @@ use crate::shell::auth::{
 };
 use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
+use crate::shell::edge::Incoming;
 use crate::shell::{
     access, admin_catalog, alerts, body, books, budgets, catalog, clock, health, overlay, presets, reply,
     team, wallets,
@@ -39,7 +40,7 @@ const RECORD_POLL_MS: u64 = 20;
 
 /// One request to the management API.
 pub struct Call<'a> {
-    pub request: &'a Request,
+    pub request: &'a Incoming,
     pub env: &'a JsValue,
     pub config: &'a Config,
     pub query: &'a str,

@@ -15,6 +15,7 @@ mod budgets;
 mod catalog;
 mod clock;
 mod driver;
+mod edge;
 mod failpoint;
 mod health;
 mod health_object;
@@ -31,6 +32,7 @@ mod upstream;
 mod wallets;
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use js_sys::Promise;
 use serde_json::json;
@@ -42,8 +44,10 @@ use worker::worker_sys;
 use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Failure;
+use crate::exchange::Timing;
 use crate::protocol::bridge::Face;
 use crate::protocol::gemini::Framing;
+use crate::shell::edge::Incoming;
 use crate::shell::inference::Asked;
 use crate::shell::manage::Call;
 use crate::time::Time;
@@ -52,27 +56,33 @@ use crate::time::Time;
 /// share is whole between any two steps.
 #[wasm_bindgen]
 pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> Promise {
-    future_to_promise(AssertUnwindSafe(async move {
+    future_to_promise(AssertUnwindSafe(clock::in_turns(async move {
         let arrived = clock::now();
-        let url = request.url();
-        let (path, query) = path_and_query(&url);
-        let endpoint = endpoint::find(&request.method(), path);
+        let request = Incoming::new(request);
+        let (path, query) = path_and_query(request.address());
+        let endpoint = endpoint::find(request.verb(), path);
         let name = endpoint.as_ref().map_or("none", Endpoint::name);
         let face = endpoint.as_ref().map_or_else(|_| endpoint::face(path), face_of);
         let asked = endpoint.as_ref().ok().and_then(|endpoint| inference_of(endpoint, query));
         let is_inference = asked.is_some();
         let config = overlay::config(&env, &context).await;
         let answered = match (asked, endpoint) {
-            (Some(asked), _) => inference::answer(request, &env, &config, context, asked).await,
+            (Some(asked), _) => inference::answer(&request, &env, &config, context, asked).await,
             (None, Ok(endpoint)) => manage(&request, &env, &config, endpoint, query).await,
             (None, Err(failure)) => Err(failure),
         };
-        // An exchange writes its own line, when it has ended.
-        if !is_inference || answered.is_err() {
+        // An exchange writes its own line, when it has ended, and times its own reply.
+        let is_ours = !is_inference || answered.is_err();
+        if is_ours {
             bindings::console_log(&request_line(name, &answered, arrived));
         }
-        Ok(answered.unwrap_or_else(|failure| reply::failure(face, &failure)).into())
-    }))
+        let response = answered.unwrap_or_else(|failure| reply::failure(face, &failure));
+        if is_ours {
+            let gateway = clock::now().since(arrived);
+            reply::add(&response, &Timing { gateway, upstream: Duration::ZERO }.headers());
+        }
+        Ok(response.into())
+    })))
 }
 
 /// The line of a request that had no exchange.
@@ -88,7 +98,7 @@ fn request_line(endpoint: &str, answered: &Result<Response, Failure>, arrived: T
 
 /// Answers what asks no model.
 async fn manage(
-    request: &Request,
+    request: &Incoming,
     env: &JsValue,
     config: &Config,
     endpoint: Endpoint,

@@ -1,28 +1,23 @@
 //! Builds responses: heads, bodies, and what browsers need to see them.
 
-use js_sys::Uint8Array;
 use web_sys::{Headers, ReadableStream, Response, ResponseInit};
 
 use crate::error::Failure;
 use crate::exchange::Head;
 use crate::protocol::bridge::Face;
+use crate::shell::edge;
 
 /// Headers of ours that scripts in a browser may read.
-const EXPOSED: &str = "x-generation-id, retry-after, etag, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-next-cursor, link";
+const EXPOSED: &str = "x-generation-id, retry-after, etag, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-next-cursor, link, x-overhead-ms, server-timing";
 /// What a failure may tell in headers beside its metadata.
 const RATE_LIMIT: [&str; 3] = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 
 pub fn whole(head: &Head, body: &[u8]) -> Response {
-    let init = init(head.status, &head.headers);
-    let bytes = Uint8Array::from(body);
-    Response::new_with_opt_buffer_source_and_init(Some(&bytes), &init)
-        .expect("statuses and header names are ours")
+    edge::reply(head.status, &lines(&head.headers), body).expect("statuses and header names are ours")
 }
 
 pub fn stream(head: &Head, body: &ReadableStream) -> Response {
-    let init = init(head.status, &head.headers);
-    Response::new_with_opt_readable_stream_and_init(Some(body), &init)
-        .expect("statuses and header names are ours")
+    edge::streamed(head.status, &lines(&head.headers), body).expect("statuses and header names are ours")
 }
 
 pub fn json(status: u16, body: &str) -> Response {
@@ -58,6 +53,13 @@ pub fn failure(face: Face, failure: &Failure) -> Response {
     whole(&Head { status: failure.cause.status(), headers }, &face.write_error(failure, None))
 }
 
+/// Adds headers to a response that was made here.
+pub fn add(response: &Response, headers: &[(&'static str, String)]) {
+    for (name, value) in headers {
+        response.headers().set(name, value).expect("header values are plain text");
+    }
+}
+
 /// The answer to a browser that asks whether it may.
 pub fn preflight() -> Response {
     let headers = vec![
@@ -69,9 +71,7 @@ pub fn preflight() -> Response {
 }
 
 fn init(status: u16, headers: &[(&'static str, String)]) -> ResponseInit {
-    let cors = [("access-control-allow-origin", "*"), ("access-control-expose-headers", EXPOSED)];
-    let given = headers.iter().map(|(name, value)| (*name, value.as_str()));
-    init_of(status, given.chain(cors))
+    init_of(status, with_cors(headers))
 }
 
 fn init_of<'a>(status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>) -> ResponseInit {
@@ -83,4 +83,13 @@ fn init_of<'a>(status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>) -
     init.set_status(status);
     init.set_headers(&list);
     init
+}
+
+fn lines(headers: &[(&'static str, String)]) -> String {
+    edge::lines(with_cors(headers))
+}
+
+fn with_cors<'h>(headers: &'h [(&'static str, String)]) -> impl Iterator<Item = (&'h str, &'h str)> {
+    let cors = [("access-control-allow-origin", "*"), ("access-control-expose-headers", EXPOSED)];
+    headers.iter().map(|(name, value)| (*name, value.as_str())).chain(cors)
 }

@@ -7,7 +7,7 @@ use futures::future::LocalBoxFuture;
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Response};
+use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
 
 use crate::config::Secret;
 use crate::exchange::{Input, Outgoing};
@@ -15,14 +15,13 @@ use crate::health::quota;
 use crate::media::{Fetched, Hosts, Link};
 use crate::protocol::millrace;
 use crate::shell::clock::now;
+use crate::shell::edge::{self, Answer, Attempt, Told};
 use crate::shell::{bindings, body, media, tokens};
 use crate::time::Time;
 
 /// A connection to a provider, from the first byte sent to the last received.
 pub enum Connection {
     Closed,
-    /// It could not even be tried.
-    Failed,
     /// Links on their way, before anything is sent.
     Fetching {
         fetched: LocalBoxFuture<'static, Fetched>,
@@ -30,13 +29,17 @@ pub enum Connection {
     },
     Opening {
         answer: LocalBoxFuture<'static, Result<JsValue, JsValue>>,
-        abort: AbortController,
+        attempt: Attempt,
     },
     Open {
         reader: ReadableStreamDefaultReader,
         read: Option<JsFuture>,
-        abort: AbortController,
+        attempt: Attempt,
     },
+    /// The whole answer is here; `None` where it broke off.
+    Whole(Option<Uint8Array>),
+    /// And was given.
+    Over,
 }
 
 /// What a provider did.
@@ -82,17 +85,9 @@ impl Connection {
     }
 
     pub fn open(outgoing: Outgoing) -> Connection {
-        let Ok(abort) = AbortController::new() else {
-            return Connection::Failed;
-        };
-        let signal = abort.signal();
-        let answer = async move {
-            match outgoing.embedded {
-                true => Ok(answer_embedded(&outgoing)),
-                false => send(outgoing, signal).await,
-            }
-        };
-        Connection::Opening { answer: answer.boxed_local(), abort }
+        let attempt = Attempt::new();
+        let answer = send(outgoing, attempt.clone());
+        Connection::Opening { answer: answer.boxed_local(), attempt }
     }
 
     /// The next thing the provider does; nothing where none was asked. Dropping the future loses
@@ -100,10 +95,6 @@ impl Connection {
     pub async fn next(&mut self) -> Event {
         match self {
             Connection::Closed => std::future::pending().await,
-            Connection::Failed => {
-                *self = Connection::Closed;
-                Event::Unreachable
-            }
             Connection::Fetching { fetched, .. } => {
                 let fetched = fetched.await;
                 *self = Connection::Closed;
@@ -112,6 +103,20 @@ impl Connection {
             Connection::Opening { answer, .. } => {
                 let answer = answer.await;
                 self.take_answer(answer)
+            }
+            Connection::Whole(bytes) => match bytes.take() {
+                Some(bytes) => {
+                    *self = Connection::Over;
+                    Event::Chunk(bytes.to_vec())
+                }
+                None => {
+                    *self = Connection::Closed;
+                    Event::Broken
+                }
+            },
+            Connection::Over => {
+                *self = Connection::Closed;
+                Event::End
             }
             Connection::Open { reader, read, .. } => {
                 let pending = read.get_or_insert_with(|| JsFuture::from(reader.read()));
@@ -129,27 +134,27 @@ impl Connection {
     }
 
     fn take_answer(&mut self, answer: Result<JsValue, JsValue>) -> Event {
-        let Connection::Opening { abort, .. } = std::mem::replace(self, Connection::Closed) else {
+        let Connection::Opening { attempt, .. } = std::mem::replace(self, Connection::Closed) else {
             return Event::Unreachable;
         };
-        let Ok(response) = answer.and_then(|value| value.dyn_into::<Response>()) else {
+        let Ok(answer) = answer.map(|value| value.unchecked_into::<Answer>()) else {
             return Event::Unreachable;
         };
-        // An answer without a body gets an empty one, so that its end is read like any other.
-        let stream = response.body().or_else(|| Response::new_with_opt_str(Some("")).ok()?.body());
-        let Some(stream) = stream else {
-            return Event::Unreachable;
+        let told = Told::of(&answer);
+        *self = match answer.bytes() {
+            Some(bytes) => Connection::Whole(Some(bytes)),
+            None => match answer.reader() {
+                Some(reader) => Connection::Open { reader, read: None, attempt },
+                None => Connection::Whole(None),
+            },
         };
-        let reader = stream.get_reader().unchecked_into();
-        let header = |name: &str| response.headers().get(name).ok().flatten();
-        let event = Event::Head {
-            status: response.status(),
-            retry_after_s: retry_after(&response),
+        let header = |name: &str| told.get(name).map(str::to_owned);
+        Event::Head {
+            status: answer.status(),
+            retry_after_s: retry_after(&told),
             error_type: header("x-amzn-errortype"),
             exhausted_until: quota::exhausted_until(&header, now()),
-        };
-        *self = Connection::Open { reader, read: None, abort };
-        event
+        }
     }
 
     /// The reader of an open connection that has no read under way.
@@ -157,17 +162,20 @@ impl Connection {
         match self {
             Connection::Open { reader, read: None, .. } => Some(reader),
             Connection::Open { .. } | Connection::Opening { .. } => None,
-            Connection::Fetching { .. } | Connection::Closed | Connection::Failed => None,
+            Connection::Fetching { .. } | Connection::Whole(_) | Connection::Over | Connection::Closed => {
+                None
+            }
         }
     }
 
     /// Closes the connection at once: the provider is to stop.
     pub fn cancel(&mut self) {
         match std::mem::replace(self, Connection::Closed) {
-            Connection::Closed | Connection::Failed => {}
-            Connection::Fetching { abort, .. } | Connection::Opening { abort, .. } => abort.abort(),
-            Connection::Open { abort, reader, .. } => {
-                abort.abort();
+            Connection::Whole(_) | Connection::Over | Connection::Closed => {}
+            Connection::Fetching { abort, .. } => abort.abort(),
+            Connection::Opening { attempt, .. } => attempt.abort(),
+            Connection::Open { attempt, reader, .. } => {
+                attempt.abort();
                 drop(reader);
             }
         }
@@ -186,34 +194,31 @@ impl Connection {
 /// How long a provider that has said everything may keep its connection open.
 const RELEASE_MS: u32 = 200;
 
-async fn send(mut outgoing: Outgoing, signal: AbortSignal) -> Result<JsValue, JsValue> {
+/// The longest answer that is read whole in one go, in bytes. What is longer comes in pieces.
+const MOST: u32 = 1 << 20;
+
+async fn send(mut outgoing: Outgoing, attempt: Attempt) -> Result<JsValue, JsValue> {
+    let most = if outgoing.stream { 0 } else { MOST };
+    if outgoing.embedded {
+        return edge::take(&answer_embedded(&outgoing), most);
+    }
     if let Some(login) = &outgoing.login {
         let bearer = format!("Bearer {}", tokens::token(login).await?);
         outgoing.headers.push(("authorization", Secret::new(bearer)));
     }
-    let init = request_init(&outgoing, &signal)?;
-    JsFuture::from(bindings::fetch(&outgoing.url, &init)?).await
+    let headers = outgoing.headers.iter().map(|(name, value)| (*name, value.expose()));
+    let headers = edge::lines(headers_of_ours(outgoing.stream).into_iter().chain(headers));
+    JsFuture::from(attempt.send(&outgoing.url, &headers, &outgoing.body, most)?).await
 }
 
-fn request_init(outgoing: &Outgoing, signal: &AbortSignal) -> Result<JsValue, JsValue> {
-    let headers = object(&[
-        ("content-type", "application/json".into()),
-        ("accept", if outgoing.stream { "text/event-stream, */*" } else { "application/json" }.into()),
+fn headers_of_ours(stream: bool) -> [(&'static str, &'static str); 4] {
+    [
+        ("content-type", "application/json"),
+        ("accept", if stream { "text/event-stream, */*" } else { "application/json" }),
         // A compressed stream is held back by whoever compresses it.
-        ("accept-encoding", "identity".into()),
-        ("user-agent", concat!("millrace/", env!("CARGO_PKG_VERSION")).into()),
-    ])?;
-    for (name, value) in &outgoing.headers {
-        Reflect::set(&headers, &JsValue::from_str(name), &value.expose().into())?;
-    }
-    object(&[
-        ("method", "POST".into()),
-        ("headers", headers),
-        ("body", Uint8Array::from(outgoing.body.as_slice()).into()),
-        // A redirect would carry our key to an address that nobody configured.
-        ("redirect", "manual".into()),
-        ("signal", signal.into()),
-    ])
+        ("accept-encoding", "identity"),
+        ("user-agent", concat!("millrace/", env!("CARGO_PKG_VERSION"))),
+    ]
 }
 
 pub fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
@@ -225,23 +230,22 @@ pub fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
 }
 
 /// Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); at least 1.
-fn retry_after(response: &Response) -> Option<u32> {
-    let header = |name: &str| response.headers().get(name).ok().flatten();
+fn retry_after(told: &Told) -> Option<u32> {
     let from_ms =
-        header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()).map(|ms| ms / 1000.0);
-    let from_seconds = || header("retry-after").and_then(|text| text.trim().parse::<f64>().ok());
+        told.get("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()).map(|ms| ms / 1000.0);
+    let from_seconds = || told.get("retry-after").and_then(|text| text.trim().parse::<f64>().ok());
     let from_date = || {
-        let at = js_sys::Date::parse(&header("retry-after")?);
+        let at = js_sys::Date::parse(told.get("retry-after")?);
         at.is_finite().then(|| (at - js_sys::Date::now()) / 1000.0)
     };
     let seconds = from_ms.or_else(from_seconds).or_else(from_date)?;
     seconds.is_finite().then(|| seconds.ceil().clamp(1.0, 86_400.0) as u32)
 }
 
-fn answer_embedded(outgoing: &Outgoing) -> JsValue {
+fn answer_embedded(outgoing: &Outgoing) -> Response {
     let answer = millrace::answer(&outgoing.body);
     let (status, content_type) = (answer.status, answer.content_type);
-    bindings::embedded(EmbeddedSource { answer: AssertUnwindSafe(answer) }, status, content_type).into()
+    bindings::embedded(EmbeddedSource { answer: AssertUnwindSafe(answer) }, status, content_type)
 }
 
 /// The pieces of the embedded provider's answer, pulled one at a time.

@@ -19,7 +19,7 @@ use crate::id::{AccountId, KeyHash};
 use crate::money::Money;
 use crate::shell::accounts::{AccountClient, AccountDown};
 use crate::shell::bindings::{KvNamespace, binding, console_log};
-use crate::shell::clock::{delay_until, now};
+use crate::shell::clock::{delay_until, in_turns, now};
 use crate::shell::failpoint;
 
 /// How long one request's background carries for all: the runtime ends it thirty seconds after
@@ -56,7 +56,7 @@ impl Background {
     /// Runs `work` after the response. A panic in it ends it alone.
     pub fn run(&self, work: impl Future<Output = ()> + 'static) -> Result<(), JsValue> {
         let work = future_to_promise(AssertUnwindSafe(async move {
-            let _ = AssertUnwindSafe(work).catch_unwind().await;
+            let _ = AssertUnwindSafe(in_turns(work)).catch_unwind().await;
             Ok(JsValue::UNDEFINED)
         }));
         self.0.wait_until(&work)

@@ -1,0 +1,86 @@
+// What every request crosses, each in one call: its head on the way in, the attempt at a provider, the
+// reply on the way out. A call into JavaScript costs about a microsecond, and so does each object that
+// the other side holds. It moves values and decides nothing.
+
+// The headers that requests to a model are read for, in the order of `edge.rs`.
+const READ = [
+  "authorization", "x-api-key", "x-goog-api-key", "content-length", "x-session-id", "x-openrouter-metadata",
+  "http-referer", "referer", "user-agent", "anthropic-beta",
+];
+const PROVIDER_TELLS = /^(retry-after|x-amzn-errortype$|.*ratelimit)/;
+
+// The method, the address and the headers, a line each; empty for one that is not there.
+export function head(request) {
+  const { headers } = request;
+  let text = `${request.method}\n${request.url}`;
+  for (const name of READ) text += `\n${headers.get(name) ?? ""}`;
+  return text;
+}
+
+// One request to a provider. Until it was sent, and until its answer is complete, it can be aborted.
+export class Attempt {
+  #controller = new AbortController();
+
+  // `headers` has names and values, a line each. With `most`, an answer of success is read whole, as
+  // long as it is shown to have no more bytes.
+  send(url, headers, body, most) {
+    const init = {
+      method: "POST",
+      headers: object(headers),
+      body: body.slice(),
+      // A redirect would carry our key to an address that nobody configured.
+      redirect: "manual",
+      signal: this.#controller.signal,
+    };
+    return fetch(url, init).then((response) => take(response, most));
+  }
+
+  abort() {
+    this.#controller.abort();
+  }
+}
+
+// An answer: `status`, `headers` as lines, and `bytes` of the whole body or a `reader` of it. A body
+// that broke off has neither.
+export function take(response, most) {
+  const { status, headers } = response;
+  let lines = "";
+  headers.forEach((value, name) => {
+    if (PROVIDER_TELLS.test(name)) lines += `${name}\n${value}\n`;
+  });
+  if (status < 200 || status > 299 || !isWithin(headers, most)) {
+    // An answer without a body gets an empty one, so that its end is read like any other.
+    return { status, headers: lines, reader: (response.body ?? new Response("").body).getReader() };
+  }
+  return response.arrayBuffer().then(
+    (buffer) => ({ status, headers: lines, bytes: new Uint8Array(buffer) }),
+    () => ({ status, headers: lines }),
+  );
+}
+
+// A body that was compressed says nothing of its length.
+function isWithin(headers, most) {
+  if (most === 0 || headers.get("content-encoding") !== null) return false;
+  const length = headers.get("content-length");
+  return length !== null && Number(length) <= most;
+}
+
+export function reply(status, headers, body) {
+  return new Response(body.slice(), { status, headers: object(headers) });
+}
+
+export function streamed(status, headers, body) {
+  return new Response(body, { status, headers: object(headers) });
+}
+
+function object(lines) {
+  const found = {};
+  let at = 0;
+  while (at < lines.length) {
+    const middle = lines.indexOf("\n", at);
+    const end = lines.indexOf("\n", middle + 1);
+    found[lines.slice(at, middle)] = lines.slice(middle + 1, end);
+    at = end + 1;
+  }
+  return found;
+}

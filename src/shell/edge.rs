@@ -1,0 +1,132 @@
+//! What every request crosses, with one call each into `edge.js`: the head of what comes in, an attempt
+//! at a provider, the reply. Headers cross as lines, which no value can break: the runtime refuses them.
+
+use std::ops::Deref;
+
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, Response};
+
+#[wasm_bindgen(module = "/src/shell/edge.js")]
+extern "C" {
+    fn head(request: &Request) -> String;
+
+    /// One request to a provider.
+    #[derive(Clone)]
+    pub type Attempt;
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Attempt;
+    #[wasm_bindgen(method, catch)]
+    pub fn send(this: &Attempt, url: &str, headers: &str, body: &[u8], most: u32)
+    -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method)]
+    pub fn abort(this: &Attempt);
+
+    /// What a provider answered, with as much of the body as was asked for.
+    pub type Answer;
+    #[wasm_bindgen(method, getter)]
+    pub fn status(this: &Answer) -> u16;
+    #[wasm_bindgen(method, getter)]
+    fn headers(this: &Answer) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn bytes(this: &Answer) -> Option<Uint8Array>;
+    #[wasm_bindgen(method, getter)]
+    pub fn reader(this: &Answer) -> Option<ReadableStreamDefaultReader>;
+
+    /// The answer in a response that was made here.
+    #[wasm_bindgen(catch)]
+    pub fn take(response: &Response, most: u32) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub fn reply(status: u16, headers: &str, body: &[u8]) -> Result<Response, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn streamed(status: u16, headers: &str, body: &ReadableStream) -> Result<Response, JsValue>;
+}
+
+/// Headers that [`Incoming::header`] knows, in the order of `edge.js`.
+const READ: [&str; 10] = [
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "content-length",
+    "x-session-id",
+    "x-openrouter-metadata",
+    "http-referer",
+    "referer",
+    "user-agent",
+    "anthropic-beta",
+];
+
+/// A request with its head read; the runtime's own is behind it, for what the head does not have.
+pub struct Incoming {
+    request: Request,
+    head: String,
+}
+
+impl Incoming {
+    pub fn new(request: Request) -> Incoming {
+        let head = head(&request);
+        Incoming { request, head }
+    }
+
+    /// As [`Request::method`] gives it.
+    pub fn verb(&self) -> &str {
+        self.line(0)
+    }
+
+    /// As [`Request::url`] gives it.
+    pub fn address(&self) -> &str {
+        self.line(1)
+    }
+
+    /// A header that is there and not empty. Only for those in [`READ`].
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let at = READ.iter().position(|known| *known == name)?;
+        Some(self.line(at + 2)).filter(|value| !value.is_empty())
+    }
+
+    fn line(&self, number: usize) -> &str {
+        self.head.split('\n').nth(number).unwrap_or("")
+    }
+}
+
+impl Deref for Incoming {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.request
+    }
+}
+
+/// The headers of a provider's answer that say something to a gateway.
+pub struct Told(String);
+
+impl Told {
+    pub fn of(answer: &Answer) -> Told {
+        Told(answer.headers())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut lines = self.0.split('\n');
+        while let (Some(known), Some(value)) = (lines.next(), lines.next()) {
+            if known == name {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+/// Headers as they cross. A value of several lines is one that the runtime refuses.
+pub fn lines<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> String {
+    let mut text = String::with_capacity(512);
+    for (name, value) in headers {
+        let start = text.len() + name.len() + 1;
+        text.extend([name, "\n", value.trim()]);
+        if text[start..].contains('\n') {
+            text.replace_range(start.., "\0");
+        }
+        text.push('\n');
+    }
+    text
+}
