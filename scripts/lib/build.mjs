@@ -37,6 +37,7 @@ export async function build(rust, { failpoints = false, optimise = true } = {}) 
   mkdirSync(output, { recursive: true });
   rmSync(stamp, { force: true });
   for (const name of ["index.js", "millrace_bg.wasm"]) replaceFile(join(work, name), join(output, name));
+  if (optimise) replaceFile(join(work, "millrace_bg.symbols"), join(output, "millrace_bg.symbols"));
   writeFileSync(stamp, JSON.stringify({ inputs, optimised: optimise }));
   reportSize(output);
   return output;
@@ -48,6 +49,7 @@ async function compile(rust, failpoints) {
     "--features", failpoints ? "worker,failpoints" : "worker",
     "--target", TARGET,
     "-Z", "build-std=std,panic_unwind",
+    "-Z", "build-std-features=optimize_for_size",
   ];
   const env = {
     ...rust.env,
@@ -102,10 +104,11 @@ function bundle(work) {
 
 function optimiseWasm(work) {
   const wasm = join(work, "millrace_bg.wasm");
-  // The names stay (--debuginfo): they are what makes a stack trace readable.
   const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
   const optimiser = join(root, "node_modules", ".bin", "wasm-opt");
-  return run(process.execPath, [optimiser, "-O2", "--debuginfo", ...features, wasm, "-o", wasm]);
+  // The names of functions stay behind, a line each: a stack trace has their numbers.
+  const names = `--symbolmap=${join(work, "millrace_bg.symbols")}`;
+  return run(process.execPath, [optimiser, "-Oz", ...features, names, "--strip-debug", wasm, "-o", wasm]);
 }
 
 function isCurrent(stamp, inputs, optimise) {
