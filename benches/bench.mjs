@@ -1,6 +1,7 @@
-// npm run bench [-- --rounds N] [-- --scenarios NAME] [-- --beside A,B]: measures the release build on
-// bare workerd beside the same upstream without a gateway and beside the least a worker can do, with
-// the rig in MILLRACE_BENCH, and writes the table into docs/performance.md.
+// npm run bench [-- --rounds N] [-- --scenarios NAME] [-- --beside A,B] [-- --peers FILE]: measures the
+// release build on bare workerd beside the same upstream without a gateway, beside the least a worker can
+// do, and beside other gateways that a plan of the rig names, with the rig in MILLRACE_BENCH; then starts
+// from nothing. Writes the tables into docs/performance.md.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { arch, platform, tmpdir } from "node:os";
@@ -10,13 +11,16 @@ import { parseArgs } from "node:util";
 import { build } from "../scripts/lib/build.mjs";
 import { Failure, outputOf, root, run, runMain, say } from "../scripts/lib/process.mjs";
 import { ensurePackages, ensureRust } from "../scripts/lib/setup.mjs";
-import { startWorkerd } from "../scripts/lib/workerd.mjs";
+import { startWorkerd, workerdArguments } from "../scripts/lib/workerd.mjs";
 
 const ADMIN_KEY = "sk-mr-admin-bench";
 /** A catalog model with a single offer, whose provider's address is the rig's upstream. */
 const MODEL = "openai/gpt-4o-mini";
 /** The address that the rig's targets/baselines.toml gives its upstream. */
 const UPSTREAM = "http://127.0.0.1:18100";
+/** Where the gateway is asked when it was started by the rig. */
+const COLD_PORT = 18140;
+const COLD_ROUNDS = 10;
 const PAGE = join(root, "docs", "performance.md");
 const [BEGIN, END] = ["<!-- bench: begin -->", "<!-- bench: end -->"];
 
@@ -26,6 +30,7 @@ await runMain(async () => {
       rounds: { type: "string", default: "5" },
       scenarios: { type: "string", default: "quick" },
       beside: { type: "string", default: "direct,js-pass" },
+      peers: { type: "string" },
     },
   });
   const rig = resolve(root, process.env.MILLRACE_BENCH ?? "../shared/bench");
@@ -44,27 +49,45 @@ await runMain(async () => {
   }
 });
 
-async function measure(rig, rust, folder, { rounds, scenarios, beside }) {
+async function measure(rig, rust, folder, { rounds, scenarios, beside, peers }) {
+  const state = join(folder, "state");
   const vars = { MILLRACE_ADMIN_KEY: ADMIN_KEY, OPENAI_API_KEY: "sk-upstream", OPENAI_BASE_URL: `${UPSTREAM}/v1` };
-  const server = await startWorkerd({ state: join(folder, "state"), vars });
-  try {
-    pinToOneProcessor(server.pid);
-    const plan = join(folder, "ours.toml");
-    writeFileSync(plan, targetFile(server, await openAccount(server.url)));
-    const [json, table] = [join(folder, "out.json"), join(folder, "out.md")];
-    const files = ["targets/baselines.toml", plan, `scenarios/${scenarios}.toml`];
-    const options = ["--only", `${beside},ours`, "--rounds", rounds, "--out", json, "--md", table];
-    // The rig's own folder stays as it is.
-    const target = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
-    await run("bash", [join(rig, "run.sh"), "run", ...files, ...options], {
+  const plans = ["targets/baselines.toml", ...(peers ? [resolve(peers)] : [])];
+  const theirs = peers ? [...readFileSync(peers, "utf8").matchAll(/^name = "([^"]+)"/gm)].map(([, name]) => name) : [];
+  const only = [...beside.split(","), ...theirs, "ours"].join(",");
+  // The rig's own folder stays as it is.
+  const target = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
+  const table = async (command, plan, ...options) => {
+    const text = join(folder, `${command}.md`);
+    const files = [...plans, plan, `scenarios/${scenarios}.toml`];
+    await run("bash", [join(rig, "run.sh"), command, ...files, "--only", only, ...options, "--md", text], {
       cwd: rig,
       env: { ...rust.env, CARGO_TARGET_DIR: target, WORKERD: nativeWorkerd() },
       advice: "The rig failed: see its words above.",
     });
-    writePage(readFileSync(table, "utf8"), { rounds, scenarios });
+    return readFileSync(text, "utf8");
+  };
+  const plan = join(folder, "ours.toml");
+  const server = await startWorkerd({ state, vars });
+  let key;
+  let warm;
+  try {
+    pinToOneProcessor(server.pid);
+    key = await openAccount(server.url);
+    writeFileSync(plan, targetFile(server.url, key, `pid = ${server.pid}`));
+    warm = await table("run", plan, "--rounds", rounds);
   } finally {
     await server.stop();
   }
+  const command = [nativeWorkerd(), ...workerdArguments({ state, port: COLD_PORT, vars })];
+  const start = `start = { cmd = ${JSON.stringify(command)}, cpus = "1", env = { ${entries(vars)} } }`;
+  writeFileSync(plan, targetFile(`http://127.0.0.1:${COLD_PORT}`, key, start));
+  const cold = await table("cold", plan, "--rounds", String(COLD_ROUNDS));
+  writePage(`${warm.trim()}\n\n## From nothing: ${COLD_ROUNDS} starts, until the first good answer\n\n${cold}`, { rounds, scenarios });
+}
+
+function entries(vars) {
+  return Object.entries(vars).map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join(", ");
 }
 
 /** An account that cannot run out while it is measured, and a key of it. */
@@ -80,14 +103,14 @@ async function openAccount(url) {
   return (await post(`/${account.id}/keys`, { name: "bench" })).key;
 }
 
-function targetFile(server, key) {
+function targetFile(base, key, process) {
   return `[[target]]
 name = "ours"
-base = "${server.url}"
+base = "${base}"
 headers = { authorization = "Bearer ${key}" }
 model = "${MODEL}"
 anthropic = ""
-pid = ${server.pid}
+${process}
 `;
 }
 

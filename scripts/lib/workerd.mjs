@@ -20,17 +20,7 @@ import { Failure, root, startGroup } from "./process.mjs";
  * `stop()` ends it gently, `kill()` as a crash would; both wait until it is gone.
  */
 export async function startWorkerd({ state, port = 0, vars = {}, isolates = 1, failpoints = false, onOutput = () => {} }) {
-  const folders = makeFolders(state);
-  writeFileSync(join(folders.run, "bindings.capnp"), bindingsFile(Object.keys(vars)));
-  const several = join(folders.run, "isolates.capnp");
-  if (isolates > 1) writeFileSync(several, isolatesFile(isolates));
-  const build = join(root, failpoints ? "build-failpoints" : "build");
-  const argumentList = [
-    "serve", "--experimental", isolates > 1 ? several : join(root, "scripts", "workerd.capnp"),
-    `--import-path=${build}`, `--import-path=${join(root, "scripts")}`, `--import-path=${folders.run}`,
-    `--directory-path=accounts-disk=${folders.accounts}`, `--directory-path=keys-disk=${folders.keys}`,
-    `--socket-addr=http=127.0.0.1:${port}`, "--control-fd=3",
-  ];
+  const argumentList = [...workerdArguments({ state, port, vars, isolates, failpoints }), "--control-fd=3"];
   const group = startGroup(join(root, "node_modules", ".bin", "workerd"), argumentList, {
     env: { PATH: process.env.PATH, ...textOf(vars) },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
@@ -48,6 +38,21 @@ export async function startWorkerd({ state, port = 0, vars = {}, isolates = 1, f
   if (ports === null) throw new Failure(`workerd did not start: ${output() || "is it built? (npm run build)"}`);
   const urls = ports.map((each) => `http://127.0.0.1:${each}`);
   return { url: urls[0], urls, pid: child.pid, output, ...group };
+}
+
+/** What workerd is started with, as `startWorkerd` does; writes the files that it reads. */
+export function workerdArguments({ state, port, vars, isolates = 1, failpoints = false }) {
+  const folders = makeFolders(state);
+  writeFileSync(join(folders.run, "bindings.capnp"), bindingsFile(Object.keys(vars)));
+  const several = join(folders.run, "isolates.capnp");
+  if (isolates > 1) writeFileSync(several, isolatesFile(isolates));
+  const build = join(root, failpoints ? "build-failpoints" : "build");
+  return [
+    "serve", "--experimental", isolates > 1 ? several : join(root, "scripts", "workerd.capnp"),
+    `--import-path=${build}`, `--import-path=${join(root, "scripts")}`, `--import-path=${folders.run}`,
+    `--directory-path=accounts-disk=${folders.accounts}`, `--directory-path=keys-disk=${folders.keys}`,
+    `--socket-addr=http=127.0.0.1:${port}`,
+  ];
 }
 
 function makeFolders(state) {
