@@ -210,6 +210,8 @@ impl Exchange {
             self.take_chunk(now, &bytes);
         }
         match ended {
+            // What waited has ended the stream already.
+            Some(_) if matches!(self.stage, Stage::Ended) => {}
             Some(Ended::Whole) => self.take_end(now),
             Some(Ended::Broken) => self.take_break(now),
             None => {}
