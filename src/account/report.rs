@@ -251,8 +251,8 @@ pub(super) fn carry_out(store: &Store, now: Time, report: &Report) -> Result<Ans
     let renew = |report: &LeaseReport| lease::renew(store, now, report);
     let mut leases = back.iter().map(renew).collect::<Result<Vec<_>, _>>()?;
     let hold = report.hold.as_ref().map(|hold| lease::hold(store, now, hold)).transpose()?;
-    if let (Some(wanted), Some(Held::Refused { refusal: Refusal::KeyLimit { .. } })) = (&report.hold, &hold) {
-        let _ = alert::watch_refusal(store, now, &wanted.key);
+    if let (Some(wanted), Some(Held::Refused { refusal })) = (&report.hold, &hold) {
+        let _ = alert::watch_refusal(store, now, &wanted.key, refusal);
     }
     leases.extend(rest.iter().map(renew).collect::<Result<Vec<_>, _>>()?);
     Ok(Answer::Reported(Reported { charges, hold, leases, next_alarm: next_alarm(store)? }))

@@ -6,8 +6,10 @@ use millrace::account::alert::outbox::{MOST, PAUSES_S};
 use millrace::account::alert::{
     AlertAnswer, AlertCommand, Ended, FallbackSpike, Outcome, Settings, Standing, UnusualSpend, view,
 };
+use millrace::account::budget::command::BudgetCommand;
+use millrace::account::budget::{Budget, Per, Scope};
 use millrace::account::record::{Attempt, GenerationRecord};
-use millrace::account::{Answer, Command, Report, Settle};
+use millrace::account::{Answer, Command, LimitReset, Report, Settle};
 use millrace::id::KeyHash;
 use millrace::media::Hosts;
 use millrace::time::Time;
@@ -169,6 +171,43 @@ fn an_alert_says_whose_limit_it_is_and_holds_no_secret() {
         })
     );
     assert_eq!(due[0].id, "msg_Account000001");
+}
+
+#[test]
+fn a_budget_is_told_like_a_limit_and_by_each_that_it_is_counted_for() {
+    let mut account = Account::new(quiet(), &["1s key a => key a version 1", "1s key b => key b version 1"]);
+    let budget = |id: &str, per, amount: &str| {
+        BudgetCommand::Set(Budget {
+            id: id.into(),
+            scope: Scope::Account,
+            subject: String::new(),
+            per,
+            model: None,
+            window: Some(LimitReset::Daily),
+            amount: usd(amount),
+            include_byok: false,
+            source: None,
+        })
+    };
+    for command in
+        [budget("all", Per::All, "20"), budget("each", Per::Key, "10"), budget("user", Per::EndUser, "1")]
+    {
+        let command = Command::Budget { command: serde_json::to_string(&command).unwrap() };
+        assert!(matches!(account.database.tell(time("2s"), &command), Answer::Budgets { .. }));
+    }
+    account.spend("3s", "a", "8");
+    let due = account.due("3s");
+    let body: Value = serde_json::from_str(&due[0].body).expect("JSON");
+    assert_eq!((due.len(), &body["type"]), (1, &"budget.approached".into()));
+    assert_eq!((&body["data"]["budget_id"], &body["data"]["spent"]), (&"each".into(), &"8".into()));
+    assert_eq!(body["data"]["counted_for"], KeyHash::of("a").as_str());
+    account.ended("3s", due[0].number, Outcome::Delivered);
+    account.spend("4s", "b", "9");
+    assert_eq!(account.told("4s").len(), 2, "of the other key, and of both together");
+    account.spend("5s", "b", "0.5");
+    assert_eq!(account.told("5s"), NOTHING);
+    account.spend("1d", "b", "9");
+    assert_eq!(account.told("1d"), ["budget.approached"]);
 }
 
 #[test]

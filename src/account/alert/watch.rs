@@ -2,12 +2,13 @@
 //! given again when what it tells of is over, by a margin.
 
 use super::{FallbackSpike, Settings, UnusualSpend, outbox};
+use crate::account::budget::{self, Per, Standing, Tags};
 use crate::account::keyring;
 use crate::account::ledger;
 use crate::account::limit::LimitReset;
 use crate::account::report::{Settle, Settled};
 use crate::account::store::{Column, Fault, Store};
-use crate::account::{GenerationRecord, KeyRow};
+use crate::account::{GenerationRecord, KeyRow, Refusal};
 use crate::id::KeyHash;
 use crate::json;
 use crate::money::Money;
@@ -46,6 +47,7 @@ pub(in crate::account) fn watch(
     let Settings { low_balance, unusual_spend, fallback_spike, .. } = &standing.settings;
     for key in new.iter().map(|settle| &settle.key).collect::<BTreeSet<_>>() {
         watch_limit(store, now, key, Asked::Charged)?;
+        watch_budgets(store, now, key)?;
     }
     if let Some(threshold) = low_balance {
         watch_balance(store, now, *threshold)?;
@@ -60,11 +62,22 @@ pub(in crate::account) fn watch(
     Ok(())
 }
 
-/// Looks at a key whose limit had too little left for a request: that is its end as well, since what
-/// is left may be too little for any request.
-pub(in crate::account) fn watch_refusal(store: &Store, now: Time, key: &KeyHash) -> Result<(), Fault> {
-    let standing = super::get(store)?.filter(|standing| standing.settings.enabled);
-    standing.map_or(Ok(()), |_| watch_limit(store, now, key, Asked::Refused))
+/// Looks at the limit or the budget that had too little left for a request: that is its end as well,
+/// since what is left may be too little for any request.
+pub(in crate::account) fn watch_refusal(
+    store: &Store,
+    now: Time,
+    key: &KeyHash,
+    refusal: &Refusal,
+) -> Result<(), Fault> {
+    if super::get(store)?.is_none_or(|standing| !standing.settings.enabled) {
+        return Ok(());
+    }
+    match refusal {
+        Refusal::KeyLimit { .. } => watch_limit(store, now, key, Asked::Refused),
+        Refusal::Budget { standing, .. } => watch_budget(store, now, standing, Asked::Refused),
+        Refusal::Key { .. } | Refusal::Credit { .. } | Refusal::Ended => Ok(()),
+    }
 }
 
 /// What has just become of a request.
@@ -72,6 +85,18 @@ pub(in crate::account) fn watch_refusal(store: &Store, now: Time, key: &KeyHash)
 enum Asked {
     Charged,
     Refused,
+}
+
+impl Asked {
+    /// How many percent of a limit are used, and whether that is below what is told of.
+    fn used(self, spent: Money, limit: Money) -> (u64, bool) {
+        let used = percent_of(spent, limit);
+        let is_calm = used < PARTS[0].0;
+        match self {
+            Asked::Refused if !is_calm => (used.max(100), is_calm),
+            Asked::Refused | Asked::Charged => (used, is_calm),
+        }
+    }
 }
 
 /// Both alerts are armed again below the first one's part: in another window, or by a higher limit.
@@ -86,9 +111,7 @@ fn watch_limit(store: &Store, now: Time, hash: &KeyHash, asked: Asked) -> Result
     };
     let window = row.limit_reset.map_or(0, |reset| reset.window_start(now.day()).number().max(0) as u64);
     let spent = spent(&row);
-    let used = percent_of(spent, limit);
-    let is_calm = used < PARTS[0].0;
-    let used = if asked == Asked::Refused && !is_calm { used.max(100) } else { used };
+    let (used, is_calm) = asked.used(spent, limit);
     for (percent, words) in PARTS {
         if turn(store, &format!("key:{line}:{percent}"), window, used >= percent, is_calm)? {
             let data = format!(
@@ -101,6 +124,45 @@ fn watch_limit(store: &Store, now: Time, hash: &KeyHash, asked: Asked) -> Result
                 row.limit_resets_at.map_or("null".to_owned(), |at| json::quote(&at.to_iso8601())),
             );
             outbox::add(store, now, &format!("key.limit.{words}"), &data)?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the budgets that are about a key, but for those that are counted by end users: their names
+/// are not for others to see.
+fn watch_budgets(store: &Store, now: Time, hash: &KeyHash) -> Result<(), Fault> {
+    if !budget::any(store)? {
+        return Ok(());
+    }
+    let owner = keyring::owner(store, hash)?;
+    let tags = Tags { key: hash.clone(), owner, end_user: None, models: Vec::new() };
+    let standings = budget::standings(store, now, &tags)?;
+    standings.iter().try_for_each(|standing| watch_budget(store, now, standing, Asked::Charged))
+}
+
+fn watch_budget(store: &Store, now: Time, standing: &Standing, asked: Asked) -> Result<(), Fault> {
+    let Standing { budget, who, spent, resets_at, .. } = standing;
+    if budget.amount <= Money::ZERO || budget.per == Per::EndUser {
+        return Ok(());
+    }
+    let (used, is_calm) = asked.used(*spent, budget.amount);
+    for (percent, words) in PARTS {
+        let name = format!("budget:{}:{who}:{percent}", budget.id);
+        if turn(store, &name, resets_at.map_or(0, Time::ms), used >= percent, is_calm)? {
+            let data = serde_json::json!({
+                "budget_id": budget.id,
+                "scope": budget.scope,
+                "subject": budget.subject,
+                "counted_for": Some(who).filter(|who| !who.is_empty()),
+                "model": budget.model,
+                "percent": percent,
+                "limit": budget.amount.to_usd(),
+                "spent": spent.to_usd(),
+                "limit_reset": budget.window,
+                "resets_at": resets_at.map(Time::to_iso8601),
+            });
+            outbox::add(store, now, &format!("budget.{words}"), &data.to_string())?;
         }
     }
     Ok(())
