@@ -379,7 +379,21 @@ CREATE TABLE IF NOT EXISTS alert_minute (
   fell_back INTEGER NOT NULL
 ) STRICT;
 
--- Keys of providers that accounts bring.
+-- Keys of providers that accounts bring. `sealed` is opened outside of the object alone; `policy` is a
+-- JSON object of the rules of its use.
+-- `byok_used` of the account is what all of them were used for, which bounds every sum of a part of it.
+ALTER TABLE account ADD COLUMN byok_used INTEGER NOT NULL DEFAULT 0 CHECK (byok_used >= 0);
+
+CREATE TABLE IF NOT EXISTS byok_key (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  provider TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  label TEXT NOT NULL,
+  policy TEXT NOT NULL,
+  sort_order INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
 
 -- Receipts: what an account did by day.
 

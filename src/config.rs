@@ -2,9 +2,11 @@
 //! Read from named variables; knows nothing of where they come from.
 
 mod billing;
+mod byok;
 mod hedging;
 
 pub use billing::{BillingConfig, Stripe};
+pub use byok::{ByokConfig, SealSecret};
 pub use hedging::{Hedge, Hedged, Hedging};
 
 use std::collections::BTreeMap;
@@ -130,6 +132,9 @@ pub struct Config {
     /// Where links in requests may lead besides the public internet: `MILLRACE_MEDIA_HOSTS`.
     pub media_hosts: Hosts,
     pub billing: BillingConfig,
+    pub byok: ByokConfig,
+    /// The addresses that variables gave providers, by their slugs, whether they are live or not.
+    pub addresses: BTreeMap<&'static str, String>,
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
     pub hedging: Hedging,
@@ -150,6 +155,8 @@ impl Config {
         let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
         let billing = BillingConfig::read(&set, &mut problems);
         let hedging = Hedging::read(&set, &mut problems);
+        let byok = ByokConfig::read(&set, &mut problems);
+        let addresses = catalog.providers().filter_map(|provider| address(provider, &set)).collect();
         Config {
             admin_key,
             health,
@@ -159,6 +166,8 @@ impl Config {
             connections,
             media_hosts,
             billing,
+            byok,
+            addresses,
             problems,
             hedging,
         }
@@ -166,6 +175,11 @@ impl Config {
 
     pub fn connection(&self, provider: &Provider) -> Option<&Connection> {
         self.connections.iter().find(|connection| connection.provider.slug == provider.slug)
+    }
+
+    /// The address that a variable gave a provider in place of its own.
+    pub fn address(&self, provider: &Provider) -> Option<&str> {
+        self.addresses.get(provider.slug).map(String::as_str)
     }
 
     /// The digests of the keys of each live provider, by its slug.
@@ -179,6 +193,12 @@ impl Config {
     pub fn is_live(&self, provider: &Provider) -> bool {
         self.connection(provider).is_some()
     }
+}
+
+fn address(provider: &Provider, set: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    let name = Some(provider.base_url_variable).filter(|name| !name.is_empty())?;
+    let url = set(name).filter(|url| is_web_address(url))?;
+    Some((provider.slug, url.trim_end_matches('/').to_owned()))
 }
 
 fn read_health(text: Option<&str>, problems: &mut Vec<String>) -> HealthPolicy {
@@ -272,7 +292,7 @@ fn connect(
 }
 
 impl ProviderKey {
-    fn new(secret: &str, weight: u32) -> ProviderKey {
+    pub fn new(secret: &str, weight: u32) -> ProviderKey {
         ProviderKey {
             secret: Secret::new(secret),
             digest: KeyHash::of(secret).as_str()[..DIGEST].to_owned(),
@@ -353,6 +373,6 @@ fn read_keys(variable: &str, text: &str, problems: &mut Vec<String>) -> Vec<Prov
 }
 
 /// Header values with other bytes make `fetch` throw, and its words would hold the key.
-fn is_header_safe(secret: &str) -> bool {
+pub fn is_header_safe(secret: &str) -> bool {
     !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic())
 }

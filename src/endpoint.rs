@@ -5,6 +5,7 @@ mod alert;
 mod billing;
 mod books;
 mod budgets;
+mod byok;
 mod team;
 
 pub use access::Access;
@@ -12,6 +13,7 @@ pub use alert::Alert;
 pub use billing::Billing;
 pub use books::Books;
 pub use budgets::Budgets;
+pub use byok::Byok;
 pub use team::Team;
 
 use crate::error::{Cause, Failure};
@@ -72,6 +74,7 @@ pub enum Endpoint {
     Books(Books, Option<AccountId>),
     Team(Team),
     Budgets(Budgets),
+    Byok(Byok),
     AdminListAccounts,
     AdminCreateAccount,
     AdminAccount(AccountId),
@@ -136,6 +139,7 @@ impl Endpoint {
             Endpoint::Books(books, _) => books.name(),
             Endpoint::Team(team) => team.name(),
             Endpoint::Budgets(budgets) => budgets.name(),
+            Endpoint::Byok(byok) => byok.name(),
             Endpoint::AdminListAccounts => "admin_list_accounts",
             Endpoint::AdminCreateAccount => "admin_create_account",
             Endpoint::AdminAccount(_) => "admin_account",
@@ -258,6 +262,7 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
             access::ways(&parts)
         }
         ["generation"] => vec![("GET", Endpoint::Generation)],
+        ["byok", rest @ ..] => byok::ways(rest),
         ["admin", rest @ ..] => match admin_ways(rest) {
             ways if ways.is_empty() => {
                 first_of(&[billing::admin_ways, books::admin_ways, budgets::admin_ways], rest)

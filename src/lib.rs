@@ -34,6 +34,8 @@ pub mod billing;
 
 pub mod config;
 pub mod endpoint;
+
+pub mod byok;
 pub mod exchange;
 
 #[cfg(feature = "worker")]

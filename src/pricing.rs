@@ -3,7 +3,7 @@
 
 use crate::catalog::{Prices, Tier};
 use crate::chat::{RequestSize, Usage};
-use crate::money::{Money, Price};
+use crate::money::{Money, PICO_PER_USD, Price};
 
 /// What a reply cost. `prompt` and `completion` add up to `total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +91,44 @@ pub fn lines(prices: &Prices, usage: &Usage) -> Vec<Line> {
         .map(|(class, count, price)| Line { class, count, price })
         .collect()
 }
+
+/// What a key of the customer's own costs to use, on top of what its provider asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByokTerms {
+    /// List prices of so much a month are free.
+    pub free: Money,
+    /// What is due beyond that, in hundredths of a percent of the list price.
+    pub basis_points: u64,
+}
+
+impl Default for ByokTerms {
+    /// OpenRouter's: $25,000 a month, then 5 %.
+    fn default() -> ByokTerms {
+        ByokTerms { free: Money::from_pico(25_000 * PICO_PER_USD), basis_points: 500 }
+    }
+}
+
+/// Returns the fee for a reply whose list price is `listed`, where `used` of the month was used before:
+/// that part of it which is beyond what is free. Rounded down to a picodollar, in the customer's favour.
+pub fn byok_fee(terms: ByokTerms, used: Money, listed: Money) -> Money {
+    let [free, used, listed] = [terms.free, used, listed].map(|amount| i128::from(amount.pico()));
+    let due = (used + listed - free).clamp(0, listed.max(0));
+    let fee = due * i128::from(terms.basis_points.min(WHOLE)) / i128::from(WHOLE);
+    Money::from_pico(i64::try_from(fee).unwrap_or(i64::MAX))
+}
+
+/// Returns the greatest list price whose fee is no more than `fee`.
+pub fn byok_worth(terms: ByokTerms, used: Money, fee: Money) -> Money {
+    let [free, used, fee] = [terms.free, used, fee].map(|amount| i128::from(amount.pico()));
+    if fee < 0 || terms.basis_points == 0 {
+        return if fee < 0 { Money::ZERO } else { Money::MAX };
+    }
+    let beyond = fee * i128::from(WHOLE) / i128::from(terms.basis_points);
+    Money::from_pico(i64::try_from((free - used).max(0) + beyond).unwrap_or(i64::MAX))
+}
+
+/// All of an amount, in hundredths of a percent.
+const WHOLE: u64 = 10_000;
 
 /// How far from our own computation a provider's word on the cost may be, either way, before it is
 /// taken for another unit or another currency.

@@ -215,5 +215,6 @@ fn snapshot() -> KeySnapshot {
         deleted: false,
         expires_at: None,
         policy: None,
+        byok: false,
     }
 }

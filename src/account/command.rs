@@ -110,6 +110,10 @@ pub enum Command {
     Alert {
         command: String,
     },
+    /// A [`super::byok::ByokCommand`] as JSON.
+    Byok {
+        command: String,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
@@ -151,6 +155,7 @@ impl Command {
             | Command::Alert { .. }
             | Command::Team { .. }
             | Command::Budget { .. }
+            | Command::Byok { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -296,6 +301,8 @@ pub enum Answer {
     },
     /// To `Budget`: every [`super::budget::Standing`] as a JSON list.
     Budgets { standings: String },
+    /// To `Byok`: a [`super::byok::ByokAnswer`] as JSON.
+    Byok { answer: String },
     /// No such key, generation or document.
     NotFound,
     /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.

@@ -114,6 +114,9 @@ pub struct KeySnapshot {
     /// What applies to the key's requests, as [`crate::guard::Rules::read`] reads it; `None` for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::shared")]
     pub policy: Option<Rc<str>>,
+    /// The account has keys of its own at providers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub byok: bool,
 }
 
 impl KeySnapshot {

@@ -1,12 +1,12 @@
 //! The account's keys in its tables: made, found, listed, changed and ended, with what each spent.
 
 use super::command::{AccountRow, Answer, Holder, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
-use super::difference;
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::ledger::{self, refused};
 use super::limit::LimitReset;
 use super::store::{Column, Fault, Row, Store};
 use super::team;
+use super::{byok, difference};
 use crate::id::{AccountId, KeyHash};
 use crate::money::Money;
 use crate::time::Time;
@@ -241,11 +241,18 @@ pub(super) fn owner(store: &Store, hash: &KeyHash) -> Result<Owner, Fault> {
     })
 }
 
+/// What KV says of every key that may still be used.
+pub(super) fn snapshots(store: &Store, account: &AccountId) -> Result<Vec<KeySnapshot>, Fault> {
+    let statement = format!("SELECT {COLUMNS} FROM api_key WHERE kind = 'inference' AND deleted_at IS NULL");
+    let rows = store.rows(&statement, &[])?.into_iter();
+    rows.map(|row| Key::read(row)?.snapshot(store, account.clone())).collect()
+}
+
 /// What is left of a key's limit beside its open holds; `None` without a limit.
 pub(super) fn available(store: &Store, now: Time, key: &Key) -> Result<Option<Money>, Fault> {
     match key.limit {
         None => Ok(None),
-        Some(_) => key.remaining(&spending(store, now, key)?.usage),
+        Some(_) => key.remaining(&spending(store, now, key)?),
     }
 }
 
@@ -316,8 +323,9 @@ pub(super) fn write(store: &Store, key: &Key) -> Result<(), Fault> {
 }
 
 pub(super) fn row(store: &Store, now: Time, account: &AccountRow, key: Key) -> Result<KeyRow, Fault> {
-    let Spent { usage, byok_usage } = spending(store, now, &key)?;
-    let limit_remaining = key.remaining(&usage)?;
+    let spent = spending(store, now, &key)?;
+    let limit_remaining = key.remaining(&spent)?;
+    let Spent { usage, byok_usage } = spent;
     Ok(KeyRow {
         account: account.id.clone(),
         workspace_id: team::shown_workspace(&account.id, &key.workspace),
@@ -374,17 +382,21 @@ impl Key {
         })
     }
 
-    fn remaining(&self, usage: &Spending) -> Result<Option<Money>, Fault> {
+    fn remaining(&self, spent: &Spent) -> Result<Option<Money>, Fault> {
         let Some(limit) = self.limit else {
             return Ok(None);
         };
-        let spent = match self.limit_reset {
-            None => usage.total,
-            Some(LimitReset::Daily) => usage.daily,
-            Some(LimitReset::Weekly) => usage.weekly,
-            Some(LimitReset::Monthly) => usage.monthly,
+        let in_window = |spending: &Spending| match self.limit_reset {
+            None => spending.total,
+            Some(LimitReset::Daily) => spending.daily,
+            Some(LimitReset::Weekly) => spending.weekly,
+            Some(LimitReset::Monthly) => spending.monthly,
         };
-        difference(difference(limit, spent)?, self.held).map(Some)
+        let byok = if self.include_byok { in_window(&spent.byok_usage) } else { Money::ZERO };
+        let left = difference(limit, in_window(&spent.usage))?.pico();
+        // What is used of own keys has no bound but that of an amount.
+        let left = left.saturating_sub(byok.pico()).saturating_sub(self.held.pico());
+        Ok(Some(Money::from_pico(left)))
     }
 
     /// What KV is to have of the key.
@@ -396,7 +408,7 @@ impl Key {
             }
             (KeyKind::Management, _) | (_, Some(_)) => None,
         };
-        Ok(KeySnapshot { policy: policy.map(Rc::from), ..self.state(account) })
+        Ok(KeySnapshot { policy: policy.map(Rc::from), byok: byok::is_any(store)?, ..self.state(account) })
     }
 
     /// The same without what applies to its requests.
@@ -410,6 +422,7 @@ impl Key {
             deleted: self.deleted_at.is_some(),
             expires_at: self.expires_at,
             policy: None,
+            byok: false,
         }
     }
 

@@ -6,7 +6,7 @@ use super::budget::{self, Tags};
 use super::command::{AccountRow, Answer, Refusal};
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
-use super::{charges, difference, keyring, lease};
+use super::{byok, charges, difference, keyring, lease};
 use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::json;
 use crate::money::Money;
@@ -108,16 +108,18 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
         return Ok(None);
     }
     let mut by_key = BTreeMap::new();
-    let mut by_tags: BTreeMap<_, Money> = BTreeMap::new();
+    let mut by_tags: BTreeMap<_, (Money, Money)> = BTreeMap::new();
     let has_budgets = budget::any(store)?;
     let settled = charges::make(store, now, charges)?;
     for (settle, one) in charges.iter().zip(&settled) {
         if !one.already {
             let spent: &mut Money = by_key.entry(&settle.key).or_default();
             *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
+            let own = byok::count(store, now, settle)?;
             if has_budgets {
-                let spent = by_tags.entry((&settle.key, told(settle))).or_default();
+                let (spent, byok) = by_tags.entry((&settle.key, told(settle))).or_default();
                 *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
+                *byok = byok.checked_add(own).ok_or(Fault::Corrupt("amount"))?;
             }
         }
     }
@@ -126,10 +128,10 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     }
     let made = charges.iter().zip(&settled).filter(|(_, one)| !one.already);
     activity::add(store, now, made.map(|(settle, _)| settle))?;
-    for ((key, (model, end_user)), spent) in by_tags {
+    for ((key, (model, end_user)), (spent, byok)) in by_tags {
         let owner = keyring::owner(store, key)?;
         let tags = Tags { key: key.clone(), owner, end_user, models: model.into_iter().collect() };
-        budget::spend(store, now, &tags, spent, Money::ZERO)?;
+        budget::spend(store, now, &tags, spent, byok)?;
     }
     Ok(Some(settled))
 }

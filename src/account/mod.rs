@@ -7,6 +7,7 @@ pub mod authorization;
 pub mod billing;
 pub mod books;
 pub mod budget;
+pub mod byok;
 pub mod challenge;
 mod charges;
 pub mod code;
@@ -108,6 +109,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::Access { command } => access::execute(&store, now, command),
         Command::Alert { command } => alert::execute(&store, now, command),
         Command::Team { command } => team::execute(&store, now, command),
+        Command::Byok { command } => byok::execute(&store, now, command),
     }
 }
 

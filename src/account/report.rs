@@ -1,6 +1,7 @@
 //! What an isolate tells an account, all in one command: what its requests cost, what its leases
 //! hold, and what one more request needs. Each part can be replayed on its own.
 
+use super::byok;
 use super::command::{Answer, Refusal};
 use super::lease;
 use super::ledger;
@@ -134,6 +135,9 @@ pub struct Reported {
     /// When the alarm has to run `ExpireHolds`.
     #[serde(with = "text::optional_ms")]
     pub next_alarm: Option<Time>,
+    /// What the account's own keys were used for this month, at list prices; `None` where it has none.
+    #[serde(with = "text::optional", default, skip_serializing_if = "Option::is_none")]
+    pub byok_used: Option<Money>,
 }
 
 /// All three fields tell of the first settlement.
@@ -255,5 +259,6 @@ pub(super) fn carry_out(store: &Store, now: Time, report: &Report) -> Result<Ans
         let _ = alert::watch_refusal(store, now, &wanted.key, refusal);
     }
     leases.extend(rest.iter().map(renew).collect::<Result<Vec<_>, _>>()?);
-    Ok(Answer::Reported(Reported { charges, hold, leases, next_alarm: next_alarm(store)? }))
+    let byok_used = byok::used_in_month(store, now)?;
+    Ok(Answer::Reported(Reported { charges, hold, leases, next_alarm: next_alarm(store)?, byok_used }))
 }

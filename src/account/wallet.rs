@@ -108,6 +108,8 @@ pub struct Wallet {
     failing: Option<Failing>,
     /// When a carrier was last heard of.
     carrier: Option<Time>,
+    /// What the account's own keys were used for in the month of that moment, at list prices.
+    byok_used: Option<(Time, Money)>,
 }
 
 /// The account does not answer.
@@ -326,6 +328,7 @@ impl Wallet {
     /// Takes in what the account answered to a report.
     pub fn answered(&mut self, now: Time, number: u64, answer: Reported) {
         self.failing = None;
+        self.byok_used = answer.byok_used.map(|used| (now, used));
         let Some(flight) = self.flights.remove(&number) else {
             return;
         };
@@ -340,6 +343,12 @@ impl Wallet {
             }
         }
         self.leases.retain(|_, lease| !lease.is_forgotten(now));
+    }
+
+    /// What the account's own keys were used for this month, as far as is known here.
+    pub fn byok_used(&self, now: Time) -> Money {
+        let same = |at: Time| at.day().month_start() == now.day().month_start();
+        self.byok_used.filter(|(at, _)| same(*at)).map_or(Money::ZERO, |(_, used)| used)
     }
 
     /// A report was not answered: what it told is told again.

@@ -55,6 +55,10 @@ impl Exchange {
     /// The current attempt was sent: asks how long is long for it, if a second may be made.
     pub(super) fn consider_second(&mut self) {
         let Some(hedge) = self.arrival.routed.hedge.filter(|_| self.arrival.request.stream) else { return };
+        // A second attempt by a customer's own key would be at the customer's cost.
+        if self.has_own_keys() {
+            return;
+        }
         let may_be = matches!(self.second, Second::Idle | Second::Due(_) | Second::Asking(_));
         if may_be && self.next_second(0).is_some() {
             self.second = Second::Idle;

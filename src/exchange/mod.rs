@@ -24,6 +24,8 @@ use std::time::Duration;
 use crate::chat::{Identity, ProviderError, Quirks};
 use crate::id::{GenerationId, KeyHash};
 use crate::media::Fetched;
+use crate::money::Money;
+use crate::pricing::ByokTerms;
 use crate::protocol::bridge::{Bridge, Crossing, cross, links};
 use crate::protocol::lane::Target;
 use crate::routing::verdict::{Fault, classify};
@@ -36,7 +38,7 @@ pub use outcome::Settlement;
 use outcome::{Charge, Outcome};
 pub use outgoing::{Outgoing, ServiceLogin};
 use purse::{Ended, Purse};
-pub use route::{Route, routes};
+pub use route::{Route, routes, routes_with};
 use stage::{Attempt, Failing, Stage};
 pub use step::{Arrival, Caller, Head, Input, Racer, Reply, Step};
 pub use timing::Timing;
@@ -75,6 +77,8 @@ pub struct Exchange {
     outbox: VecDeque<Step>,
     /// What was fetched for an attempt serves those after it.
     fetched: Fetched,
+    /// What the account's own keys cost to use, and for how much they were used this month.
+    own_keys: (ByokTerms, Money),
     /// The head of a streamed reply is with the client, if only for comments.
     begun: bool,
     client_gone: bool,
@@ -106,6 +110,7 @@ impl Exchange {
             second: Second::Idle,
             outbox: VecDeque::new(),
             fetched: Fetched::default(),
+            own_keys: Default::default(),
             begun: false,
             client_gone: false,
             first_token: None,

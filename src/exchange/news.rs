@@ -66,6 +66,9 @@ impl Exchange {
     }
 
     pub(super) fn note(&mut self, event: Event) {
+        if self.routes[self.current].byok.is_some() {
+            return;
+        }
         let news = News { subject: self.subject(), sent: self.sent, probe: self.probe, event };
         self.outbox.push_back(Step::Note(news));
     }

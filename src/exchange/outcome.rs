@@ -76,7 +76,10 @@ pub enum Grounds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub usage: Usage,
+    /// What the provider asks for it.
     pub cost: Cost,
+    /// What the account pays: the same, or a fee where the key is its own.
+    pub due: Money,
     pub grounds: Grounds,
     /// What the provider says that the reply cost, believed or not.
     pub report: Option<Money>,
@@ -187,19 +190,22 @@ impl Exchange {
             // A count so absurd that its price does not fit is no count.
             let usage = estimate();
             let cost = pricing::cost(&candidate.prices, &usage).unwrap_or_default();
-            return Charge { usage, cost, grounds: Grounds::Estimated, report: facts.cost };
+            return self.charge_of(usage, cost, Grounds::Estimated, facts.cost);
         };
         // The report of a reply that broke off may be of its beginning only.
         let whole = !estimated && end != End::UsedUp;
         let whole = whole && (*outcome == Outcome::Complete || facts.finish.is_some());
         let report = facts.cost.filter(|_| whole && has_list_price(candidate));
         match report.and_then(|report| pricing::reported(&cost, report)) {
-            Some(cost) => Charge { usage, cost, grounds: Grounds::Reported, report },
-            None => {
-                let grounds = if estimated { Grounds::Estimated } else { Grounds::Counted };
-                Charge { usage, cost, grounds, report }
-            }
+            Some(cost) => self.charge_of(usage, cost, Grounds::Reported, report),
+            None if estimated => self.charge_of(usage, cost, Grounds::Estimated, report),
+            None => self.charge_of(usage, cost, Grounds::Counted, report),
         }
+    }
+
+    fn charge_of(&self, usage: Usage, cost: Cost, grounds: Grounds, report: Option<Money>) -> Charge {
+        let due = self.due(&self.routes[self.current], cost.total);
+        Charge { usage, cost, due, grounds, report }
     }
 
     pub(super) fn bill(&self, charge: &Charge) -> Bill {
@@ -207,10 +213,10 @@ impl Exchange {
         let tell = self.arrival.show_attempts || !self.losses().is_empty();
         Bill {
             usage: charge.usage,
-            cost: charge.cost.total,
+            cost: charge.due,
             prompt_cost: charge.cost.prompt,
             completion_cost: charge.cost.completion,
-            is_byok: false,
+            is_byok: self.is_byok(self.current),
             metadata: tell.then(|| self.attempts_view().to_string()),
         }
     }
@@ -218,7 +224,7 @@ impl Exchange {
 
 impl Charge {
     fn nothing(usage: Usage, grounds: Grounds) -> Charge {
-        Charge { usage, cost: Cost::default(), grounds, report: None }
+        Charge { usage, cost: Cost::default(), due: Money::ZERO, grounds, report: None }
     }
 
     /// What the provider says that the reply cost, where that was not to be believed.

@@ -81,6 +81,7 @@ impl Exchange {
         let size = &self.arrival.request.size;
         let affordable = |route: &Route| {
             let candidate = &route.candidate;
+            let available = self.worth(route, available);
             pricing::affordable_max_tokens(&candidate.prices, size, candidate.context_length, available)
         };
         self.routes.iter().map(affordable).min().unwrap_or(0)
@@ -91,7 +92,9 @@ impl Exchange {
         let size = &self.arrival.request.size;
         let ceiling = |route: &Route| {
             let candidate = &route.candidate;
-            pricing::ceiling(&candidate.prices, size, candidate.context_length, candidate.max_output)
+            let prices = &candidate.prices;
+            let most = pricing::ceiling(prices, size, candidate.context_length, candidate.max_output)?;
+            Some(self.due(route, most))
         };
         let ceilings: Option<Vec<Money>> = self.routes.iter().map(ceiling).collect();
         let Some(amount) = ceilings.and_then(|ceilings| ceilings.into_iter().max()) else {
@@ -240,7 +243,8 @@ impl Exchange {
 
     /// Output tokens that `money` pays for at the endpoint in use.
     fn covered(&self, money: Money) -> u64 {
-        let candidate = &self.routes[self.current].candidate;
+        let route = &self.routes[self.current];
+        let (candidate, money) = (&route.candidate, self.worth(route, money));
         let size = &self.arrival.request.size;
         pricing::affordable_max_tokens(&candidate.prices, size, candidate.context_length, money)
     }
@@ -249,7 +253,9 @@ impl Exchange {
     fn ceiling(&self, route: &Route, tokens: u64) -> Option<Money> {
         let candidate = &route.candidate;
         let size = RequestSize { max_tokens: Some(tokens), ..self.arrival.request.size };
-        pricing::ceiling(&candidate.prices, &size, candidate.context_length, candidate.max_output)
+        let prices = &candidate.prices;
+        let most = pricing::ceiling(prices, &size, candidate.context_length, candidate.max_output)?;
+        Some(self.due(route, most))
     }
 }
 

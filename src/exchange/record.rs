@@ -55,6 +55,7 @@ impl Exchange {
             media_prompt: Some(u64::from(arrival.request.size.images)),
             input_audio_prompt: Some(u64::from(arrival.request.size.audio)),
             upstream_inference_cost: Some(charge.cost.total),
+            is_byok: began && self.is_byok(self.current),
             attempts: self.attempts.iter().map(|attempt| self.attempt_record(attempt)).collect(),
             api_type: api_type(arrival.face).to_owned(),
             router: router(arrival.routed.about.strategy).map(str::to_owned),
@@ -79,10 +80,12 @@ impl Exchange {
         Receipt {
             permaslug: candidate.permaslug.to_string(),
             endpoint: candidate.tag.to_owned(),
-            basis: match charge.grounds {
-                Grounds::Nothing | Grounds::Counted | Grounds::Estimated => Basis::Prices,
-                Grounds::Reported => Basis::Reported,
-                Grounds::Insured => Basis::Waived,
+            basis: match (charge.grounds, self.is_byok(self.current)) {
+                (Grounds::Nothing, _) => Basis::Prices,
+                (Grounds::Insured, _) => Basis::Waived,
+                (Grounds::Counted | Grounds::Estimated | Grounds::Reported, true) => Basis::ByokFee,
+                (Grounds::Counted | Grounds::Estimated, false) => Basis::Prices,
+                (Grounds::Reported, false) => Basis::Reported,
             },
             lines: lines.into_iter().map(line).collect(),
             prices: format!("{:016x}", candidate.prices.fingerprint()),
@@ -98,7 +101,7 @@ impl Exchange {
             model: candidate.permaslug.to_string(),
             status: attempt.status,
             latency_ms: Some(ms_between(attempt.sent, attempt.ended)),
-            is_byok: false,
+            is_byok: self.is_byok(attempt.route),
             endpoint: candidate.tag.to_owned(),
             service_tier: candidate.service_tier.map(str::to_owned),
         }
@@ -130,7 +133,8 @@ impl Exchange {
             "usage_estimated": charge.is_some_and(|charge| charge.grounds == Grounds::Estimated),
             "cost_basis": charge.map_or(Grounds::Nothing, |charge| charge.grounds).name(),
             "cost_refused_usd": charge.and_then(Charge::refused_report).map(Money::to_usd),
-            "cost_usd": charge.map_or(Money::ZERO, |charge| charge.cost.total).to_usd(),
+            "cost_usd": charge.map_or(Money::ZERO, |charge| charge.due).to_usd(),
+            "is_byok": self.is_byok(self.current),
         });
         if let Some(cost) = self.hedge_loser_cost() {
             line["hedge_loser_cost_usd"] = cost.to_usd().into();

@@ -3,10 +3,13 @@
 
 use std::borrow::Cow;
 
-use super::{Exchange, Step};
+use super::{Exchange, Stage, Step};
+use crate::byok::{Access, Own};
 use crate::chat::Usage;
 use crate::config::{Config, ProviderKey};
 use crate::json::{self, Edit, Member};
+use crate::money::Money;
+use crate::pricing::{self, ByokTerms};
 use crate::routing::sticky::Pin;
 use crate::routing::{Candidate, Plan};
 
@@ -20,6 +23,8 @@ pub struct Route {
     /// Where the provider's signatures hold; empty where it has no regions.
     pub region: String,
     pub key: Option<ProviderKey>,
+    /// The id of the account's own key that this is, if it is none of the gateway's.
+    pub byok: Option<String>,
 }
 
 /// The keys tried at one endpoint, at most.
@@ -28,8 +33,58 @@ const KEYS_PER_OFFER: usize = 3;
 /// Every attempt that `plan` allows, best first. Endpoints whose provider is not live have no
 /// place in a plan and are left out.
 pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
+    let all: Vec<(usize, &Candidate)> = plan.candidates().iter().enumerate().collect();
+    shared(&all, config, seed)
+}
+
+/// As [`routes`], with the account's own keys: for each model those that come first, then the gateway's,
+/// then those that are for when nothing else is left. May be empty, where keys that nobody can open
+/// keep the gateway's own away.
+pub fn routes_with(plan: &Plan, config: &Config, own: &Own, seed: u64) -> Vec<Route> {
+    let all: Vec<(usize, &Candidate)> = plan.candidates().iter().enumerate().collect();
+    // What fails by one's own key says nothing of the endpoint by another: it is one of its own.
+    let mut next = all.len();
     let mut routes = Vec::new();
-    for (offer, candidate) in plan.candidates().iter().enumerate() {
+    for model in all.chunk_by(|(_, one), (_, other)| one.model == other.model) {
+        routes.extend(own_routes(model, config, own, false, &mut next));
+        let open: Vec<(usize, &Candidate)> = model
+            .iter()
+            .filter(|(_, candidate)| !own.excludes_shared(candidate, config.catalog))
+            .copied()
+            .collect();
+        routes.extend(shared(&open, config, seed));
+        routes.extend(own_routes(model, config, own, true, &mut next));
+    }
+    routes
+}
+
+fn own_routes(
+    model: &[(usize, &Candidate)],
+    config: &Config,
+    own: &Own,
+    fallback: bool,
+    next: &mut usize,
+) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (_, candidate) in model {
+        for (key, access) in own.routes(candidate, config, fallback).take(KEYS_PER_OFFER) {
+            let Access { key: secret, base_url, region, model } = access;
+            let mut candidate = (*candidate).clone();
+            if let Some(name) = model {
+                candidate.upstream_model = Cow::Owned(name);
+            }
+            let byok = Some(key.id.clone());
+            routes.push(Route { offer: *next, candidate, base_url, region, key: Some(secret), byok });
+        }
+        *next += 1;
+    }
+    routes
+}
+
+/// The attempts with the gateway's own keys.
+fn shared(candidates: &[(usize, &Candidate)], config: &Config, seed: u64) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (offer, candidate) in candidates.iter().copied() {
         let Some(connection) = config.connection(candidate.provider) else {
             continue;
         };
@@ -39,6 +94,7 @@ pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
             base_url: connection.base_url.clone(),
             region: connection.region.clone(),
             key,
+            byok: None,
         };
         if connection.keys.is_empty() {
             routes.push(route(None));
@@ -50,6 +106,37 @@ pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
 }
 
 impl Exchange {
+    /// The exchange of an account that has keys of its own, of which `used` was used this month.
+    pub fn with_own_keys(mut self, terms: ByokTerms, used: Money) -> Exchange {
+        self.own_keys = (terms, used);
+        self.outbox.clear();
+        self.stage = Stage::Holding;
+        self.hold();
+        self
+    }
+
+    /// Whether any route is by a key of the account's own.
+    pub fn has_own_keys(&self) -> bool {
+        self.routes.iter().any(|route| route.byok.is_some())
+    }
+
+    /// What is known by now of how much the account's own keys were used this month.
+    pub fn note_used(&mut self, used: Money) {
+        self.own_keys.1 = used;
+    }
+
+    /// What the account pays for a reply of that cost: all of it, or the fee for a key of its own.
+    pub(super) fn due(&self, route: &Route, cost: Money) -> Money {
+        let (terms, used) = self.own_keys;
+        if route.byok.is_some() { pricing::byok_fee(terms, used, cost) } else { cost }
+    }
+
+    /// The cost of a reply for which the account pays that.
+    pub(super) fn worth(&self, route: &Route, due: Money) -> Money {
+        let (terms, used) = self.own_keys;
+        if route.byok.is_some() { pricing::byok_worth(terms, used, due) } else { due }
+    }
+
     /// Has the session stay with the endpoint that answered, if it was named or its prompt is cached
     /// there. An order of the client's leaves nothing to stay with, but nothing to lose either.
     pub(super) fn remember(&mut self, usage: &Usage) {

@@ -215,7 +215,12 @@ impl Exchange {
         };
         let provider = self.routes[last.route].candidate.provider;
         failure = failure.with("provider_name", provider.name);
-        if let (Some(said), false) = (&last.said, is_credential(last)) {
+        // What is said of the account's own key is for its owner to read.
+        let is_byok = self.is_byok(last.route);
+        if is_byok {
+            failure = failure.with("is_byok", true);
+        }
+        if let (Some(said), false) = (&last.said, is_credential(last) && !is_byok) {
             failure = failure.with("raw", complaint::readable(&said.raw));
             if let Some(code) = &said.code {
                 failure = failure.with("provider_code", code.as_str());
@@ -252,6 +257,11 @@ impl Exchange {
         let requested: Vec<&str> = requested.iter().map(String::as_str).collect();
         let told = exhausted(&requested, failure.retry_after_s, &providers);
         failure.with("availability", told)
+    }
+
+    /// Whether a route is by a key of the account's own.
+    pub(super) fn is_byok(&self, route: usize) -> bool {
+        self.routes[route].byok.is_some()
     }
 
     fn previous_error(&self, attempt: &Attempt) -> Value {
@@ -295,7 +305,7 @@ impl Exchange {
             "strategy": about.strategy.name(),
             "summary": format!("available={}, selected={}", offers.len(), served.provider.name),
             "attempt": self.attempts.len(),
-            "is_byok": false,
+            "is_byok": self.is_byok(self.current),
             "endpoints": { "total": about.endpoints.max(offers.len()), "available": available },
             "attempts": self.attempts.iter().map(|attempt| self.attempt_view(attempt)).collect::<Vec<_>>(),
             "dropped": self.losses(),

@@ -1,7 +1,7 @@
 //! The body of an account: its mind is `crate::account`. One command is one turn, without an
 //! `await` between its first read and its last write; the entry module wraps it in a transaction.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ pub struct AccountBody {
     storage: ObjectStorage,
     /// When the alarm is due, as far as this instance knows: milliseconds since 1970.
     alarm_at: AssertUnwindSafe<Cell<Option<u64>>>,
-    /// The policies that the last command gave keys, on their way to KV.
-    changed: AssertUnwindSafe<Cell<Vec<KeySnapshot>>>,
+    /// What the last command changed of keys, on its way to KV: names and values.
+    changed: AssertUnwindSafe<RefCell<Vec<[String; 2]>>>,
 }
 
 #[wasm_bindgen]
@@ -55,7 +55,7 @@ impl AccountBody {
             database,
             storage,
             alarm_at: AssertUnwindSafe(Cell::new(None)),
-            changed: AssertUnwindSafe(Cell::default()),
+            changed: AssertUnwindSafe(RefCell::default()),
         }
     }
 
@@ -68,8 +68,9 @@ impl AccountBody {
             Answer::KeyCreated { snapshot, .. }
             | Answer::KeyUpdated { snapshot, .. }
             | Answer::KeyDeleted { snapshot, .. }
-            | Answer::Authenticated { snapshot } => self.changed.set(vec![snapshot.clone()]),
-            Answer::Access { snapshots, .. } => self.changed.set(snapshots.clone()),
+            | Answer::Authenticated { snapshot } => self.note_key(snapshot),
+            Answer::Byok { answer } => self.note_own_keys(answer)?,
+            Answer::Access { snapshots, .. } => snapshots.iter().for_each(|snapshot| self.note_key(snapshot)),
             // What KV could not be told at once is told later.
             Answer::Team { .. } => self.wake_at(now().plus(PUBLISH_AGAIN).ms())?,
             Answer::Reported(Reported { next_alarm: Some(at), .. })
@@ -94,9 +95,8 @@ impl AccountBody {
 
     /// What the last command wants written to KV: names, each followed by its value.
     pub fn entries(&self) -> Vec<String> {
-        let is_made = |_: &KeySnapshot| failpoint::keys_write().is_ok_and(|made| made);
-        let changed = self.changed.take().into_iter().filter(is_made);
-        changed.flat_map(|snapshot| [entry_name(&snapshot.hash), snapshot.to_json()]).collect()
+        let is_made = |_: &[String; 2]| failpoint::keys_write().is_ok_and(|made| made);
+        self.changed.take().into_iter().filter(is_made).flatten().collect()
     }
 
     /// The policies that KV has not been told of since they changed, some of them: for each a name, a
@@ -165,6 +165,23 @@ impl AccountBody {
             self.wake_at(now().plus(PUBLISH_AGAIN).ms())?;
         }
         if collected { Ok(()) } else { self.wake_at(now().plus(COLLECT_AGAIN).ms()) }
+    }
+
+    fn note_key(&self, snapshot: &KeySnapshot) {
+        self.changed.borrow_mut().push([entry_name(&snapshot.hash), snapshot.to_json()]);
+    }
+
+    /// The account's own keys at providers go to KV, and with the first and the last of them what is said
+    /// there of each key of the account.
+    fn note_own_keys(&self, answer: &str) -> Result<(), JsValue> {
+        let Some((name, mirror, keys)) =
+            account::byok::to_mirror(&self.database, answer).map_err(|fault| js_error(&fault.to_string()))?
+        else {
+            return Ok(());
+        };
+        self.changed.borrow_mut().push([name, mirror]);
+        keys.iter().for_each(|snapshot| self.note_key(snapshot));
+        Ok(())
     }
 
     fn wake_at(&self, at_ms: u64) -> Result<(), JsValue> {

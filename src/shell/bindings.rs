@@ -72,6 +72,10 @@ extern "C" {
     #[wasm_bindgen(js_name = signRs256)]
     pub fn sign_rs256(key: &js_sys::Uint8Array, text: &str) -> Promise;
 
+    pub fn seal(secret: &str, bound: &str, text: &str) -> Promise;
+
+    pub fn unseal(secret: &str, bound: &str, bytes: &js_sys::Uint8Array) -> Promise;
+
     #[wasm_bindgen(catch)]
     pub fn query(storage: &JsValue, statement: &str, cells: &Array) -> Result<Array, JsValue>;
 }

@@ -134,6 +134,10 @@ impl Driver {
         };
         match wallets::set_aside(&self.account, &draw).await {
             Ok(held) => {
+                if self.exchange.borrow().has_own_keys() {
+                    let used = wallets::byok_used(self.account.account());
+                    self.exchange.borrow_mut().note_used(used);
+                }
                 let part = Some(held.amount()).filter(|held| *held < amount);
                 *self.held.borrow_mut() = Some(held);
                 self.feed(part.map_or(Input::Held, Input::HeldInPart));

@@ -90,3 +90,29 @@ export async function signRs256(key, text) {
 export function query(storage, statement, cells) {
   return storage.sql.exec(statement, ...cells).raw().toArray();
 }
+
+// Seals a text with AES-GCM under a key made of `secret`, bound to `bound`: the nonce, then the rest.
+export async function seal(secret, bound, text) {
+  const iv = crypto.getRandomValues(new Uint8Array(12));
+  const algorithm = { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(bound) };
+  const sealed = await crypto.subtle.encrypt(algorithm, await sealKey(secret), new TextEncoder().encode(text));
+  const bytes = new Uint8Array(iv.length + sealed.byteLength);
+  bytes.set(iv);
+  bytes.set(new Uint8Array(sealed), iv.length);
+  return bytes;
+}
+
+// Opens what was sealed; throws where the secret, what it is bound to, or a bit of it is another.
+export async function unseal(secret, bound, bytes) {
+  const additionalData = new TextEncoder().encode(bound);
+  const algorithm = { name: "AES-GCM", iv: bytes.slice(0, 12), additionalData };
+  return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, await sealKey(secret), bytes.slice(12)));
+}
+
+async function sealKey(secret) {
+  const encoder = new TextEncoder();
+  const material = await crypto.subtle.importKey("raw", encoder.encode(secret), "HKDF", false, ["deriveKey"]);
+  const info = encoder.encode("millrace byok 1");
+  const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info };
+  return crypto.subtle.deriveKey(algorithm, material, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
+}

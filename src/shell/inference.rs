@@ -12,25 +12,26 @@ use web_sys::{AbortSignal, Response};
 use worker::worker_sys;
 
 use crate::account::key::KeySnapshot;
+use crate::byok::Own;
 use crate::chat::ChatRequest;
 use crate::config::Config;
 use crate::endpoint;
 use crate::error::{Cause, Failure};
-use crate::exchange::{Arrival, Caller, Exchange, Intent, Routed, account_down, routes};
+use crate::exchange::{Arrival, Caller, Exchange, Intent, Route, Routed, account_down, routes, routes_with};
 use crate::guard::Rules;
 use crate::id::GenerationId;
 use crate::media::Hosts;
 use crate::protocol::bridge::Face;
 use crate::routing::rate::{self, FreeCounts};
 use crate::routing::sticky::{Pin, Pins};
-use crate::routing::{describe, plan, survey, untried};
+use crate::routing::{Plan, describe, plan, survey, untried};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_inference;
 use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
 use crate::shell::edge::Incoming;
-use crate::shell::wallets::Background;
-use crate::shell::{body, clock, health, presets, reply, rules};
+use crate::shell::wallets::{self, Background};
+use crate::shell::{body, byok, clock, health, presets, reply, rules};
 use crate::time::Time;
 
 thread_local! {
@@ -68,9 +69,10 @@ pub async fn answer(
     let intent = intent(request, asked.face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
     let told = told(request);
+    let own = byok::of(env, &key, chat.user.as_deref(), config).await?;
     let plan = health::with(config, |health| {
         let query = intent.query(&chat, config.catalog, health, arrived);
-        plan(&query, &|provider| config.is_live(provider), seed)
+        plan(&query, &|provider| config.is_live(provider) || own.opens(provider), seed)
     });
     let region = intent.region;
     let plan = plan.map_err(|failure| if told { explained(&chat, region, failure) } else { failure })?;
@@ -79,7 +81,7 @@ pub async fn answer(
         let counted = FREE.with_borrow_mut(|counts| counts.admit(&key.account, config.free, arrived));
         counted.map_err(|limited| limited.failure(arrived))?;
     }
-    let routes = routes(&plan, config, seed);
+    let routes = routes_of(&plan, config, &own, seed)?;
     let hedge = intent.hedge(&config.hedging)?;
     let routed = Routed { about: plan.about.clone(), region: intent.region, session: intent.session, hedge };
     let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
@@ -95,8 +97,25 @@ pub async fn answer(
         caller: Caller { preset_id, ..caller(request) },
         routed,
     };
-    let exchange = Exchange::new(arrival, routes);
+    let mut exchange = Exchange::new(arrival, routes);
+    if exchange.has_own_keys() {
+        exchange = exchange.with_own_keys(config.byok.terms, wallets::byok_used(account.account()));
+    }
     start(exchange, account, config.media_hosts.clone(), request.signal(), context, env.clone()).await
+}
+
+/// The attempts that may be made, with the account's own keys.
+fn routes_of(plan: &Plan, config: &Config, own: &Own, seed: u64) -> Result<Vec<Route>, Failure> {
+    if own.is_empty() {
+        return Ok(routes(plan, config, seed));
+    }
+    let routes = routes_with(plan, config, own, seed);
+    if routes.is_empty() {
+        let words = "The model is served by your own keys alone, and none of them can be used for it. A key that \
+                     cannot be opened any more has to be sent again with PATCH /api/v1/byok/{id}";
+        return Err(Failure::new(Cause::NoEndpoint, words));
+    }
+    Ok(routes)
 }
 
 /// Says how a request would be routed: everything that its plan would be made of, and nothing sent.
@@ -116,9 +135,10 @@ pub async fn explain(
     let chat = with_default(face.read_request(&body, &asked.model, false)?, &rules);
     let intent = intent(request, face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
+    let own = byok::of(env, &key, chat.user.as_deref(), config).await?;
     let told = health::with(config, |health| {
         let query = intent.query(&chat, config.catalog, health, arrived);
-        let survey = survey(&query, &|provider| config.is_live(provider), seed)?;
+        let survey = survey(&query, &|provider| config.is_live(provider) || own.opens(provider), seed)?;
         Ok(json!({ "data": describe(&query, &survey) }))
     })?;
     Ok(reply::json(200, &told.to_string()))

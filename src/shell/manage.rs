@@ -26,8 +26,8 @@ use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
 use crate::shell::edge::Incoming;
 use crate::shell::{
-    access, admin_catalog, alerts, body, books, budgets, catalog, clock, health, overlay, presets, reply,
-    team, wallets,
+    access, admin_catalog, alerts, body, books, budgets, byok, catalog, clock, health, overlay, presets,
+    reply, team, wallets,
 };
 
 /// Accounts are listed by their entries in KV.
@@ -100,6 +100,7 @@ impl Call<'_> {
             Endpoint::Books(what, admin) => books::answer(self, what, admin).await,
             Endpoint::Team(endpoint) => team::answer(self, endpoint).await,
             Endpoint::Budgets(endpoint) => budgets::answer(self, endpoint).await,
+            Endpoint::Byok(endpoint) => byok::answer(self, endpoint).await,
             Endpoint::AdminListAccounts => self.admin_list().await,
             Endpoint::AdminCreateAccount => self.admin_create().await,
             Endpoint::AdminAccount(account) => {

@@ -12,6 +12,7 @@ mod bindings;
 mod body;
 mod books;
 mod budgets;
+mod byok;
 mod catalog;
 mod clock;
 mod driver;

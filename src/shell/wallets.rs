@@ -156,6 +156,11 @@ pub async fn flush(client: &AccountClient) {
     }
 }
 
+/// What the account's own keys were used for this month, as far as this isolate knows.
+pub fn byok_used(account: &AccountId) -> Money {
+    existing(account, |wallet| wallet.byok_used(now())).unwrap_or(Money::ZERO)
+}
+
 /// Stops admitting for a key that was changed.
 pub fn forget(account: &AccountId, key: &KeyHash) {
     existing(account, |wallet| wallet.forget(key));

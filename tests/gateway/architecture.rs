@@ -21,6 +21,7 @@ const ROWS: &[&[&str]] = &[
     &["account"],
     &["authorization", "billing"],
     &["config", "endpoint", "preset"],
+    &["byok"],
     &["exchange"],
     &["shell"],
 ];

@@ -4,7 +4,7 @@
 mod admission;
 mod charges;
 mod hedging;
-mod play;
+pub mod play;
 mod purse;
 mod timing;
 

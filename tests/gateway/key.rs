@@ -64,6 +64,7 @@ fn a_snapshot_says_whether_its_key_is_good() {
             deleted,
             expires_at: expires.map(Time::from_ms),
             policy: None,
+            byok: false,
         };
         assert_eq!(snapshot.check(Time::from_ms(100)), good, "{snapshot:?}");
         assert_eq!(snapshot.check_spending(Time::from_ms(100)), spends, "{snapshot:?}");

@@ -12,6 +12,7 @@ mod bedrock;
 mod billing;
 mod books;
 mod budget;
+mod byok;
 mod catalog;
 mod catalog_format;
 mod cohere;

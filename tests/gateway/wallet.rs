@@ -224,7 +224,13 @@ fn what_an_answer_says_of_another_lease_is_not_believed() {
         ended: false,
     };
     let held = Held::Held { amount: usd("1"), expires_at: draw.expires_at };
-    let answer = Reported { charges: vec![], hold: Some(held), leases: vec![state], next_alarm: None };
+    let answer = Reported {
+        charges: vec![],
+        hold: Some(held),
+        leases: vec![state],
+        next_alarm: None,
+        byok_used: None,
+    };
     let unasked = sending.number + 7;
     assert!(matches!(wallet.admitted(now, unasked, &draw, answer), Admission::Admitted(_)));
     assert!(matches!(wallet.admit(now, &draw), Admission::Ask(_)));

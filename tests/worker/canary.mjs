@@ -6,4 +6,5 @@ export const CANARY = {
   reply: "canaryreply",
   providerSecret: "canarysecret",
   adminSecret: "canaryadmin",
+  ownSecret: "canaryown",
 };

@@ -150,6 +150,7 @@ test("the same in Python", (t) => {
     base_url: gateway.base,
     key: account.key,
     management_key: managementKey,
+    own_secret: CANARY.ownSecret,
     model: MODEL,
     author,
     slug,
@@ -342,6 +343,24 @@ test("a generation's record", async () => {
   assert.equal(data.model, MODEL);
   assert.equal(data.tokensPrompt, USAGE.prompt_tokens);
   assert.equal(data.providerName, "OpenAI");
+});
+
+test("keys of one's own", async () => {
+  const { byok } = manager;
+  const secret = `sk-${CANARY.ownSecret}-0123456789-AbCd`;
+  const made = await byok.create({ createBYOKKeyRequest: { provider: "openai", key: secret, isFallback: true } });
+  assert.deepEqual([made.data.label, made.data.isFallback, made.data.isByokOnly], ["sk-...AbCd", true, false]);
+  const { id } = made.data;
+  const changed = await byok.update({ id, updateBYOKKeyRequest: { name: "mine", allowedModels: [MODEL] } });
+  assert.deepEqual([changed.data.name, changed.data.allowedModels], ["mine", [MODEL]]);
+  assert.equal((await byok.get({ id })).data.provider, "openai");
+  const found = [];
+  for await (const page of await byok.list({ provider: "openai" })) found.push(...(page.result?.data ?? page.data));
+  assert.deepEqual(
+    found.map((each) => each.id),
+    [id],
+  );
+  assert.equal((await byok.delete({ id })).deleted, true);
 });
 
 test("each error is the SDK's own exception", async () => {

@@ -164,5 +164,15 @@ def test_guardrails():
     raises(errors.NotFoundResponseError, lambda: guardrails.get(id=made.id))
 
 
+def test_byok():
+    byok = client(SETTING["management_key"]).byok
+    made = byok.create(provider="openai", key=f"sk-{SETTING['own_secret']}-0123456789-AbCd", name="mine").data
+    assert (made.label, made.name, made.disabled) == ("sk-...AbCd", "mine", False)
+    assert byok.update(id=made.id, disabled=True).data.disabled
+    assert byok.get(id=made.id).data.provider == "openai"
+    assert made.id in [row.id for row in every(byok.list(provider="openai"))]
+    assert byok.delete(id=made.id).deleted
+
+
 if __name__ == "__main__":
     run(globals())

@@ -165,6 +165,7 @@ fn key() -> KeySnapshot {
         deleted: false,
         expires_at: None,
         policy: None,
+        byok: false,
     }
 }
 

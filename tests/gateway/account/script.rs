@@ -84,6 +84,7 @@ impl Database {
             "activity_day",
             "budget",
             "budget_count",
+            "byok_key",
         ];
         let mut rows = Vec::new();
         for table in tables {
@@ -144,7 +145,7 @@ impl Database {
             Answer::Invalid { .. } => "invalid".into(),
             Answer::Budgets { standings } => say_budgets(standings),
             Answer::Document { .. } => "document".into(),
-            Answer::Books { answer } => answer.clone(),
+            Answer::Books { answer } | Answer::Byok { answer } => answer.clone(),
             Answer::Access { answer, .. } | Answer::Alert { answer, .. } => answer.clone(),
             Answer::Team { .. } => "team".into(),
             Answer::Fault { .. } => "fault".into(),
@@ -186,7 +187,7 @@ fn say_alarm(time: &Option<Time>) -> String {
     time.map_or(String::new(), |at| format!(" alarm {}", when(at)))
 }
 
-fn say_reported(Reported { charges, hold, leases, next_alarm }: &Reported) -> String {
+fn say_reported(Reported { charges, hold, leases, next_alarm, .. }: &Reported) -> String {
     let charges = charges.iter().map(|settled| {
         let exceeded = if settled.exceeded_hold { " exceeded" } else { "" };
         let already = if settled.already { " already" } else { "" };

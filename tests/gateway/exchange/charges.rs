@@ -30,11 +30,19 @@ const POLICY: &[(&str, &str, &str, &str)] = &[
     ("got no answer from anybody", "head fault", "0", "nothing"),
     ("was answered after others failed", "401 401 text stop usage done", COUNTED, "counted"),
     ("was refused", "refused", "", "nothing"),
+    (
+        "was sent to two providers at once, and one was outrun",
+        "slow second text stop usage done",
+        OUTRUNNING,
+        "counted",
+    ),
 ];
 
 const USED_UP: &str = "was cut off by the gateway, since no more could be set aside";
 /// Nine tokens in and four out at gpt-4.1-mini's prices.
 const COUNTED: &str = "0.00001";
+/// The same at DeepInfra's prices of gpt-oss-20b.
+const OUTRUNNING: &str = "0.00000083";
 /// 119 bytes of request and 18 of text, at four to a token: 30 tokens in, five out.
 const ESTIMATED: &str = "0.00002";
 const MODEL: &str = r#""model":"openai/gpt-4.1-mini","provider":{"only":["openai"]}"#;
@@ -48,7 +56,10 @@ fn every_row_of_the_policy() {
     for (name, script, charged, basis) in POLICY {
         let keys = "sk-one,sk-two,sk-three";
         let whole = matches!(*script, "whole" | "empty" | "refused");
-        let mut play = Play::of(request(MODEL, !whole), &[("OPENAI_API_KEY", keys)], false);
+        let mut play = match script.starts_with("slow") {
+            true => Play::hedged(super::TWO_PROVIDERS, Some(600)),
+            false => Play::of(request(MODEL, !whole), &[("OPENAI_API_KEY", keys)], false),
+        };
         perform(&mut play, script);
         let told = member(play.log(), "cost_basis").unwrap_or_default();
         assert_eq!((play.settled(), told.as_str()), (*charged, *basis), "{name}: {script}: {}", play.log());
@@ -174,6 +185,8 @@ fn act(play: &mut Play, script: &str) {
             "fault" => play.chunk(FAULT),
             "broken" => play.broken(),
             "late" => play.after_ms(900_000),
+            "slow" => play.after_ms(600),
+            "second" => play.second(),
             "leave" => play.client_gone(),
             "refused" => play.refused_credit("0", "1"),
             reason => play.chunk(&finish(reason)),

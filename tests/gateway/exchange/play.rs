@@ -1,10 +1,14 @@
 //! Plays an exchange: feeds what happens, and renders the steps that follow in a word or two.
 
+use millrace::account::byok::Mirror;
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
-use millrace::catalog::Catalog;
+use millrace::byok::Own;
+use millrace::catalog::{Catalog, Provider};
 use millrace::chat::conversation::Source;
 use millrace::config::{Config, Hedge, Limits};
-use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Racer, Routed, Step, routes};
+use millrace::exchange::{
+    Arrival, Caller, Exchange, Input, Intent, Racer, Routed, Step, routes, routes_with,
+};
 use millrace::health::{News, Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
 use millrace::media::{Fetched, Link};
@@ -30,6 +34,7 @@ pub struct Play {
     log: String,
     record: String,
     settled: String,
+    hold: String,
     key: String,
     sent: String,
     news: Vec<News>,
@@ -87,16 +92,26 @@ impl Play {
 
     /// A streamed request to the echo model in the words of a face.
     pub fn facing(face: Face, body: &str) -> Play {
-        Play::to(NOON, face, body.to_owned(), true, &[], false)
+        Play::to(NOON, face, body.to_owned(), true, &[], false, none())
     }
 
     /// The same, whole.
     pub fn whole(face: Face, body: &str) -> Play {
-        Play::to(NOON, face, body.to_owned(), false, &[], true)
+        Play::to(NOON, face, body.to_owned(), false, &[], true, none())
+    }
+
+    /// A request of an account with keys of its own, which were used for so many dollars this month.
+    pub fn with_own_keys(body: String, variables: &[(&str, &str)], mirror: &str, used: &str) -> Play {
+        let mirror: Mirror = serde_json::from_str(mirror).expect("a mirror");
+        // What stands for sealed here is the key itself, or nothing where it cannot be opened.
+        let opened = mirror.keys.iter().map(|key| Some(key.sealed.clone()).filter(|text| !text.is_empty()));
+        let own = Own::new(mirror.clone(), opened.collect(), Catalog::BUILT_IN);
+        let used = Money::parse_usd(used).expect("an amount");
+        Play::to(NOON, Face::Chat, body, false, variables, false, (own, used))
     }
 
     fn at(now: Time, body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
-        Play::to(now, Face::Chat, body, false, variables, show_attempts)
+        Play::to(now, Face::Chat, body, false, variables, show_attempts, none())
     }
 
     fn to(
@@ -106,6 +121,7 @@ impl Play {
         stream: bool,
         variables: &[(&str, &str)],
         show_attempts: bool,
+        (own, used): (Own, Money),
     ) -> Play {
         let config = config(variables);
         let request = face.read_request(body.as_bytes(), "millrace/echo", stream);
@@ -113,8 +129,13 @@ impl Play {
         let key = snapshot();
         let intent = Intent::read(face, body.as_bytes(), &request, &key, None).expect("well formed");
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
-        let plan = plan(&query, &|provider| config.is_live(provider), 1).expect("there are endpoints");
-        let routes = routes(&plan, &config, 1);
+        let own = own.allowed(&key.hash, request.user.as_deref());
+        let live = |provider: &Provider| config.is_live(provider) || own.opens(provider);
+        let plan = plan(&query, &live, 1).expect("there are endpoints");
+        let routes = match own.is_empty() {
+            true => routes(&plan, &config, 1),
+            false => routes_with(&plan, &config, &own, 1),
+        };
         let routed =
             Routed { about: plan.about.clone(), session: intent.session.clone(), ..Routed::default() };
         let hedge = variables.contains(&HEDGED).then_some(Hedge { permille: 950, floor: FLOOR });
@@ -130,14 +151,19 @@ impl Play {
             caller: Caller::default(),
             routed: Routed { hedge, ..routed },
         };
+        let mut exchange = Exchange::new(arrival, routes);
+        if exchange.has_own_keys() {
+            exchange = exchange.with_own_keys(config.byok.terms, used);
+        }
         let empty = String::new;
         Play {
-            exchange: Exchange::new(arrival, routes),
+            exchange,
             now,
             body: empty(),
             log: empty(),
             record: empty(),
             settled: empty(),
+            hold: empty(),
             key: empty(),
             sent: empty(),
             news: Vec::new(),
@@ -327,7 +353,8 @@ impl Play {
 
     fn render(&mut self, step: Step) -> String {
         match step {
-            Step::Hold { least, .. } => {
+            Step::Hold { amount, least, .. } => {
+                self.hold = amount.to_usd();
                 self.least = least;
                 "hold".to_owned()
             }
@@ -393,6 +420,11 @@ impl Play {
         &self.settled
     }
 
+    /// What was to be set aside, in dollars.
+    pub fn hold(&self) -> &str {
+        &self.hold
+    }
+
     /// What health was told, in words.
     pub fn news(&self) -> Vec<String> {
         self.news.iter().map(|news| format!("{} {:?}", news.subject.tag, news.event)).collect()
@@ -424,6 +456,11 @@ fn mark(racer: Racer) -> &'static str {
         Racer::First => "",
         Racer::Second => "2",
     }
+}
+
+/// An account without keys of its own.
+fn none() -> (Own, Money) {
+    (Own::default(), Money::ZERO)
 }
 
 /// What each frame of a stream is, in a word.
@@ -547,5 +584,6 @@ fn snapshot() -> KeySnapshot {
         deleted: false,
         expires_at: None,
         policy: None,
+        byok: false,
     }
 }

@@ -32,6 +32,7 @@ pub fn key() -> KeySnapshot {
         deleted: false,
         expires_at: None,
         policy: None,
+        byok: false,
     }
 }
 
