@@ -190,7 +190,7 @@ fn best(sort: Option<Sort>, search: &Search<'_>) -> Choice {
         .map(|conversation| task::classify(conversation, query.needs, query.size, rules.unpinned));
     let task = classified.as_ref().map_or(Task::Chat, |classified| classified.task);
     let mut options = eligible(search);
-    options.retain(|option| search.cheapest(option.model, &|seller| seller.service_tier.is_none()).is_some());
+    options.retain(|option| search.may_serve(option.model));
     let capable = options.len();
     let wanted = rules.tier.place();
     // The band that was asked for, then the dearer ones, then the cheaper.

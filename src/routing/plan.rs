@@ -257,6 +257,14 @@ impl Search<'_> {
         Group { entries, sort: self.sort(asked) }
     }
 
+    /// Whether an offer of the model in the ordinary tier may serve.
+    pub fn may_serve(&self, model: &'static Model) -> bool {
+        let ordinary = |seller: &Seller| seller.service_tier.is_none();
+        let unfit = model_filter(model, self.query);
+        unfit.is_none()
+            && model.offers.iter().any(|offer| self.filter(offer, model.slug, None, &ordinary).is_none())
+    }
+
     /// The least that an offer of the model costs that may serve; `None` if none may.
     pub fn cheapest(&self, model: &'static Model, asked: &dyn Fn(&Seller) -> bool) -> Option<&'static Offer> {
         let unfit = model_filter(model, self.query);

@@ -82,11 +82,11 @@ pub fn classify(conversation: &Conversation, needs: &Needs, size: &RequestSize, 
     asked.into_iter().for_each(|turn| gather(turn, &mut asked_text));
     let mut instructions = String::new();
     turns.iter().filter(|turn| turn.role == Role::System).for_each(|turn| gather(turn, &mut instructions));
-    let (asked_text, instructions) = (excerpt(&asked_text), excerpt(&instructions));
+    let said = [&asked_text, &instructions].map(|text| Said::of(excerpt(text)));
 
     let mut heaviest = (0, Classified { task: Task::Chat, signs: Vec::new() });
     for (task, signs) in tasks::SIGNS {
-        let (weight, found) = weigh(signs, &asked_text, &instructions);
+        let (weight, found) = weigh(signs, &said);
         if weight > heaviest.0 && weight >= ENOUGH * USER {
             heaviest = (weight, Classified { task: *task, signs: found });
         }
@@ -132,13 +132,45 @@ fn floor(text: &str, at: usize) -> usize {
     (0..=at).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0)
 }
 
-fn weigh(signs: &'static [Sign], asked: &str, instructions: &str) -> (u32, Vec<&'static str>) {
+/// A text, and which pairs of bytes stand in it, by a hash: most signs are ruled out by these alone.
+struct Said {
+    text: String,
+    pairs: [u64; PAIRS / 64],
+}
+
+const PAIRS: usize = 4096;
+
+impl Said {
+    fn of(text: String) -> Said {
+        let mut pairs = [0; PAIRS / 64];
+        for pair in text.as_bytes().windows(2) {
+            let place = place(pair);
+            pairs[place / 64] |= 1 << (place % 64);
+        }
+        Said { text, pairs }
+    }
+
+    fn holds(&self, sign: &str) -> bool {
+        let is_there = |pair: &[u8]| {
+            let place = place(pair);
+            self.pairs[place / 64] >> (place % 64) & 1 == 1
+        };
+        sign.as_bytes().windows(2).all(is_there) && holds(&self.text, sign)
+    }
+}
+
+/// Where a pair of bytes has its bit; some share one.
+fn place(pair: &[u8]) -> usize {
+    (usize::from(pair[0]) << 6 ^ usize::from(pair[1])) % PAIRS
+}
+
+fn weigh(signs: &'static [Sign], [asked, instructions]: &[Said; 2]) -> (u32, Vec<&'static str>) {
     let mut weight = 0;
     let mut found = Vec::new();
     for (sign, each) in signs {
-        let factor = if holds(asked, sign) {
+        let factor = if asked.holds(sign) {
             USER
-        } else if holds(instructions, sign) {
+        } else if instructions.holds(sign) {
             1
         } else {
             continue;

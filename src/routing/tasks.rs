@@ -255,29 +255,24 @@ const SCIENCE: &[Sign] = &[
     ("research paper", 3),
 ];
 
-/// Models that are no assistants: judges of content, raw predictors, and what searches by itself.
-const NEVER: &[&str] = &[
-    "*guard*",
-    "*safeguard*",
-    "*moderation*",
-    "*-base",
-    "*-ocr*",
-    "perplexity/*",
-    "*deep-research*",
-    "*-search-preview",
-    "*-audio*",
-    "*-image*",
-    "*embed*",
-    "*rerank*",
-    "morph/*",
-    "relace/*",
-    "switchpoint/*",
-    "openrouter/*",
-    "millrace/*",
-    "*-completion*",
-    "*codestral-embed*",
-    "*-tts*",
-];
+/// Models that are no assistants (judges of content, raw predictors, and what searches by itself), by
+/// their authors, by how their slugs end and by what these hold.
+const NEVER_AUTHORS: [&str; 6] =
+    ["perplexity/", "morph/", "relace/", "switchpoint/", "openrouter/", "millrace/"];
+const NEVER_ENDINGS: [&str; 2] = ["-base", "-search-preview"];
+
+/// The words of that kind that begin with a byte: most places of a slug need no second look.
+fn never_within(first: u8) -> &'static [&'static str] {
+    match first {
+        b'-' => &["-ocr", "-audio", "-image", "-completion", "-tts"],
+        b'd' => &["deep-research"],
+        b'e' => &["embed"],
+        b'g' => &["guard"],
+        b'm' => &["moderation"],
+        b'r' => &["rerank"],
+        _ => &[],
+    }
+}
 
 /// The best for most things first; where a task names none of a band, these count.
 const GENERAL: &[&str] = &[
@@ -525,5 +520,10 @@ pub fn rank(task: Task, slug: &str) -> usize {
 }
 
 pub fn is_never_chosen(slug: &str) -> bool {
-    NEVER.iter().any(|one| pattern::matches(one, slug))
+    let bytes = slug.as_bytes();
+    let holds =
+        |at: usize| never_within(bytes[at]).iter().any(|word| bytes[at..].starts_with(word.as_bytes()));
+    NEVER_AUTHORS.iter().any(|author| slug.starts_with(author))
+        || NEVER_ENDINGS.iter().any(|ending| slug.ends_with(ending))
+        || (0..bytes.len()).any(holds)
 }
