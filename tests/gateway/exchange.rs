@@ -7,6 +7,7 @@ mod hedging;
 pub mod play;
 mod purse;
 mod timing;
+mod region;
 
 use millrace::account::GenerationRecord;
 use millrace::account::record::Basis;

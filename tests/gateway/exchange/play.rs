@@ -574,7 +574,7 @@ fn config(variables: &[(&str, &str)]) -> Config {
     Config::read(&|name| value(name).map(str::to_owned), Catalog::BUILT_IN)
 }
 
-fn snapshot() -> KeySnapshot {
+pub fn snapshot() -> KeySnapshot {
     KeySnapshot {
         account: AccountId::parse("0123456789Ab").expect("an id"),
         hash: KeyHash::of("sk-mr-v1-test"),
