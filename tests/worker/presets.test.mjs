@@ -95,7 +95,8 @@ test("what makes no preset is refused", async () => {
   assertFailure(await save("x", { model: 1 }), 400);
   assertFailure(await call(gateway, "GET", "/api/v1/presets"), 401);
   const embeddings = { model: "@preset/kept", input: "x" };
-  assertFailure(await chat(gateway, account.key, embeddings, { path: "/api/v1/embeddings" }), 400);
+  const reply = await chat(gateway, account.key, embeddings, { path: "/api/v1/embeddings" });
+  assertFailure(reply, 404, /does not make that kind of output/);
 });
 
 test("other protocols take presets as well, and a record names the one it had", async () => {
@@ -114,6 +115,6 @@ test("other protocols take presets as well, and a record names the one it had", 
     return status === 200 && json.data;
   });
   assert.deepEqual([record.preset_id, record.data_region], [made.json.data.id, "global"]);
-  const explained = await chat(gateway, account.key, { model: "@preset/tuned", messages: [] }, { path: "/api/v1/route" });
+  const explained = await chat(gateway, account.key, { model: "@preset/tuned", messages: user("x") }, { path: "/api/v1/route" });
   assert.deepEqual(explained.json.data.order.map((each) => each.model), [MODEL]);
 });
