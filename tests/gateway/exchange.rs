@@ -6,8 +6,8 @@ mod charges;
 mod hedging;
 pub mod play;
 mod purse;
-mod timing;
 mod region;
+mod timing;
 
 use millrace::account::GenerationRecord;
 use millrace::account::record::Basis;
