@@ -105,9 +105,9 @@ fn policy(members: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
                 (value.is_null() || is_texts(value), "at most 100 strings, or null")
             }
             name if FLAGS.contains(&name) => (value.is_boolean(), "true or false"),
-            // Whether such a key may serve a request for zero retention is decided by its provider's policy.
-            "declared_zdr" => {
-                (value.is_null(), "null: the data policy of the provider's endpoint holds here")
+            // What such a key's provider does with data, and where, is for the catalog to say.
+            "declared_zdr" | "declared_region" => {
+                (value.is_null(), "null: what the catalog says of the provider's endpoint holds here")
             }
             _ => (false, "left out: there is no such member"),
         };
@@ -115,7 +115,7 @@ fn policy(members: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
             return Err(Failure::invalid(format!("{name}: must be {wanted}")));
         }
     }
-    Ok(members.into_iter().filter(|(name, _)| name != "declared_zdr").collect())
+    Ok(members.into_iter().filter(|(name, _)| !name.starts_with("declared_")).collect())
 }
 
 fn is_text(value: &Value, most: usize) -> bool {

@@ -27,6 +27,7 @@ fn object(row: &ByokRow) -> Value {
         "is_fallback": policy.is_fallback,
         "is_required": policy.is_required,
         "is_byok_only": policy.is_byok_only,
+        "declared_region": null,
         "declared_zdr": null,
         "allowed_models": policy.allowed_models,
         "allowed_api_key_hashes": policy.allowed_api_key_hashes,

@@ -42,7 +42,7 @@ enum End {
     UsedUp,
     /// The provider broke off, fell silent or ran out of time in the middle.
     CutOff,
-    /// The provider reported an error in the middle.
+    /// The provider reported an error in the middle, or what it wrote cannot be read.
     ErrorWithin,
 }
 

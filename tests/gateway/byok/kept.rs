@@ -94,6 +94,18 @@ fn keys_are_kept_changed_listed_and_deleted() {
     );
     assert_eq!(row(tell(&mut database, &ByokCommand::Get { id: "a".into() })), changed);
     assert!(!view::write_key(&changed).contains("sealed"));
+    // Both SDKs of OpenRouter's refuse an object that lacks one of these.
+    let shown: Value = serde_json::from_str(&view::write_key(&changed)).unwrap();
+    for member in [
+        "allowed_models",
+        "allowed_user_ids",
+        "declared_region",
+        "declared_zdr",
+        "is_byok_only",
+        "is_required",
+    ] {
+        assert!(shown["data"].get(member).is_some(), "{member}");
+    }
     assert!(matches!(
         tell(&mut database, &ByokCommand::Delete { id: "a".into() }),
         ByokAnswer::Changed { .. }
