@@ -1,6 +1,7 @@
 //! The Messages API on both sides: requests, streams and whole replies, read, written and spliced.
 
 pub mod grammar;
+mod plain;
 mod recorded;
 mod request;
 mod stream;

@@ -5,6 +5,7 @@ mod beta;
 mod count;
 mod face;
 mod family;
+mod plain;
 mod prompt;
 mod read;
 mod reader;

@@ -1,6 +1,7 @@
 //! A provider's reply, in a stream or whole, read into events. Both go through one reader of
 //! blocks, so that they cannot tell different things.
 
+use super::plain::{self, Plain};
 use super::wire::{self, Counts};
 use crate::chat::conversation::{Issuer, ReasoningKind, Seal};
 use crate::chat::{
@@ -66,7 +67,11 @@ impl StreamReader {
 impl Reader for StreamReader {
     fn read(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
         let reply = &mut self.reply;
-        if self.frames.read(bytes, |frame| drop(reply.read_frame(frame, events))).is_err() {
+        let read = self.frames.read(bytes, |frame| match reply.read_plain(frame) {
+            Some(plain) => say(plain, events),
+            None => drop(reply.read_frame(frame, events)),
+        });
+        if read.is_err() {
             self.reply.fail("The provider sent a frame that is too long.", "");
         }
     }
@@ -112,6 +117,18 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
 impl Reply {
     pub(super) fn new(quirks: &Quirks, names: Vec<Renamed>) -> Reply {
         Reply { quirks: Some(*quirks), names, ..Reply::default() }
+    }
+
+    /// Takes note of a frame that says a piece of text or of a thought, and nothing else.
+    pub(super) fn read_plain<'a>(&mut self, frame: Frame<'a>) -> Option<Plain<'a>> {
+        if self.facts.fault.is_some() || self.facts.done {
+            return None;
+        }
+        let plain = plain::read(std::str::from_utf8(frame.data).ok()?)?;
+        let said = plain.said() as u64;
+        self.facts.output_bytes = self.facts.output_bytes.saturating_add(said);
+        self.facts.began |= said > 0;
+        Some(plain)
     }
 
     /// Reads one frame; its type, if it is an event that can be read.
@@ -381,6 +398,15 @@ impl Reply {
         }
         events.push(Event::ToolCallEnd { call });
     }
+}
+
+fn say(plain: Plain<'_>, events: &mut Vec<Event>) {
+    let Some(words) = json::string(plain.words()).filter(|words| !words.is_empty()) else { return };
+    let text = words.into_owned();
+    events.push(match plain {
+        Plain::Text { .. } => Event::Text(text),
+        Plain::Thinking { .. } => Event::Reasoning { text, kind: ReasoningKind::Full },
+    });
 }
 
 /// The text in `{"input": …}`, as a custom tool was described to the model.

@@ -179,6 +179,9 @@ impl Lane for Splice {
 
 impl Rest {
     fn read_frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
+        if self.reply.read_plain(frame).is_some() {
+            return write_event(b"content_block_delta", frame.data, out);
+        }
         let Some(kind) = self.reply.read_frame(frame, &mut Vec::new()) else { return };
         if self.reply.facts.fault.is_some() {
             return;
