@@ -54,12 +54,13 @@ async function measure(rig, rust, folder, { rounds, scenarios, beside, peers }) 
   const vars = { MILLRACE_ADMIN_KEY: ADMIN_KEY, OPENAI_API_KEY: "sk-upstream", OPENAI_BASE_URL: `${UPSTREAM}/v1` };
   const plans = ["targets/baselines.toml", ...(peers ? [resolve(peers)] : [])];
   const theirs = peers ? [...readFileSync(peers, "utf8").matchAll(/^name = "([^"]+)"/gm)].map(([, name]) => name) : [];
-  const only = [...beside.split(","), ...theirs, "ours"].join(",");
+  const all = [...beside.split(","), ...theirs, "ours"];
   // The rig's own folder stays as it is.
   const target = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
   const table = async (command, plan, ...options) => {
     const text = join(folder, `${command}.md`);
     const files = [...plans, plan, `scenarios/${scenarios}.toml`];
+    const only = (command === "run" ? [...all, "ours-verbatim"] : all).join(",");
     await run("bash", [join(rig, "run.sh"), command, ...files, "--only", only, ...options, "--md", text], {
       cwd: rig,
       env: { ...rust.env, CARGO_TARGET_DIR: target, WORKERD: nativeWorkerd() },
@@ -103,15 +104,19 @@ async function openAccount(url) {
   return (await post(`/${account.id}/keys`, { name: "bench" })).key;
 }
 
+/** The gateway as it is, and with streams that go byte for byte. Messages are translated for the upstream. */
 function targetFile(base, key, process) {
-  return `[[target]]
-name = "ours"
+  const target = (name, headers, skip) => `[[target]]
+name = "${name}"
 base = "${base}"
-headers = { authorization = "Bearer ${key}" }
+headers = { authorization = "Bearer ${key}"${headers} }
 model = "${MODEL}"
-anthropic = ""
+anthropic = "/v1/messages"
+skip = ${JSON.stringify(skip)}
 ${process}
 `;
+  const whole = ["small", "large", "steady", "stream-anthropic"];
+  return target("ours", "", []) + target("ours-verbatim", ', x-millrace-stream = "verbatim"', whole);
 }
 
 /** The rig gives each gateway the second processor and takes the first for itself. */
