@@ -3,7 +3,7 @@
 use crate::routing::verdict::{Awaited, Fault};
 use crate::time::Time;
 
-use super::{Exchange, Stage, Step};
+use super::{Exchange, Stage};
 
 impl Exchange {
     pub(super) fn take_time(&mut self, now: Time) {
@@ -29,7 +29,7 @@ impl Exchange {
         }
         if self.arrival.request.stream && now >= self.next_comment {
             self.begin_head();
-            self.outbox.push_back(Step::Write(self.keep_alive().to_vec()));
+            self.write(self.keep_alive().to_vec());
             self.next_comment = now.plus(self.arrival.limits.comment_every);
         }
     }
@@ -61,7 +61,8 @@ impl Exchange {
         found
     }
 
-    pub(super) fn deadline(&self) -> Time {
+    /// When the exchange wants to know that time has passed. While a reply goes on, only ever later.
+    pub fn deadline(&self) -> Time {
         let limits = self.limits_of(&self.stage, self.sent).into_iter().map(|(at, _)| at);
         let comment = self.arrival.request.stream.then_some(self.next_comment);
         let pause = if let Stage::Pausing(until) = self.stage { Some(until) } else { None };
@@ -77,8 +78,10 @@ impl Exchange {
     /// A frame that says nothing, in the client's grammar.
     fn keep_alive(&self) -> &'static [u8] {
         match &self.stage {
-            Stage::Peeking(lane, _) | Stage::Streaming(lane) => lane.keep_alive(),
-            Stage::Holding
+            Stage::Streaming(lane) => lane.keep_alive(),
+            // Nothing of the reply has been written.
+            Stage::Peeking(..)
+            | Stage::Holding
             | Stage::Asking
             | Stage::Pausing(_)
             | Stage::Fetching(_)

@@ -78,7 +78,7 @@ impl Exchange {
         let charge = self.charge(&outcome, Some(lane.facts()));
         let mut out = Vec::new();
         lane.write_error(&failure, Some(&self.bill(&charge)), &mut out);
-        self.outbox.push_back(Step::Write(out));
+        self.write(out);
         self.outbox.push_back(Step::Close);
         self.settle(now, outcome, charge, Some(lane.facts()));
     }

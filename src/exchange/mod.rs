@@ -10,6 +10,7 @@ mod intent;
 mod news;
 mod outcome;
 mod outgoing;
+mod passing;
 mod purse;
 mod record;
 mod route;
@@ -85,6 +86,8 @@ pub struct Exchange {
     first_token: Option<Time>,
     last_progress: Time,
     next_comment: Time,
+    /// Room for the next bytes to write.
+    spare: Vec<u8>,
 }
 
 impl Exchange {
@@ -116,6 +119,7 @@ impl Exchange {
             first_token: None,
             last_progress: now,
             next_comment,
+            spare: Vec::new(),
         };
         exchange.hold();
         exchange
@@ -168,6 +172,7 @@ impl Exchange {
                 self.take_head(now, status, retry_after_s, error_type);
             }
             Input::Chunk(bytes) => self.take_chunk(now, bytes),
+            Input::Passed(bytes) => self.take_passed(now, bytes),
             Input::End => self.take_end(now),
             Input::Unreachable | Input::Broken => self.take_break(now),
             Input::Clock => self.take_time(now),
@@ -237,7 +242,7 @@ impl Exchange {
         if !matches!(self.stage, Stage::Sending) {
             return;
         }
-        let lane = || self.bridge.as_ref().map(|bridge| bridge.lane(self.identity(), self.quirks()));
+        let lane = || self.bridge.as_ref().map(|bridge| self.lane(bridge));
         self.stage = match (classify(status, retry_after_s), self.arrival.request.stream) {
             (Some(fault), _) => {
                 let (until, error_type) = (now.plus(ERROR_BODY), error_type.map(str::to_owned));
@@ -252,7 +257,6 @@ impl Exchange {
         if self.withholds(bytes, None) {
             return;
         }
-        let mut out = Vec::new();
         match &mut self.stage {
             Stage::Holding | Stage::Asking | Stage::Pausing(_) | Stage::Fetching(_) => {}
             Stage::Sending | Stage::Ended => {}
@@ -277,6 +281,7 @@ impl Exchange {
                 self.advance_peek(now);
             }
             Stage::Streaming(lane) => {
+                let mut out = std::mem::take(&mut self.spare);
                 lane.read(bytes, &mut out);
                 self.advance_stream(now, out);
             }
@@ -323,7 +328,9 @@ impl Exchange {
 
     /// Sends what was read and ends the reply where the provider has.
     fn advance_stream(&mut self, now: Time, out: Vec<u8>) {
-        if !out.is_empty() {
+        if out.is_empty() {
+            self.take_back(out);
+        } else {
             self.last_progress = now;
             self.next_comment = now.plus(self.arrival.limits.comment_every);
             self.outbox.push_back(Step::Write(out));
@@ -411,7 +418,7 @@ impl Exchange {
         self.remember(&charge.usage);
         let mut out = Vec::new();
         lane.write_end(&self.bill(&charge), &mut out);
-        self.outbox.push_back(Step::Write(out));
+        self.write(out);
         self.outbox.push_back(Step::Close);
         self.settle(now, Outcome::Complete, charge, Some(lane.facts()));
         self.outbox.push_back(Step::Release(self.racer));

@@ -122,7 +122,7 @@ impl Exchange {
     }
 
     /// Whether the reply is to be counted as it flows.
-    pub(super) fn is_metered(&self) -> bool {
+    pub fn is_metered(&self) -> bool {
         self.purse.is_some() && self.arrival.request.stream
     }
 

@@ -111,6 +111,8 @@ pub enum Input<'a> {
     },
     Unreachable,
     Chunk(&'a [u8]),
+    /// As a chunk, of a reply whose bytes the client gets by another way: see [`super::Exchange::may_pipe`].
+    Passed(&'a [u8]),
     End,
     /// The connection to the provider broke.
     Broken,
@@ -157,7 +159,7 @@ pub struct Arrival {
     pub routed: Routed,
 }
 
-/// What a caller says of itself, for the generation's record.
+/// What a caller says of itself and of how it wants to be answered.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     pub referer: Option<String>,
@@ -166,4 +168,6 @@ pub struct Caller {
     pub betas: Option<String>,
     /// The id of the preset that was laid under the request.
     pub preset_id: Option<String>,
+    /// It takes a provider's stream as it comes, if the protocol is the same.
+    pub verbatim: bool,
 }

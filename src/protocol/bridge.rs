@@ -358,6 +358,18 @@ impl Bridge {
         }
     }
 
+    /// Whether a provider's stream may go to the client as it comes: both speak the same, and nothing
+    /// is kept from the client.
+    pub fn may_be_verbatim(&self) -> bool {
+        let same = matches!(
+            (self.face, self.wire),
+            (Face::Chat, Protocol::OpenAiChat)
+                | (Face::Responses, Protocol::OpenAiResponses)
+                | (Face::Messages, Protocol::AnthropicMessages)
+        );
+        same && self.hidden == Hidden::Nothing
+    }
+
     fn reader(&self, quirks: Quirks) -> Box<dyn Reader> {
         let names = self.names.clone();
         match self.wire {

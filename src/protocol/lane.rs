@@ -23,8 +23,12 @@ pub trait Lane {
     fn cut(&mut self, _out: &mut Vec<u8>) {}
     /// Ends the reply with an error in the client's grammar; `bill` for what was delivered.
     fn write_error(&mut self, failure: &Failure, bill: Option<&Bill>, out: &mut Vec<u8>);
-    /// A frame that says nothing, for between frames.
+    /// A frame that says nothing, for between frames; empty where there is no room for one.
     fn keep_alive(&self) -> &'static [u8];
+    /// Every byte goes on as it comes: whoever can may move them without asking.
+    fn is_verbatim(&self) -> bool {
+        false
+    }
 }
 
 /// Reads a provider's streamed reply into events. Like a [`Lane`], it survives any cut.

@@ -22,4 +22,5 @@ pub mod openai_responses;
 pub mod openai_wire;
 pub mod rerank;
 pub mod usage;
+pub mod verbatim;
 pub mod writing;

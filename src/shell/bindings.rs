@@ -7,7 +7,8 @@ use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Response, WritableStream};
 
-use crate::shell::driver::Relay;
+use crate::shell::edge::Attempt;
+use crate::shell::relay::Relay;
 use crate::shell::upstream::EmbeddedSource;
 
 #[wasm_bindgen]
@@ -59,9 +60,19 @@ extern "C" {
 extern "C" {
     pub fn relay(
         core: Relay,
+        memory: &JsValue,
         reader: &ReadableStreamDefaultReader,
         writer: &web_sys::WritableStreamDefaultWriter,
         signal: &AbortSignal,
+    ) -> Promise;
+
+    pub fn pipe(
+        core: Relay,
+        memory: &JsValue,
+        body: &ReadableStream,
+        writable: &WritableStream,
+        signal: &AbortSignal,
+        attempt: &Attempt,
         tick_ms: u32,
     ) -> Promise;
 

@@ -2,15 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
 use futures::future::{Either, select};
-use js_sys::Uint8Array;
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, Response, WritableStreamDefaultWriter};
+use web_sys::{AbortSignal, Response, WritableStream, WritableStreamDefaultWriter};
 
 use crate::account::Part;
 use crate::account::wallet::Draw;
@@ -21,13 +20,14 @@ use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{self, IdentityTransformStream, console_log};
 use crate::shell::clock::{delay_until, now};
 use crate::shell::inference;
+use crate::shell::relay::{Growth, Relay};
 use crate::shell::upstream::{Connection, Event};
 use crate::shell::wallets::{self, Background, Denied, SetAside};
 use crate::shell::{health, reply};
 use crate::time::Time;
 
-/// How often the limits of a stream that has begun are looked at.
-const TICK_MS: u32 = 250;
+/// How often a reply that the runtime moves is looked at, and its limits with it.
+const TICK_MS: u32 = 1000;
 
 type Shared = Rc<RefCell<Exchange>>;
 type Held = Rc<RefCell<Option<SetAside>>>;
@@ -46,6 +46,8 @@ pub struct Driver {
     /// Takes the head of the reply, once.
     answer: Option<oneshot::Sender<Response>>,
     writer: Option<WritableStreamDefaultWriter>,
+    /// What the writer writes to.
+    writable: Option<WritableStream>,
     signal: AbortSignal,
     /// Steps that a relay ended with.
     left_over: VecDeque<Step>,
@@ -69,6 +71,7 @@ impl Driver {
             hosts,
             answer: Some(answer),
             writer: None,
+            writable: None,
             signal,
             left_over: VecDeque::new(),
         }
@@ -109,7 +112,10 @@ impl Driver {
                 Step::Release(racer) => self.connections[racer as usize].release().await,
                 Step::Reply(reply) => self.reply(reply),
                 Step::Begin(head) => self.begin(head),
-                Step::Write(bytes) => self.write(&bytes).await,
+                Step::Write(bytes) => {
+                    self.write(&bytes).await;
+                    self.exchange.borrow_mut().take_back(bytes);
+                }
                 Step::Close => self.close().await,
                 Step::Settle(settlement) => self.settle(settlement),
                 Step::Remember { session, pin, long } => inference::remember(session, pin, long),
@@ -172,29 +178,49 @@ impl Driver {
         matches!(event, Err(true))
     }
 
-    /// Once the reply has begun, its chunks are moved by a loop outside the crate. Says whether
-    /// there was anything to move.
+    /// Once the reply has begun, its chunks are moved by a loop outside the crate, or by the runtime
+    /// alone. Says whether there was anything to move.
     async fn relay(&mut self) -> bool {
         if !self.exchange.borrow().is_streaming() {
             return false;
         }
-        let racer = self.exchange.borrow().racer();
-        let (Some(reader), Some(writer)) = (self.connections[racer as usize].idle_reader(), &self.writer)
-        else {
+        let left_over = Rc::new(RefCell::new(VecDeque::new()));
+        let may_pipe = self.exchange.borrow().may_pipe();
+        let moved = match may_pipe {
+            true => self.pipe(&left_over).or_else(|| self.pump(&left_over)),
+            false => self.pump(&left_over),
+        };
+        let Some(moved) = moved else {
             return false;
         };
-        let left_over = Rc::new(RefCell::new(VecDeque::new()));
-        let core = Relay {
-            exchange: AssertUnwindSafe(Rc::clone(&self.exchange)),
-            left_over: AssertUnwindSafe(Rc::clone(&left_over)),
-            growth: AssertUnwindSafe(self.growth()),
-        };
-        let moved = bindings::relay(core, reader, writer, &self.signal, TICK_MS);
         if JsFuture::from(moved).await.is_err() {
             self.feed(Input::Broken);
         }
+        if self.writer.is_none() {
+            self.writer = self.writable.as_ref().and_then(|writable| writable.get_writer().ok());
+        }
         self.left_over.append(&mut left_over.borrow_mut());
         true
+    }
+
+    /// Whose reply it is.
+    fn racer(&self) -> usize {
+        self.exchange.borrow().racer() as usize
+    }
+
+    fn pump(&self, left_over: &Rc<RefCell<VecDeque<Step>>>) -> Option<Promise> {
+        let (reader, writer) = (self.connections[self.racer()].idle_reader()?, self.writer.as_ref()?);
+        let core = Relay::new(Rc::clone(&self.exchange), Rc::clone(left_over), self.growth());
+        Some(bindings::relay(core, &wasm_bindgen::memory(), reader, writer, &self.signal))
+    }
+
+    fn pipe(&mut self, left_over: &Rc<RefCell<VecDeque<Step>>>) -> Option<Promise> {
+        let growth = self.growth();
+        let (body, abort) = self.connections[self.racer()].give_away()?;
+        let (writer, writable) = (self.writer.take()?, self.writable.as_ref()?);
+        writer.release_lock();
+        let core = Relay::beside(Rc::clone(&self.exchange), Rc::clone(left_over), growth);
+        Some(bindings::pipe(core, &wasm_bindgen::memory(), body, writable, &self.signal, abort, TICK_MS))
     }
 
     fn reply(&mut self, mut reply: Reply) {
@@ -208,6 +234,7 @@ impl Driver {
             return;
         };
         self.writer = pipe.writable().get_writer().ok();
+        self.writable = Some(pipe.writable());
         self.answer_with(reply::stream(&head, &pipe.readable()));
     }
 
@@ -258,82 +285,5 @@ async fn next([first, second]: &mut [Connection; 2]) -> (Racer, Event) {
     match select(std::pin::pin!(first.next()), std::pin::pin!(second.next())).await {
         Either::Left((event, _)) => (Racer::First, event),
         Either::Right((event, _)) => (Racer::Second, event),
-    }
-}
-
-/// The core of a stream that has begun, as the loop outside calls it. Bytes that come back are
-/// to be written; once it is over, nothing more may be called but `is_over`.
-#[wasm_bindgen]
-pub struct Relay {
-    exchange: AssertUnwindSafe<Shared>,
-    left_over: AssertUnwindSafe<Rc<RefCell<VecDeque<Step>>>>,
-    growth: AssertUnwindSafe<Growth>,
-}
-
-/// Asks for more money while a reply flows.
-struct Growth {
-    exchange: Shared,
-    account: AccountClient,
-    background: Background,
-    held: Held,
-}
-
-impl Growth {
-    fn ask(&self, amount: Money, minimum: Money) {
-        let (exchange, held, account) =
-            (Rc::clone(&self.exchange), Rc::clone(&self.held), self.account.clone());
-        let asked = self.background.run(async move {
-            let grown = wallets::grow(&account, &held, amount, minimum).await;
-            exchange.borrow_mut().feed(now(), Input::Grown(grown));
-        });
-        if asked.is_err() {
-            self.exchange.borrow_mut().feed(now(), Input::Grown(None));
-        }
-    }
-}
-
-#[wasm_bindgen]
-impl Relay {
-    pub fn chunk(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        self.feed(Input::Chunk(bytes))
-    }
-
-    pub fn end(&self) -> Option<Vec<u8>> {
-        self.feed(Input::End)
-    }
-
-    pub fn broken(&self) -> Option<Vec<u8>> {
-        self.feed(Input::Broken)
-    }
-
-    pub fn tick(&self) -> Option<Vec<u8>> {
-        self.feed(Input::Clock)
-    }
-
-    pub fn client_gone(&self) {
-        self.feed(Input::ClientGone);
-    }
-
-    pub fn is_over(&self) -> bool {
-        !self.exchange.borrow().is_streaming()
-    }
-
-    /// Reports to the exchange and gathers what is to be written; other steps are left to the driver.
-    fn feed(&self, input: Input<'_>) -> Option<Vec<u8>> {
-        let mut exchange = self.exchange.borrow_mut();
-        exchange.feed(now(), input);
-        let mut out = Vec::new();
-        let mut grow = Vec::new();
-        loop {
-            match exchange.step() {
-                Step::Write(mut bytes) => out.append(&mut bytes),
-                Step::Wait { .. } | Step::Done => break,
-                Step::Grow { amount, minimum } => grow.push((amount, minimum)),
-                step => self.left_over.borrow_mut().push_back(step),
-            }
-        }
-        drop(exchange);
-        grow.into_iter().for_each(|(amount, minimum)| self.growth.ask(amount, minimum));
-        (!out.is_empty()).then_some(out)
     }
 }

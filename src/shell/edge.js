@@ -5,7 +5,7 @@
 // The headers that requests to a model are read for, in the order of `edge.rs`.
 const READ = [
   "authorization", "x-api-key", "x-goog-api-key", "content-length", "x-session-id", "x-openrouter-metadata",
-  "http-referer", "referer", "user-agent", "anthropic-beta",
+  "http-referer", "referer", "user-agent", "anthropic-beta", "x-millrace-stream",
 ];
 const PROVIDER_TELLS = /^(retry-after|x-amzn-errortype$|.*ratelimit)/;
 
@@ -40,7 +40,7 @@ export class Attempt {
   }
 }
 
-// An answer: `status`, `headers` as lines, and `bytes` of the whole body or a `reader` of it. A body
+// An answer: `status`, `headers` as lines, and `bytes` of the whole `body` or a `reader` of it. A body
 // that broke off has neither.
 export function take(response, most) {
   const { status, headers } = response;
@@ -50,7 +50,8 @@ export function take(response, most) {
   });
   if (status < 200 || status > 299 || !isWithin(headers, most)) {
     // An answer without a body gets an empty one, so that its end is read like any other.
-    return { status, headers: lines, reader: (response.body ?? new Response("").body).getReader() };
+    const body = response.body ?? new Response("").body;
+    return { status, headers: lines, body, reader: body.getReader() };
   }
   return response.arrayBuffer().then(
     (buffer) => ({ status, headers: lines, bytes: new Uint8Array(buffer) }),

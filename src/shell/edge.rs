@@ -32,6 +32,9 @@ extern "C" {
     pub fn bytes(this: &Answer) -> Option<Uint8Array>;
     #[wasm_bindgen(method, getter)]
     pub fn reader(this: &Answer) -> Option<ReadableStreamDefaultReader>;
+    /// What the reader reads.
+    #[wasm_bindgen(method, getter)]
+    pub fn body(this: &Answer) -> Option<ReadableStream>;
 
     /// The answer in a response that was made here.
     #[wasm_bindgen(catch)]
@@ -44,7 +47,7 @@ extern "C" {
 }
 
 /// Headers that [`Incoming::header`] knows, in the order of `edge.js`.
-const READ: [&str; 10] = [
+const READ: [&str; 11] = [
     "authorization",
     "x-api-key",
     "x-goog-api-key",
@@ -55,6 +58,7 @@ const READ: [&str; 10] = [
     "referer",
     "user-agent",
     "anthropic-beta",
+    "x-millrace-stream",
 ];
 
 /// A request with its head read; the runtime's own is behind it, for what the head does not have.

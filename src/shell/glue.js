@@ -1,55 +1,214 @@
-// What Rust cannot reach well: the loop that moves a stream, and a provider inside the worker.
-// It moves bytes and decides nothing: each chunk is one synchronous call into the core.
+// What Rust cannot reach well: the ways that a stream is moved, and a provider inside the worker.
+// It moves bytes and decides nothing: a chunk is one synchronous call into the core.
 
 // Moves a reply that has begun from `reader` to `writer` until the core says that it is over.
-// `core` is the crate's `Relay`; its calls answer with bytes to write, or with nothing.
-// Writes are whole frames, so a comment written by the timer never falls inside one.
-export async function relay(core, reader, writer, signal, tickMs) {
+// `core` is the crate's `Relay`. Writes are whole frames, so a comment written by the timer never
+// falls inside one.
+export async function relay(core, memory, reader, writer, signal) {
+  const port = new Port(core, memory);
   let over = false;
+  let timer;
   const leave = () => {
     if (over) return;
     over = true;
     core.client_gone();
     reader.cancel().catch(() => {});
   };
-  const timer = setInterval(() => {
+  // The deadline of the core only ever moves away, so a timer that comes too early is set anew.
+  const wake = () => {
     if (over) return;
-    const bytes = core.tick();
+    const bytes = port.take(core.tick());
     if (bytes) writer.write(bytes).catch(leave);
-    if (core.is_over()) {
+    if (port.over) {
       over = true;
       reader.cancel().catch(() => {});
+    } else {
+      timer = setTimeout(wake, core.wait_ms());
     }
-  }, tickMs);
+  };
+  timer = setTimeout(wake, core.wait_ms());
   signal?.addEventListener("abort", leave);
   writer.closed.catch(leave);
   try {
     while (!over) {
-      const bytes = await next(core, reader, () => over);
-      if (bytes) {
-        try {
-          await writer.write(bytes);
-        } catch {
-          leave();
-        }
+      let piece;
+      try {
+        piece = await reader.read();
+      } catch {
+        piece = undefined;
       }
-      if (core.is_over()) over = true;
+      if (over) break;
+      const value = piece?.value;
+      let rest = value;
+      // Almost always there is one turn: a piece is rarely longer than there is room.
+      do {
+        let bytes;
+        if (value) {
+          const part = rest.length > port.room ? rest.subarray(0, port.room) : rest;
+          rest = rest.subarray(part.length);
+          bytes = port.chunk(part);
+        } else {
+          bytes = port.take(piece ? core.end() : core.broken());
+        }
+        if (port.over) over = true;
+        if (bytes) {
+          try {
+            await writer.write(bytes);
+          } catch {
+            leave();
+          }
+        }
+      } while (!over && rest?.length > 0);
     }
   } finally {
-    clearInterval(timer);
+    over = true;
+    clearTimeout(timer);
     signal?.removeEventListener("abort", leave);
+    core.free();
   }
 }
 
-async function next(core, reader, isOver) {
-  let piece;
+// Has the runtime move a reply that has begun, byte for byte, and shows the core a copy of it: now
+// and then what has come since, in a few large reads, and the rest when the reply is out. Reads of
+// what is there hold nothing back; reading the copy whole would. What the core wants done is left to
+// its driver, which has `writable` to itself again.
+export async function pipe(core, memory, body, writable, signal, abort, tickMs) {
+  const [reply, copy] = body.tee();
+  const meter = new Meter(core, memory, copy);
+  // A read that is still under way tells that nothing came since the last time.
+  const timer = setInterval(async () => {
+    await meter.catchUp();
+    if (meter.tick()) abort.abort();
+  }, tickMs);
+  let whole = true;
   try {
-    piece = await reader.read();
+    await reply.pipeTo(writable, { preventClose: true, preventAbort: true });
   } catch {
-    return isOver() ? undefined : core.broken();
+    whole = false;
   }
-  if (isOver()) return undefined;
-  return piece.done ? core.end() : core.chunk(piece.value);
+  clearInterval(timer);
+  // A client that has left is known by the signal. Then the copy has what it got, and goes on.
+  const limit = whole ? undefined : after(signal.aborted ? LEFT_MS : BROKEN_MS);
+  while (!meter.ended && !core.is_over()) {
+    if ((await Promise.race([meter.look(), limit ?? NEVER])) === undefined) {
+      core.client_gone();
+      break;
+    }
+  }
+  meter.close();
+  core.free();
+}
+
+// A copy's bytes on their way to the core.
+class Meter {
+  ended = false;
+  #core;
+  #port;
+  #reader;
+  #room = new ArrayBuffer(METERED);
+  #reading;
+
+  constructor(core, memory, copy) {
+    this.#core = core;
+    this.#port = new Port(core, memory);
+    this.#reader = copy.getReader({ mode: "byob" });
+  }
+
+  // The length of the next bytes of the copy, which the core has then seen.
+  look() {
+    return (this.#reading ??= this.#reader.read(new Uint8Array(this.#room)).then(
+      ({ done, value }) => {
+        this.#reading = undefined;
+        if (done || this.ended) return this.#end(() => this.#core.end());
+        this.#core.passed(this.#port.put(value));
+        this.#room = value.buffer;
+        return value.length;
+      },
+      () => this.#end(() => this.#core.broken()),
+    ));
+  }
+
+  // Shows what is there, to where a read is not filled.
+  async catchUp() {
+    while (!this.ended && !this.#reading && (await this.look()) === METERED);
+  }
+
+  // Whether the reply is over, by the clock or by what was seen.
+  tick() {
+    if (this.ended) return false;
+    this.#core.tick();
+    return this.#core.is_over();
+  }
+
+  // Whatever is still under way says nothing more.
+  close() {
+    this.ended = true;
+    this.#reader.cancel().catch(() => {});
+  }
+
+  #end(tell) {
+    this.#reading = undefined;
+    if (!this.ended) {
+      this.ended = true;
+      tell();
+    }
+    return 0;
+  }
+}
+
+// How much of a copy is read at once; no more than the core has room for.
+const METERED = 32 * 1024;
+// What a client got before it left is read within this time.
+const LEFT_MS = 20;
+// A provider that broke off has ended the copy as well, within this time.
+const BROKEN_MS = 1000;
+const NEVER = new Promise(() => {});
+
+const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// The crate's memory, where chunks are put for the core and taken from it: one copy each way.
+class Port {
+  over = false;
+  #core;
+  #memory;
+  #heap;
+  #in;
+
+  constructor(core, memory) {
+    this.#core = core;
+    this.#memory = memory;
+    this.#heap = new Uint8Array(memory.buffer);
+    this.#in = core.inbox();
+    this.room = core.room();
+  }
+
+  // Shows the core a chunk that fits; the bytes to write for it, if there are any.
+  chunk(bytes) {
+    const said = this.#core.chunk(this.put(bytes));
+    this.over = (said & 1) !== 0;
+    // Unchanged: what came may go as it is.
+    return (said & 2) !== 0 ? bytes : this.take(said);
+  }
+
+  put(bytes) {
+    this.#current().set(bytes, this.#in);
+    return bytes.length;
+  }
+
+  // What a call of the core's said: bit 0 for the end, from bit 2 on the length of what is to be written.
+  take(said) {
+    this.over = (said & 1) !== 0;
+    const length = said >>> 2;
+    if (length === 0) return undefined;
+    const at = this.#core.outbox();
+    return this.#current().slice(at, at + length);
+  }
+
+  // Memory that has grown is another buffer.
+  #current() {
+    if (this.#heap.buffer !== this.#memory.buffer) this.#heap = new Uint8Array(this.#memory.buffer);
+    return this.#heap;
+  }
 }
 
 // Reads the rest of a provider's body, which should be its end, so that its connection can be

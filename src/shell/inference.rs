@@ -215,6 +215,7 @@ fn caller(request: &Incoming) -> Caller {
         user_agent: header(request, "user-agent"),
         betas: request.header("anthropic-beta").map(str::to_owned),
         preset_id: None,
+        verbatim: request.header("x-millrace-stream") == Some("verbatim"),
     }
 }
 

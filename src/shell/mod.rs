@@ -25,6 +25,7 @@ mod manage;
 mod media;
 mod overlay;
 mod presets;
+mod relay;
 mod reply;
 mod rules;
 mod team;

@@ -7,7 +7,7 @@ use futures::future::LocalBoxFuture;
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
+use web_sys::{AbortController, ReadableStream, ReadableStreamDefaultReader, Response};
 
 use crate::config::Secret;
 use crate::exchange::{Input, Outgoing};
@@ -30,8 +30,12 @@ pub enum Connection {
     Opening {
         answer: LocalBoxFuture<'static, Result<JsValue, JsValue>>,
         attempt: Attempt,
+        source: Source,
     },
     Open {
+        /// What the reader reads.
+        body: ReadableStream,
+        source: Source,
         reader: ReadableStreamDefaultReader,
         read: Option<JsFuture>,
         attempt: Attempt,
@@ -40,6 +44,15 @@ pub enum Connection {
     Whole(Option<Uint8Array>),
     /// And was given.
     Over,
+}
+
+/// Where an answer's bytes come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The runtime has them.
+    Network,
+    /// The provider inside the worker makes them.
+    Embedded,
 }
 
 /// What a provider did.
@@ -86,8 +99,9 @@ impl Connection {
 
     pub fn open(outgoing: Outgoing) -> Connection {
         let attempt = Attempt::new();
+        let source = if outgoing.embedded { Source::Embedded } else { Source::Network };
         let answer = send(outgoing, attempt.clone());
-        Connection::Opening { answer: answer.boxed_local(), attempt }
+        Connection::Opening { answer: answer.boxed_local(), attempt, source }
     }
 
     /// The next thing the provider does; nothing where none was asked. Dropping the future loses
@@ -134,7 +148,7 @@ impl Connection {
     }
 
     fn take_answer(&mut self, answer: Result<JsValue, JsValue>) -> Event {
-        let Connection::Opening { attempt, .. } = std::mem::replace(self, Connection::Closed) else {
+        let Connection::Opening { attempt, source, .. } = std::mem::replace(self, Connection::Closed) else {
             return Event::Unreachable;
         };
         let Ok(answer) = answer.map(|value| value.unchecked_into::<Answer>()) else {
@@ -143,9 +157,9 @@ impl Connection {
         let told = Told::of(&answer);
         *self = match answer.bytes() {
             Some(bytes) => Connection::Whole(Some(bytes)),
-            None => match answer.reader() {
-                Some(reader) => Connection::Open { reader, read: None, attempt },
-                None => Connection::Whole(None),
+            None => match (answer.body(), answer.reader()) {
+                (Some(body), Some(reader)) => Connection::Open { body, source, reader, read: None, attempt },
+                (_, _) => Connection::Whole(None),
             },
         };
         let header = |name: &str| told.get(name).map(str::to_owned);
@@ -165,6 +179,18 @@ impl Connection {
             Connection::Fetching { .. } | Connection::Whole(_) | Connection::Over | Connection::Closed => {
                 None
             }
+        }
+    }
+
+    /// The body itself, without its reader, and what ends its connection: for the runtime to move.
+    pub fn give_away(&self) -> Option<(&ReadableStream, &Attempt)> {
+        match self {
+            Connection::Open { body, source: Source::Network, reader, read: None, attempt } => {
+                reader.release_lock();
+                Some((body, attempt))
+            }
+            Connection::Open { .. } | Connection::Opening { .. } | Connection::Fetching { .. } => None,
+            Connection::Whole(_) | Connection::Over | Connection::Closed => None,
         }
     }
 

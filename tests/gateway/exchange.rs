@@ -8,6 +8,7 @@ pub mod play;
 mod purse;
 mod region;
 mod timing;
+mod verbatim;
 
 use millrace::account::GenerationRecord;
 use millrace::account::record::Basis;

@@ -107,11 +107,21 @@ impl Play {
         let opened = mirror.keys.iter().map(|key| Some(key.sealed.clone()).filter(|text| !text.is_empty()));
         let own = Own::new(mirror.clone(), opened.collect(), Catalog::BUILT_IN);
         let used = Money::parse_usd(used).expect("an amount");
-        Play::to(NOON, Face::Chat, body, false, variables, false, (own, used))
+        Play::to(NOON, Face::Chat, body, false, variables, false, (own, used, Caller::default()))
     }
 
     fn at(now: Time, body: String, variables: &[(&str, &str)], show_attempts: bool) -> Play {
         Play::to(now, Face::Chat, body, false, variables, show_attempts, none())
+    }
+
+    /// A stream that the client takes as it comes.
+    pub fn verbatim(members: &str) -> Play {
+        let messages = r#""messages":[{"role":"user","content":"PROMPT-CANARY"}]"#;
+        let variables = [("GROQ_API_KEY", "gsk-a"), ("DEEPINFRA_API_KEY", "sk-other")];
+        let caller = Caller { verbatim: true, ..Caller::default() };
+        let body = format!(r#"{{{members},"stream":true,{messages}}}"#);
+        let (own, used, _) = none();
+        Play::to(NOON, Face::Chat, body, false, &variables, false, (own, used, caller))
     }
 
     fn to(
@@ -121,7 +131,7 @@ impl Play {
         stream: bool,
         variables: &[(&str, &str)],
         show_attempts: bool,
-        (own, used): (Own, Money),
+        (own, used, caller): (Own, Money, Caller),
     ) -> Play {
         let config = config(variables);
         let request = face.read_request(body.as_bytes(), "millrace/echo", stream);
@@ -148,7 +158,7 @@ impl Play {
             request,
             limits: Limits::default(),
             show_attempts,
-            caller: Caller::default(),
+            caller,
             routed: Routed { hedge, ..routed },
         };
         let mut exchange = Exchange::new(arrival, routes);
@@ -272,6 +282,17 @@ impl Play {
 
     pub fn chunk(&mut self, text: &str) -> &mut Play {
         self.feed(Input::Chunk(text.as_bytes()))
+    }
+
+    /// A chunk that the client got past the exchange, if it lets it.
+    pub fn passed(&mut self, text: &str) -> &mut Play {
+        assert!(self.exchange.may_pipe(), "the reply may not be piped");
+        self.body.push_str(text);
+        self.feed(Input::Passed(text.as_bytes()))
+    }
+
+    pub fn may_pipe(&self) -> bool {
+        self.exchange.may_pipe()
     }
 
     pub fn end(&mut self) -> &mut Play {
@@ -459,8 +480,8 @@ fn mark(racer: Racer) -> &'static str {
 }
 
 /// An account without keys of its own.
-fn none() -> (Own, Money) {
-    (Own::default(), Money::ZERO)
+fn none() -> (Own, Money, Caller) {
+    (Own::default(), Money::ZERO, Caller::default())
 }
 
 /// What each frame of a stream is, in a word.
