@@ -58,6 +58,9 @@ fn feed<'a>(exchange: &mut Exchange, now: &mut Time, what: u8, rest: &'a [u8]) -
     let input = match what {
         b'H' => Input::Held,
         b'C' => Input::Refused(Refusal::Credit { available: Money::from_pico(5), missing: Money::MAX }),
+        b'P' => Input::HeldInPart(Money::from_pico(1)),
+        b'N' => Input::Grown(None),
+        b'M' => Input::Grown(Some(Money::from_pico(1_000_000_000_000))),
         b'A' => Input::AccountDown,
         b'U' => Input::Unreachable,
         b'B' => Input::Broken,
@@ -102,6 +105,10 @@ impl Seen {
                     assert!(!amount.is_negative());
                     self.held = Some(amount);
                     "hold"
+                }
+                Step::Grow { amount, minimum } => {
+                    assert!(minimum <= amount);
+                    "grow"
                 }
                 Step::Fetch(..) => "fetch",
                 Step::Admit(_) => {

@@ -85,6 +85,25 @@ fn what_waited_for_the_answer_comes_in_order() {
 }
 
 #[test]
+fn an_end_that_waited_is_the_end_whatever_closed_the_connection() {
+    for broken in [false, true] {
+        let mut play = small();
+        play.chunk(&tokens(650)).skip();
+        play.chunk("data: [DONE]\n\n");
+        if broken {
+            play.broken();
+        } else {
+            play.end();
+        }
+        let more = play.prompt_and(9000);
+        play.grown(Some(more));
+        let steps = play.steps();
+        assert_eq!(steps.iter().filter(|step| step.starts_with("settle")).count(), 1, "{steps:?}");
+        assert_eq!(steps[steps.len() - 2..], ["log broken_off", "done"], "{steps:?}");
+    }
+}
+
+#[test]
 fn a_client_that_leaves_pays_for_what_was_delivered_alone() {
     let mut play = small();
     play.chunk(&tokens(650)).skip();
