@@ -366,7 +366,7 @@ impl Wallet {
 
     /// Whether nothing would be lost with it.
     pub fn is_empty(&self) -> bool {
-        let idle = |lease: &Lease| !lease.is_busy() && lease.amount == Money::ZERO;
+        let idle = |lease: &Lease| !lease.is_busy() && lease.amount <= Money::ZERO;
         self.outbox.is_empty() && self.flights.is_empty() && self.leases.values().all(idle)
     }
 

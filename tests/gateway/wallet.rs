@@ -50,6 +50,47 @@ fn event() -> impl Strategy<Value = Event> {
     })
 }
 
+/// Two reports of a lease are answered in the other order, the first with a charge on it.
+#[test]
+fn answers_in_the_other_order_leave_nothing_behind() {
+    let events = [
+        (0, 0, 0usize, 65, 100, 0, false),
+        (0, 2, 0usize, 0, 100, 0, false),
+        (0, 2, 0usize, 0, 100, 0, false),
+        (0, 2, 0usize, 0, 100, 0, false),
+        (25, 0, 0usize, 0, 100, 0, false),
+        (25, 0, 1107319433184481552usize, 0, 100, 0, false),
+        (0, 0, 0usize, 0, 100, 0, false),
+        (25, 0, 0usize, 0, 100, 0, false),
+        (25, 0, 105704479259659839usize, 0, 100, 0, false),
+        (25, 0, 0usize, 0, 100, 0, false),
+        (0, 1, 0usize, 3, 100, 0, false),
+        (25, 0, 947785813928982113usize, 0, 100, 0, true),
+        (25, 0, 3638872727725217100usize, 0, 100, 0, false),
+        (25, 0, 11434202475923893867usize, 0, 100, 0, true),
+        (25, 0, 1417163026925598696usize, 0, 100, 0, true),
+        (0, 1, 0usize, 4, 100, 0, false),
+        (66, 1, 0usize, 0, 100, 0, false),
+        (0, 2, 0usize, 0, 100, 0, false),
+        (0, 2, 0usize, 0, 100, 0, false),
+        (0, 2, 0usize, 0, 100, 0, false),
+        (66, 1, 0usize, 0, 100, 0, false),
+        (0, 2, 118288698usize, 88, 100, 144, false),
+        (89, 1, 7426798151027923624usize, 35, 100, 58, true),
+        (41, 2, 14946003167080979358usize, 11, 46, 197, true),
+        (7, 0, 15057009583718238825usize, 74, 100, 109, true),
+        (67, 1, 17448745362248808072usize, 74, 100, 2573, true),
+        (88, 1, 11354764237966322176usize, 44, 100, 184, false),
+    ];
+    let mut world = World::new(2135, None);
+    for (verb, isolate, which, amount, percent, pause_ms, flag) in events {
+        world.happen(&Event { verb, isolate, which, amount, percent, pause_ms, flag });
+        assert_eq!(world.check(), Ok(()));
+    }
+    world.settle_down();
+    assert_eq!(world.check_end(), Ok(()));
+}
+
 #[test]
 fn a_warm_isolate_asks_nobody() {
     let mut desk = Desk::new("100");

@@ -19,6 +19,8 @@ pub(super) struct Lease {
     pub id: Option<LeaseId>,
     /// The last report of it that was sent.
     pub number: u64,
+    /// What the account holds for it, or less: below zero where two answers came in the other order,
+    /// and a charge was taken off twice.
     pub amount: Money,
     pub open: Money,
     pub owed: Money,
@@ -57,7 +59,7 @@ impl Lease {
     }
 
     pub fn is_forgotten(&self, now: Time) -> bool {
-        !self.is_busy() && self.amount == Money::ZERO && now.since(self.last_used) >= IDLE
+        !self.is_busy() && self.amount <= Money::ZERO && now.since(self.last_used) >= IDLE
     }
 
     /// What requests under way and charges on their way take.
