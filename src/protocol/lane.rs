@@ -4,6 +4,7 @@
 use crate::chat::{Bill, Event, Facts, Finish, Quirks, ReplyFault, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json;
+use crate::sse::{self, Frame, TooLong};
 
 /// Carries one streamed reply.
 pub trait Lane {
@@ -227,6 +228,18 @@ fn broken_off(facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     facts.cut_short(WITHIN_A_CALL);
     facts
+}
+
+/// Ends the input of a stream whose events are JSON. One that breaks off within it was cut by the
+/// end of the stream, and says nothing.
+pub fn end_of_json(frames: &mut sse::Reader, mut each: impl FnMut(Frame<'_>)) -> Result<(), TooLong> {
+    frames.end(|frame| {
+        let mut balance = json::Balance::default();
+        balance.read(&String::from_utf8_lossy(frame.data));
+        if !balance.is_half() {
+            each(frame);
+        }
+    })
 }
 
 /// A whole reply that may be told in another protocol: one that claims its end within a call is

@@ -9,7 +9,7 @@ use crate::chat::{
     WITHOUT_A_REASON,
 };
 use crate::json::{self, Balance, Members};
-use crate::protocol::lane::{Reader, Renamed, WholeReply};
+use crate::protocol::lane::{self, Reader, Renamed, WholeReply};
 use crate::sse::{self, Frame};
 
 /// The greatest frame that is taken: results of server tools come in one.
@@ -78,7 +78,7 @@ impl Reader for StreamReader {
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
         let reply = &mut self.reply;
-        if self.frames.end(|frame| drop(reply.read_frame(frame, events))).is_err() {
+        if lane::end_of_json(&mut self.frames, |frame| drop(reply.read_frame(frame, events))).is_err() {
             self.reply.fail("The provider sent a frame that is too long.", "");
         }
         self.reply.read_stray(self.frames.stray());

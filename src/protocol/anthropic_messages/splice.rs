@@ -9,7 +9,7 @@ use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fields::unheeded;
-use crate::protocol::lane::{Lane, Target, Written};
+use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::writing::FOREIGN;
 use crate::sse::{self, Frame};
 
@@ -151,7 +151,7 @@ impl Lane for Splice {
 
     fn end_of_input(&mut self, out: &mut Vec<u8>) {
         let rest = &mut self.rest;
-        if self.frames.end(|frame| rest.read_frame(frame, out)).is_err() {
+        if lane::end_of_json(&mut self.frames, |frame| rest.read_frame(frame, out)).is_err() {
             self.rest.reply.fail("The provider sent a frame that is too long.", "");
         }
         self.rest.reply.read_stray(self.frames.stray());

@@ -6,7 +6,7 @@ use crate::chat::conversation::ReasoningKind;
 use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, WITHOUT_A_REASON};
 use crate::json::{self, Members};
 use crate::protocol::fault;
-use crate::protocol::lane::{Reader, Renamed, Teller};
+use crate::protocol::lane::{self, Reader, Renamed, Teller};
 use crate::sse;
 
 /// Reads one stream.
@@ -53,12 +53,7 @@ impl Reader for StreamReader {
     }
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
-        // A frame that breaks off is no JSON, and no answer either.
-        let end = self.frames.end(|frame| {
-            if json::members(&String::from_utf8_lossy(frame.data)).is_ok() {
-                self.reply.read_frame(frame.data, events);
-            }
-        });
+        let end = lane::end_of_json(&mut self.frames, |frame| self.reply.read_frame(frame.data, events));
         if end.is_err() {
             self.reply.fail_with("The provider sent a frame that is too long.", "");
         }

@@ -4,7 +4,7 @@ use super::reply::Reply;
 use crate::chat::{Event, Facts, Quirks, ReplyFault};
 use crate::json;
 use crate::protocol::fault::first_object;
-use crate::protocol::lane::{Reader, Renamed, WholeReply};
+use crate::protocol::lane::{self, Reader, Renamed, WholeReply};
 use crate::sse;
 
 /// The greatest frame that is taken: generated pictures come in one.
@@ -35,7 +35,7 @@ impl Reader for StreamReader {
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
         let reply = &mut self.reply;
-        if self.frames.end(|frame| _ = read_frame(reply, frame, events)).is_err() {
+        if lane::end_of_json(&mut self.frames, |frame| _ = read_frame(reply, frame, events)).is_err() {
             self.reply.fail("The provider sent a frame that is too long.", "", None);
         }
         read_stray(&mut self.reply, self.frames.stray());

@@ -11,7 +11,7 @@ use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fault;
-use crate::protocol::lane::{Lane, Target, Written};
+use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::usage::cost_members;
 use crate::protocol::writing::FOREIGN;
 use crate::sse;
@@ -128,7 +128,7 @@ impl Lane for Splice {
 
     fn end_of_input(&mut self, out: &mut Vec<u8>) {
         let output = &mut self.output;
-        if self.input.end(|frame| output.read(frame, out)).is_err() {
+        if lane::end_of_json(&mut self.input, |frame| output.read(frame, out)).is_err() {
             output.reply.fail("The provider sent a frame that is too long.", "", None);
         }
         read_stray(&mut output.reply, self.input.stray());

@@ -7,6 +7,7 @@ use crate::bytes;
 use crate::chat::{Facts, ProviderError as Fault, Quirks, WITHIN_A_CALL, WITHOUT_A_REASON};
 use crate::json::{self, Members};
 use crate::protocol::fault;
+use crate::protocol::lane;
 use crate::protocol::openai_wire::{self, Data};
 use crate::sse::{Frame, Reader};
 
@@ -59,7 +60,7 @@ impl Intake {
     /// Ends the input: a last frame without its blank line is read, and so is an error that
     /// stands bare behind the frames.
     pub(super) fn end(&mut self, taker: &mut impl Taker) {
-        let end = self.reader.end(|frame| self.chunks.read_frame(frame, taker));
+        let end = lane::end_of_json(&mut self.reader, |frame| self.chunks.read_frame(frame, taker));
         if end.is_err() {
             self.chunks.fail(TOO_LONG, "");
         }

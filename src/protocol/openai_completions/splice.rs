@@ -6,7 +6,7 @@ use crate::chat::{Bill, Facts, Identity, ProviderError, Quirks, WITHOUT_A_REASON
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::fault;
-use crate::protocol::lane::Lane;
+use crate::protocol::lane::{self, Lane};
 use crate::protocol::openai_wire::{self, Data};
 use crate::sse::{self, Frame, Reader};
 
@@ -72,7 +72,7 @@ impl Lane for Splice {
     /// A last frame without its blank line is read, and so is an error that stands bare behind the
     /// frames.
     fn end_of_input(&mut self, out: &mut Vec<u8>) {
-        if self.reader.end(|frame| self.chunks.read_frame(frame, out)).is_err() {
+        if lane::end_of_json(&mut self.reader, |frame| self.chunks.read_frame(frame, out)).is_err() {
             self.chunks.fail(TOO_LONG, "");
         }
         let stray = String::from_utf8_lossy(self.reader.stray());

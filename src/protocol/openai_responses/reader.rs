@@ -6,7 +6,7 @@ use super::wire;
 use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault, WITHIN_A_CALL};
 use crate::json::{self, Members};
 use crate::protocol::fault;
-use crate::protocol::lane::{Reader, Renamed, WholeReply};
+use crate::protocol::lane::{self, Reader, Renamed, WholeReply};
 use crate::protocol::usage;
 use crate::sse::{self, Frame};
 
@@ -47,7 +47,7 @@ impl Reader for StreamReader {
 
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
         let telling = &mut self.telling;
-        let end = self.frames.end(|frame| {
+        let end = lane::end_of_json(&mut self.frames, |frame| {
             telling.read_frame(frame, events);
         });
         if end.is_err() {

@@ -12,7 +12,7 @@ use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members, quote};
 use crate::protocol::fields::unheeded;
-use crate::protocol::lane::{Lane, Target, Written};
+use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::openai_wire;
 use crate::protocol::usage;
 use crate::protocol::writing::{AS_EFFORT, FOREIGN};
@@ -165,7 +165,7 @@ impl Lane for Splice {
 
     fn end_of_input(&mut self, out: &mut Vec<u8>) {
         let events = &mut self.events;
-        if self.frames.end(|frame| events.read_frame(frame, out)).is_err() {
+        if lane::end_of_json(&mut self.frames, |frame| events.read_frame(frame, out)).is_err() {
             events.telling.fail("The provider sent a frame that is too long.", "");
         }
         events.telling.read_stray(self.frames.stray());
