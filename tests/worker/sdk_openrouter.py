@@ -171,7 +171,8 @@ def test_byok():
     assert byok.update(id=made.id, disabled=True).data.disabled
     assert byok.get(id=made.id).data.provider == "openai"
     assert made.id in [row.id for row in every(byok.list(provider="openai"))]
-    assert byok.delete(id=made.id).deleted
+    byok.delete(id=made.id)
+    assert made.id not in [row.id for row in every(byok.list(provider="openai"))]
 
 
 if __name__ == "__main__":
