@@ -3,6 +3,7 @@
 //! The modules in reading order. Each may use those named before it, never those after; only
 //! `shell` waits, reads clocks and names the Workers runtime.
 
+pub mod base64;
 mod bytes;
 pub mod error;
 pub mod id;

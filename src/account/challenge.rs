@@ -1,6 +1,6 @@
 //! Proof Key for Code Exchange: whoever exchanges a code shows that they asked for it (RFC 7636).
 
-use crate::protocol::gemini::base64;
+use crate::base64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

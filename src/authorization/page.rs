@@ -3,8 +3,8 @@
 
 use super::request::Wish;
 use crate::account::LimitReset;
+use crate::base64;
 use crate::money::Money;
-use crate::protocol::gemini::base64;
 use crate::time::Time;
 use sha2::{Digest, Sha256};
 

@@ -3,6 +3,7 @@
 //! Whoever means it can word it otherwise: this finds the usual, not the clever.
 
 use super::builtin::runs;
+use crate::base64;
 use std::ops::Range;
 
 /// Words in a row; `?` marks one that may be missing, `/` stands between words for the same place.
@@ -31,13 +32,14 @@ pub fn find(text: &str, found: &mut Vec<Range<usize>>) {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
     for run in runs(text, is_base64).filter(|run| ENCODED.contains(&run.len())) {
         let piece = &text[run.clone()];
-        let hidden = [from_hex(piece), from_base64(piece)].into_iter().flatten().any(|bytes| {
-            let mut inner = Vec::new();
-            std::str::from_utf8(&bytes).is_ok_and(|text| {
-                phrases(text, &mut inner);
-                !inner.is_empty()
-            })
-        });
+        let hidden =
+            [from_hex(piece), base64::decode_whole_bytes(piece)].into_iter().flatten().any(|bytes| {
+                let mut inner = Vec::new();
+                std::str::from_utf8(&bytes).is_ok_and(|text| {
+                    phrases(text, &mut inner);
+                    !inner.is_empty()
+                })
+            });
         if hidden {
             found.push(run);
         }
@@ -105,27 +107,4 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
     Some(digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
-}
-
-/// Of either alphabet, with or without its padding.
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let (mut bits, mut count) = (0_u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    Some(out)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the lowest up. Modules in one row do not use each other, but where said.
 const ROWS: &[&[&str]] = &[
-    &["bytes", "money", "time"],
+    &["base64", "bytes", "money", "time"],
     &["id", "error"],
     &["json", "query", "sse"],
     &["chat"],

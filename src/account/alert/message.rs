@@ -1,9 +1,9 @@
 //! An alert as it is sent: JSON, signed as standardwebhooks.com has it.
 
+use crate::base64;
 use crate::id::AccountId;
 use crate::json;
 use crate::protocol::bedrock::hmac;
-use crate::protocol::gemini::base64;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! One part of a message as one or more blocks of Converse. Blocks carry no tag: the name of the
 //! only member says what they are.
 
-use super::base64;
 use super::cache::{self, Points};
 use super::history::{Message, Piece};
+use crate::base64;
 use crate::chat::conversation::{Part, Role, Seal, Source, ToolCall, ToolResult};
 use crate::error::Failure;
 use crate::json;

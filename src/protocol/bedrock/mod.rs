@@ -1,7 +1,6 @@
 //! Amazon Bedrock's Converse: any model it hosts, in one shape of its own, streamed in Amazon's
 //! binary event stream and paid for with signed requests or an API key. Upstream only.
 
-mod base64;
 mod cache;
 mod content;
 mod frame;

@@ -1,7 +1,7 @@
 //! What streams and whole replies of Converse have in common: usage, reasons to finish, errors,
 //! citations and seals.
 
-use super::base64;
+use crate::base64;
 use crate::chat::conversation::{Issuer, Seal};
 use crate::chat::{Citation, Finish, ProviderError, Usage};
 use crate::json::{self, Members};
@@ -140,7 +140,7 @@ pub(super) fn signature(data: &str) -> Seal {
 /// Reasoning that cannot be read. Converse takes Claude's own text for bytes and wraps it in
 /// base64 once more; unwrapped, it is what Anthropic itself would send.
 pub(super) fn redacted(data: &str) -> Seal {
-    match base64::decode(data).and_then(|bytes| String::from_utf8(bytes).ok()) {
+    match base64::decode_standard(data).and_then(|bytes| String::from_utf8(bytes).ok()) {
         Some(data) => Seal { issuer: Issuer::Anthropic, data, id: None },
         None => Seal { issuer: Issuer::Unknown, data: data.to_owned(), id: None },
     }

@@ -2,9 +2,8 @@
 //! Digits that nobody asked to convert are never read as floats.
 
 use super::face::Encoding;
+use crate::base64;
 use crate::json;
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// What the base64 of a provider holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ fn write_packed(
     wanted: Encoding,
     out: &mut Vec<u8>,
 ) -> Result<usize, String> {
-    let bytes = decode(text).ok_or("an embedding that is not base64")?;
+    let bytes = base64::decode_standard(text).ok_or("an embedding that is not base64")?;
     let numbers = match packing {
         Packing::Bytes => Some(bytes.iter().map(|byte| f32::from(*byte as i8)).collect()),
         Packing::Floats if bytes.len() % 4 != 0 => {
@@ -108,7 +107,7 @@ fn write_base64(numbers: &[f32], out: &mut Vec<u8>) -> Result<(), String> {
     check_finite(numbers)?;
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     out.push(b'"');
-    encode(&bytes, out);
+    out.extend_from_slice(base64::encode(&bytes).as_bytes());
     out.push(b'"');
     Ok(())
 }
@@ -116,44 +115,4 @@ fn write_base64(numbers: &[f32], out: &mut Vec<u8>) -> Result<(), String> {
 fn check_finite(numbers: &[f32]) -> Result<(), String> {
     let finite = numbers.iter().all(|number| number.is_finite());
     finite.then_some(()).ok_or_else(|| "an embedding with a number that is none".to_owned())
-}
-
-fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    for three in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let sixth = (bits >> (18 - 6 * place)) as usize & 63;
-            out.push(if place <= three.len() { ALPHABET[sixth] } else { b'=' });
-        }
-    }
-}
-
-/// The bytes that base64 stands for, padded or not.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=').as_bytes();
-    if text.len() % 4 == 1 {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    for four in text.chunks(4) {
-        let mut bits = 0;
-        for place in 0..4 {
-            bits = bits << 6 | four.get(place).map_or(Some(0), |letter| sixth(*letter))?;
-        }
-        out.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
-    }
-    Some(out)
-}
-
-fn sixth(letter: u8) -> Option<u32> {
-    let value = match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
 }

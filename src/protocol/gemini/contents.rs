@@ -4,7 +4,8 @@
 use super::conversation::is_youtube;
 use super::family::Family;
 use super::names::Names;
-use super::{MINTED, base64, seal};
+use super::{MINTED, seal};
+use crate::base64;
 use crate::chat::conversation::{Issuer, Part, Role, Seal, Source, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
 use crate::json;

@@ -1,7 +1,6 @@
 //! Gemini's `generateContent`, as Google AI Studio and Vertex AI serve it and the google-genai
 //! SDKs and gemini-cli call it. With the same protocol on both sides nothing is rebuilt.
 
-pub mod base64;
 mod citation;
 mod compose;
 mod contents;

@@ -2,7 +2,7 @@
 //! client of this protocol in an envelope, itself base64, because the client sends back whatever
 //! it got and Google's SDKs decode and encode it on the way.
 
-use super::base64;
+use crate::base64;
 use crate::chat::conversation::{Issuer, Seal};
 
 /// Fifteen bytes: twenty letters of base64, the same in both alphabets.

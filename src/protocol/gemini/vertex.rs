@@ -4,7 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{base64, error, wire};
+use super::{error, wire};
+use crate::base64;
 use crate::chat::ProviderError;
 use crate::error::Failure;
 use crate::json::{self, Members};

@@ -1,5 +1,6 @@
 //! Parts of a turn as blocks of this protocol.
 
+use crate::base64;
 use crate::chat::conversation::{Issuer, Part, Seal, Source};
 use crate::error::Failure;
 use crate::json::quote;
@@ -95,25 +96,6 @@ pub(super) fn reasoning_block(part: &Part) -> Option<String> {
 }
 
 /// The text in base64, either alphabet; `None` if it is none.
-fn decode(base64: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(base64.len() / 4 * 3);
-    let (mut held, mut bits) = (0_u32, 0);
-    for byte in base64.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        held = held << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits) as u8);
-            held &= (1 << bits) - 1;
-        }
-    }
-    String::from_utf8(bytes).ok()
+fn decode(text: &str) -> Option<String> {
+    String::from_utf8(base64::decode_whole_bytes(text)?).ok()
 }

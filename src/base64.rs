@@ -1,5 +1,4 @@
-//! Base64 (RFC 4648) in both alphabets: Google's JSON holds bytes in it, its SDKs change the
-//! alphabet on the way, and tokens are signed over the one that is safe in URLs.
+//! Base64 (RFC 4648): bytes as text in the standard alphabet, and in the one that is safe in URLs.
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -31,20 +30,39 @@ fn write(bytes: &[u8], alphabet: &[u8; 64]) -> String {
     text
 }
 
-/// Reads either alphabet, with or without padding; blanks are passed over.
+/// Reads either alphabet, with or without padding; blanks are passed over. Google's SDKs change the
+/// alphabet on the way.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for symbol in text.trim_end_matches('=').bytes().filter(|byte| !byte.is_ascii_whitespace()) {
+    let (bytes, left) = read(text, |symbol| !symbol.is_ascii_whitespace())?;
+    (left < 6).then_some(bytes)
+}
+
+/// Reads the standard alphabet alone, with or without padding.
+pub fn decode_standard(text: &str) -> Option<Vec<u8>> {
+    let (bytes, left) = read(text, |_| true).filter(|_| !text.contains(['-', '_']))?;
+    (left < 6).then_some(bytes)
+}
+
+/// Reads either alphabet, with or without padding, as far as it makes whole bytes: a symbol too many
+/// at the end says nothing.
+pub fn decode_whole_bytes(text: &str) -> Option<Vec<u8>> {
+    read(text, |_| true).map(|(bytes, _)| bytes)
+}
+
+/// The bytes of the symbols that count, and how many bits are left over.
+fn read(text: &str, counts: impl Fn(&u8) -> bool) -> Option<(Vec<u8>, u32)> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let (mut bits, mut left) = (0u32, 0u32);
+    for symbol in text.trim_end_matches('=').bytes().filter(counts) {
         bits = bits << 6 | sextet(symbol)?;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
+        left += 6;
+        if left >= 8 {
+            left -= 8;
+            bytes.push((bits >> left) as u8);
+            bits &= (1 << left) - 1;
         }
     }
-    (count < 6).then_some(bytes)
+    Some((bytes, left))
 }
 
 fn sextet(symbol: u8) -> Option<u32> {
