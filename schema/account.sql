@@ -430,3 +430,14 @@ INSERT INTO activity_day (day, model, permaslug, provider, endpoint, key_hash, w
 
 -- A statement reads the grants of a month, which are few among many charges.
 CREATE INDEX grant_by_time ON ledger (at) WHERE kind = 'grant';
+
+-- version 6
+
+-- Roles: who may manage what.
+
+-- The role in this workspace; NULL for the one in the account.
+ALTER TABLE workspace_member ADD COLUMN role TEXT CHECK (role IN ('admin', 'member'));
+
+-- Where a key is to be that a code stands for, and which member agreed.
+ALTER TABLE auth_code ADD COLUMN workspace_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE auth_code ADD COLUMN creator_user_id TEXT;

@@ -65,6 +65,12 @@ pub struct NewAuthCode {
     /// When the key is to end.
     #[serde(with = "text::optional_ms", default)]
     pub expires_at: Option<Time>,
+    /// Where the key is to be, by id or slug; empty for the default one.
+    #[serde(default)]
+    pub workspace: String,
+    /// The member who agreed.
+    #[serde(default)]
+    pub creator_user_id: Option<String>,
 }
 
 /// Makes the key that a code stands for. The same `new` again changes nothing.
@@ -94,7 +100,8 @@ pub enum AccessAnswer {
         old_expires_at: Time,
     },
     CodeMade,
-    Exchanged,
+    /// With the member whose key it is.
+    Exchanged(Option<String>),
     Refused {
         why: AccessRefusal,
     },
@@ -107,6 +114,8 @@ pub enum AccessRefusal {
     Replaced(#[serde(with = "text")] KeyHash),
     /// The new key would end before it began.
     Expired,
+    /// There is no such workspace.
+    NoWorkspace,
     TooManyCodes,
     /// The code is unknown or was used, or the verifier is not that of its challenge.
     WrongCode,

@@ -7,7 +7,7 @@ use super::command::{Holder, NewKeyPolicy};
 use super::key::KeyKind;
 use super::limit::LimitReset;
 use super::store::{Column, Fault, Store};
-use super::{keyring, ledger};
+use super::{keyring, ledger, team};
 use crate::id::KeyHash;
 use crate::money::Money;
 use crate::time::Time;
@@ -33,11 +33,15 @@ pub(super) fn make(store: &Store, now: Time, new: &NewAuthCode) -> Result<Done, 
     if count.ok_or(Fault::Corrupt("number"))?.next::<u64>()? >= MOST {
         return Ok((AccessAnswer::Refused { why: AccessRefusal::TooManyCodes }, Vec::new()));
     }
+    let account = ledger::describe(store)?.id;
+    let Some(workspace) = team::find_workspace(store, &account, &new.workspace)? else {
+        return Ok((AccessAnswer::Refused { why: AccessRefusal::NoWorkspace }, Vec::new()));
+    };
     let challenge = new.challenge.as_ref();
     store.write(
         "INSERT INTO auth_code (hash, challenge, method, name, app, limit_amount, limit_reset,
-         key_expires_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, CAST(?6 AS INTEGER), ?7,
-         CAST(?8 AS INTEGER), CAST(?9 AS INTEGER))",
+         key_expires_at, created_at, workspace_id, creator_user_id) VALUES (?1, ?2, ?3, ?4, ?5,
+         CAST(?6 AS INTEGER), ?7, CAST(?8 AS INTEGER), CAST(?9 AS INTEGER), ?10, ?11)",
         &[
             new.hash.cell(),
             challenge.map(|challenge| challenge.text.clone()).cell(),
@@ -48,6 +52,8 @@ pub(super) fn make(store: &Store, now: Time, new: &NewAuthCode) -> Result<Done, 
             new.limit_reset.cell(),
             new.expires_at.cell(),
             now.cell(),
+            workspace.cell(),
+            new.creator_user_id.cell(),
         ],
     )?;
     Ok((AccessAnswer::CodeMade, Vec::new()))
@@ -78,12 +84,16 @@ pub(super) fn exchange(store: &Store, now: Time, wanted: &Exchange) -> Result<Do
         return refused(AccessRefusal::CodeExpired);
     }
     if code.key.is_none() {
-        keyring::add(store, now, &code.policy(wanted))?;
+        // The workspace may have been deleted since.
+        if keyring::add_checked(store, now, &code.policy(wanted))?.is_some() {
+            return refused(AccessRefusal::NoWorkspace);
+        }
         let used = [wanted.code.cell(), wanted.new.cell()];
         store.write("UPDATE auth_code SET key_hash = ?2 WHERE hash = ?1", &used)?;
     }
     let key = keyring::find(store, &wanted.new)?.ok_or(Fault::Corrupt("key"))?;
-    Ok((AccessAnswer::Exchanged, vec![key.snapshot(store, ledger::describe(store)?.id)?]))
+    let user = code.creator_user_id;
+    Ok((AccessAnswer::Exchanged(user), vec![key.snapshot(store, ledger::describe(store)?.id)?]))
 }
 
 /// A code as the table has it.
@@ -97,6 +107,8 @@ struct AuthCode {
     created_at: Time,
     /// The key that it was exchanged for.
     key: Option<KeyHash>,
+    workspace: String,
+    creator_user_id: Option<String>,
 }
 
 impl AuthCode {
@@ -110,7 +122,12 @@ impl AuthCode {
             limit_reset: self.limit_reset,
             include_byok_in_limit: false,
             expires_at: self.expires_at,
-            holder: Holder { app: Some(self.app.clone()), ..Holder::default() },
+            holder: Holder {
+                app: Some(self.app.clone()),
+                creator_user_id: self.creator_user_id.clone(),
+                ..Holder::default()
+            },
+            workspace: self.workspace.clone(),
         }
     }
 }
@@ -118,7 +135,8 @@ impl AuthCode {
 fn find(store: &Store, hash: &KeyHash) -> Result<Option<AuthCode>, Fault> {
     let row = store.row(
         "SELECT challenge, method, name, app, CAST(limit_amount AS TEXT), limit_reset,
-         CAST(key_expires_at AS TEXT), CAST(created_at AS TEXT), key_hash FROM auth_code WHERE hash = ?1",
+         CAST(key_expires_at AS TEXT), CAST(created_at AS TEXT), key_hash, workspace_id,
+         creator_user_id FROM auth_code WHERE hash = ?1",
         &[hash.cell()],
     )?;
     let Some(mut row) = row else {
@@ -135,5 +153,7 @@ fn find(store: &Store, hash: &KeyHash) -> Result<Option<AuthCode>, Fault> {
         expires_at: row.next()?,
         created_at: row.next()?,
         key: row.next()?,
+        workspace: row.next()?,
+        creator_user_id: row.next()?,
     }))
 }

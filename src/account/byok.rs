@@ -176,6 +176,11 @@ pub fn to_mirror(sql: &dyn Sql, answer: &str) -> Result<Option<(String, String, 
     Ok(Some((entry_name(&account), mirror, snapshots)))
 }
 
+/// The workspace that a key is for; `None` for all of them, or for no key.
+pub(super) fn workspace_of(store: &Store, id: &str) -> Result<Option<String>, Fault> {
+    Ok(find(store, id)?.and_then(|row| row.policy.workspace_id))
+}
+
 /// Whether the account has keys of its own, disabled ones with them.
 pub(super) fn is_any(store: &Store) -> Result<bool, Fault> {
     Ok(store.row("SELECT id FROM byok_key LIMIT 1", &[])?.is_some())

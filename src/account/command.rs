@@ -50,6 +50,9 @@ pub enum Command {
         /// Those in one workspace, by id or slug, empty for the default one; `None` for all.
         #[serde(default)]
         workspace: Option<String>,
+        /// Those that a user made; `None` for all.
+        #[serde(default)]
+        creator: Option<String>,
     },
     /// Asks for one key. With `only`, a key of the other kind is as good as unknown.
     GetKey {
@@ -114,12 +117,23 @@ pub enum Command {
     Byok {
         command: String,
     },
+    /// A command as JSON, and the management key whose holder gives it: carried out if the key may.
+    Acting {
+        #[serde(with = "text")]
+        by: KeyHash,
+        command: String,
+    },
 }
 
 /// The longest name, label, reason or id of a grant, in bytes.
 pub const TEXT_BYTES: usize = 1024;
 
 impl Command {
+    /// The command as the holder of a management key gives it.
+    pub fn acting(&self, by: KeyHash) -> serde_json::Result<Command> {
+        serde_json::to_string(self).map(|command| Command::Acting { by, command })
+    }
+
     /// What makes the command senseless in any account, if anything does.
     pub fn flaw(&self) -> Option<&'static str> {
         let long = |text: &str| text.len() > TEXT_BYTES;
@@ -156,6 +170,7 @@ impl Command {
             | Command::Team { .. }
             | Command::Budget { .. }
             | Command::Byok { .. }
+            | Command::Acting { .. }
             | Command::Generation { .. } => [NO_FLAW, NO_FLAW],
         };
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
@@ -185,13 +200,16 @@ pub struct NewKeyPolicy {
     pub expires_at: Option<Time>,
     #[serde(default)]
     pub holder: Holder,
+    /// By id or slug; empty for the default one. A management key that is made in one acts for it alone.
+    #[serde(default)]
+    pub workspace: String,
 }
 
-/// Whose a key is, as far as its account says. Nothing is decided by it.
+/// Whose a key is, as far as its account says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Holder {
-    /// The user who made the key.
+    /// The user who made the key. A management key acts by the roles of that member.
     #[serde(default)]
     pub creator_user_id: Option<String>,
     /// The user of the caller's that it is for.
@@ -303,6 +321,8 @@ pub enum Answer {
     Budgets { standings: String },
     /// To `Byok`: a [`super::byok::ByokAnswer`] as JSON.
     Byok { answer: String },
+    /// To `Acting`: what the key acts as, and what the command needs. Nothing was changed.
+    Forbidden { role: String, needed: String },
     /// No such key, generation or document.
     NotFound,
     /// To `Grant`, `CreateKey` and `Authenticate`: nothing was changed.

@@ -72,10 +72,10 @@ pub(super) fn create(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<
             return Ok(refused(Refusal::Key { reason: KeyRefusal::Deleted }));
         }
         Some(_) => true,
-        None => {
-            add(store, now, policy)?;
-            false
-        }
+        None => match add_checked(store, now, policy)? {
+            None => false,
+            Some(flaw) => return Ok(ledger::invalid(flaw)),
+        },
     };
     let key = find(store, &policy.hash)?.ok_or(Fault::Corrupt("key"))?;
     let account = ledger::describe(store)?;
@@ -83,12 +83,38 @@ pub(super) fn create(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<
     Ok(Answer::KeyCreated { already, key: row(store, now, &account, key)?, snapshot })
 }
 
+/// Makes a key, or says why it cannot be.
+pub(super) fn add_checked(
+    store: &Store,
+    now: Time,
+    policy: &NewKeyPolicy,
+) -> Result<Option<&'static str>, Fault> {
+    let account = ledger::describe(store)?.id;
+    let Some(mut workspace) = team::find_workspace(store, &account, &policy.workspace)? else {
+        return Ok(Some("workspace_id: no such workspace"));
+    };
+    if policy.kind == KeyKind::Management {
+        if let Some(user) = &policy.holder.creator_user_id
+            && !team::is_member(store, user)?
+        {
+            return Ok(Some("creator_user_id: a management key acts for a member, and this is none"));
+        }
+        // One that is bound to the default workspace is not one that acts for the account.
+        if workspace.is_empty() && !policy.workspace.is_empty() {
+            workspace = account.to_string();
+        }
+    }
+    add(store, now, &NewKeyPolicy { workspace, ..policy.clone() })?;
+    Ok(None)
+}
+
+/// Makes a key whose workspace is named as the table has it.
 pub(super) fn add(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<(), Fault> {
     store.write(
         "INSERT INTO api_key (hash, label, name, kind, limit_amount, limit_reset, include_byok,
-         expires_at, created_at, creator_user_id, external_user, external_key, app)
+         expires_at, created_at, creator_user_id, external_user, external_key, app, workspace_id)
          VALUES (?1, ?2, ?3, ?4, CAST(?5 AS INTEGER), ?6, CAST(?7 AS INTEGER), CAST(?8 AS INTEGER),
-         CAST(?9 AS INTEGER), ?10, ?11, ?12, ?13)",
+         CAST(?9 AS INTEGER), ?10, ?11, ?12, ?13, ?14)",
         &[
             policy.hash.cell(),
             policy.label.cell(),
@@ -103,6 +129,7 @@ pub(super) fn add(store: &Store, now: Time, policy: &NewKeyPolicy) -> Result<(),
             policy.holder.external_user.cell(),
             policy.holder.external_key.cell(),
             policy.holder.app.cell(),
+            policy.workspace.cell(),
         ],
     )
 }
@@ -114,13 +141,14 @@ pub(super) fn list(
     include_disabled: bool,
     include_expired: bool,
     include_apps: bool,
-    workspace: Option<&str>,
+    (workspace, creator): (Option<&str>, Option<&str>),
 ) -> Result<Answer, Fault> {
     let statement = format!(
         "SELECT {COLUMNS} FROM api_key WHERE kind = 'inference' AND deleted_at IS NULL
          AND (disabled = 0 OR ?1 = '1')
          AND (expires_at IS NULL OR expires_at > CAST(?2 AS INTEGER) OR ?3 = '1')
          AND (app IS NULL OR ?6 = '1') AND (?7 IS NULL OR workspace_id = ?7)
+         AND (?8 IS NULL OR creator_user_id = ?8)
          ORDER BY number LIMIT CAST(?4 AS INTEGER) OFFSET CAST(?5 AS INTEGER)"
     );
     let offset = offset.min(i64::MAX as u64);
@@ -133,7 +161,10 @@ pub(super) fn list(
         },
     };
     let (disabled, expired, apps) = (include_disabled.cell(), include_expired.cell(), include_apps.cell());
-    let arguments = [disabled, now.cell(), expired, PAGE.cell(), offset.cell(), apps, workspace.cell()];
+    let creator = creator.map(str::to_owned).cell();
+    let (page, workspace) = ([PAGE.cell(), offset.cell()], workspace.cell());
+    let [limit, offset] = page;
+    let arguments = [disabled, now.cell(), expired, limit, offset, apps, workspace, creator];
     let found = store.rows(&statement, &arguments)?;
     let keys = found.into_iter().map(|found| row(store, now, &account, Key::read(found)?));
     Ok(Answer::Keys { keys: keys.collect::<Result<_, Fault>>()? })
@@ -438,6 +469,7 @@ impl Key {
             include_byok_in_limit: self.include_byok,
             expires_at: self.expires_at,
             holder: self.holder.clone(),
+            workspace: self.workspace.clone(),
         }
     }
 

@@ -86,9 +86,9 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
             Ok(Answer::Credits { granted: account.granted, used: account.charged })
         }
         Command::CreateKey(policy) => keyring::create(&store, now, policy),
-        Command::ListKeys { offset, include_disabled, include_expired, include_apps, workspace } => {
-            let workspace = workspace.as_deref();
-            keyring::list(&store, now, *offset, *include_disabled, *include_expired, *include_apps, workspace)
+        Command::ListKeys { offset, include_disabled, include_expired, include_apps, workspace, creator } => {
+            let whose = (workspace.as_deref(), creator.as_deref());
+            keyring::list(&store, now, *offset, *include_disabled, *include_expired, *include_apps, whose)
         }
         Command::GetKey { hash, only } => keyring::get(&store, now, hash, *only),
         Command::UpdateKey(change) => keyring::update(&store, now, change),
@@ -110,6 +110,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
         Command::Alert { command } => alert::execute(&store, now, command),
         Command::Team { command } => team::execute(&store, now, command),
         Command::Byok { command } => byok::execute(&store, now, command),
+        Command::Acting { by, command } => team::mandate::carry_out(sql, &store, now, by, command),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct NewKeyRequest {
     pub include_byok_in_limit: bool,
     pub expires_at: Option<Time>,
     pub holder: Holder,
+    /// By id or slug; empty for the default one.
+    pub workspace: String,
 }
 
 /// Credit that an operator gives.
@@ -70,6 +72,7 @@ impl NewKeyRequest {
             include_byok_in_limit: boolean(&members, "include_byok_in_limit")?.unwrap_or(false),
             expires_at: expires_at(&members)?,
             holder: holder(&members)?,
+            workspace: string(&members, "workspace_id")?.unwrap_or_default(),
         })
     }
 
@@ -84,6 +87,7 @@ impl NewKeyRequest {
             include_byok_in_limit: self.include_byok_in_limit,
             expires_at: self.expires_at,
             holder: self.holder.clone(),
+            workspace: self.workspace.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod assignment;
 mod guardrail;
+pub mod mandate;
 mod member;
 pub mod policy;
 pub mod request;
@@ -74,7 +75,7 @@ pub struct TeamCommand {
     /// JSON that [`request`] wrote.
     #[serde(default)]
     pub body: String,
-    /// Hashes of keys or ids of members; the workspace of guardrails.
+    /// Hashes of keys or ids of members; the workspace of guardrails; to whom the keys go of one who leaves.
     #[serde(default)]
     pub names: Vec<String>,
     /// Who asks.
@@ -174,13 +175,9 @@ impl Office<'_> {
     }
 }
 
-/// A key that takes the place of another is in its workspace, and under its guardrail.
+/// A key that takes the place of another is under its guardrail.
 pub(super) fn inherit(store: &Store, now: Time, old: &KeyHash, new: &KeyHash) -> Result<(), Fault> {
     let cells = [old.cell(), new.cell(), now.cell()];
-    store.write(
-        "UPDATE api_key SET workspace_id = (SELECT workspace_id FROM api_key WHERE hash = ?1) WHERE hash = ?2",
-        &cells[..2],
-    )?;
     let made = store.row(
         "INSERT INTO guardrail_assignment (kind, subject, guardrail, assigned_by, created_at)
          SELECT kind, ?2, guardrail, assigned_by, CAST(?3 AS INTEGER) FROM guardrail_assignment
@@ -190,6 +187,10 @@ pub(super) fn inherit(store: &Store, now: Time, old: &KeyHash, new: &KeyHash) ->
     let Some(mut made) = made else { return Ok(()) };
     let (office, id) = (Office { store, now, account: ledger::describe(store)?.id }, made.next::<String>()?);
     office.guardrail(&id)?.map_or(Ok(()), |guardrail| office.enforce(&guardrail))
+}
+
+pub(super) fn is_member(store: &Store, id: &str) -> Result<bool, Fault> {
+    Ok(store.row("SELECT id FROM member WHERE id = ?1", &[row::cell(id)])?.is_some())
 }
 
 /// A workspace by its id or slug, as tables of keys have it.

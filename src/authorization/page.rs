@@ -54,7 +54,7 @@ pub fn consent(wish: &Wish, flaw: Option<&str>) -> Page {
          <p class=small>It proves that the account is yours; the app does not get it.</p>\
          <button>Authorize</button>{}</form>",
         hidden(wish),
-        limit_fields(wish.limit, wish.limit_reset),
+        limit_fields(wish.limit, wish.limit_reset) + &workspace_field(&wish.workspace),
         cancel.unwrap_or_default(),
     );
     let origin = wish.callback.as_ref().map_or("", |callback| callback.origin());
@@ -91,6 +91,14 @@ fn hidden(wish: &Wish) -> String {
     given
         .map(|(name, value)| format!("<input type=hidden name={name} value=\"{}\">", escaped(&value)))
         .collect()
+}
+
+fn workspace_field(workspace: &str) -> String {
+    format!(
+        "<label for=workspace>The workspace it is in (empty: the default one)</label>\
+         <input id=workspace name=workspace_id value=\"{}\">",
+        escaped(workspace)
+    )
 }
 
 fn limit_fields(limit: Option<Money>, reset: Option<LimitReset>) -> String {

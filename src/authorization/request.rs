@@ -29,6 +29,8 @@ pub struct Wish {
     pub expires_at: Option<Time>,
     /// Given back to the app as it was.
     pub state: Option<String>,
+    /// Where the key is to be, by id or slug; empty for the default one.
+    pub workspace: String,
 }
 
 impl Wish {
@@ -49,6 +51,7 @@ impl Wish {
             "key_label",
             "limit",
             "usage_limit_type",
+            "workspace_id",
             "spawn_agent",
             "spawn_cloud",
         ];
@@ -78,6 +81,7 @@ impl Wish {
             limit_reset: read_reset(member("usage_limit_type")?)?,
             expires_at: read_time(member("expires_at")?)?,
             state: within(member("state")?, "state", MAX_STATE)?,
+            workspace: within(member("workspace_id")?, "workspace_id", MAX_LABEL)?.unwrap_or_default(),
             callback,
         };
         if wish.callback.is_none() && wish.challenge.is_none() {
@@ -102,6 +106,8 @@ impl Wish {
             limit: self.limit,
             limit_reset: self.limit_reset,
             expires_at: self.expires_at,
+            workspace: self.workspace,
+            creator_user_id: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::exchange::account_down;
 use crate::id::{AccountId, KeyHash};
 use crate::query;
 use crate::shell::accounts::AccountClient;
-use crate::shell::auth::{authenticate_admin, authenticate_manager, authenticate_manager_by, forget};
+use crate::shell::auth::{authenticate_admin, authenticate_manager_by, forget};
 use crate::shell::bindings::random;
 use crate::shell::clock::now;
 use crate::shell::manage::{Call, unexpected};
@@ -26,7 +26,7 @@ use crate::shell::reply;
 pub async fn answer(call: &Call<'_>, endpoint: Access) -> Result<Response, Failure> {
     match endpoint {
         Access::Rotate(hash) => {
-            let manager = authenticate_manager(call.request, call.env).await?;
+            let manager = call.manager().await?;
             // A manager may replace itself, and no other manager.
             let only = if manager.hash == hash { None } else { Some(KeyKind::Inference) };
             rotate(call, &manager.account, hash, only).await
@@ -41,7 +41,7 @@ pub async fn answer(call: &Call<'_>, endpoint: Access) -> Result<Response, Failu
         }),
         Access::Agree => agree(call).await,
         Access::MakeCode => {
-            let manager = authenticate_manager(call.request, call.env).await?;
+            let manager = call.manager().await?;
             let wish = Wish::from_body(&call.body().await?)?;
             let app = app_id(wish.app());
             let code = make_code(call, &manager.account, wish).await?;
@@ -62,7 +62,10 @@ async fn agree(call: &Call<'_>) -> Result<Response, Failure> {
     };
     let key = query::value(&form, "management_key").unwrap_or_default();
     let made = match authenticate_manager_by(key.trim(), call.env).await {
-        Ok(manager) => make_code(call, &manager.account, wish.clone()).await,
+        Ok(manager) => {
+            call.act_as(&manager);
+            make_code(call, &manager.account, wish.clone()).await
+        }
         Err(failure) => Err(failure),
     };
     let code = match made {
@@ -86,7 +89,7 @@ async fn make_code(call: &Call<'_>, account: &AccountId, wish: Wish) -> Result<A
     let code = AuthCode::new(account, &random::<SECRET_LENGTH>());
     match tell(call, account, AccessCommand::MakeCode(wish.code(code.hash.clone()))).await? {
         AccessAnswer::CodeMade => Ok(code),
-        AccessAnswer::Rotated { .. } | AccessAnswer::Exchanged | AccessAnswer::Refused { .. } => {
+        AccessAnswer::Rotated { .. } | AccessAnswer::Exchanged(_) | AccessAnswer::Refused { .. } => {
             Err(unexpected())
         }
     }
@@ -101,8 +104,8 @@ async fn exchange(call: &Call<'_>) -> Result<Response, Failure> {
     match client.call(&command).await.map_err(|_| account_down())? {
         Answer::Missing => Err(refusal(AccessRefusal::WrongCode)),
         answer => match AccessAnswer::read(&answer) {
-            Some(AccessAnswer::Exchanged) => {
-                Ok(reply::json(200, &json!({ "key": new.text, "user_id": null }).to_string()))
+            Some(AccessAnswer::Exchanged(user)) => {
+                Ok(reply::json(200, &json!({ "key": new.text, "user_id": user }).to_string()))
             }
             Some(AccessAnswer::Refused { why }) => Err(refusal(why)),
             Some(AccessAnswer::Rotated { .. } | AccessAnswer::CodeMade) | None => Err(unexpected()),
@@ -127,7 +130,9 @@ async fn rotate(
             forget(&hash);
             Ok(reply::json(201, &view::write_rotated_key(&key, &new.text, old_expires_at)))
         }
-        AccessAnswer::CodeMade | AccessAnswer::Exchanged | AccessAnswer::Refused { .. } => Err(unexpected()),
+        AccessAnswer::CodeMade | AccessAnswer::Exchanged(_) | AccessAnswer::Refused { .. } => {
+            Err(unexpected())
+        }
     }
 }
 
@@ -150,6 +155,7 @@ fn refusal(why: AccessRefusal) -> Failure {
             Cause::Conflict,
             "The new key would have expired already: say in expires_at when it is to end",
         ),
+        AccessRefusal::NoWorkspace => Failure::invalid("workspace_id: no such workspace"),
         AccessRefusal::TooManyCodes => {
             Failure::new(Cause::Conflict, "Too many codes were made within a day. Please try again later.")
         }

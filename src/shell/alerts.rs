@@ -14,7 +14,6 @@ use crate::account::alert::{AlertAnswer, AlertCommand, Ended, Outcome, view};
 use crate::endpoint::Alert;
 use crate::error::Failure;
 use crate::media::Hosts;
-use crate::shell::auth::authenticate_manager;
 use crate::shell::bindings::{self, console_log, random};
 use crate::shell::clock::{now, within};
 use crate::shell::manage::{Call, unexpected};
@@ -25,7 +24,7 @@ use crate::shell::upstream::object;
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub async fn answer(call: &Call<'_>, endpoint: Alert) -> Result<Response, Failure> {
-    let manager = authenticate_manager(call.request, call.env).await?;
+    let manager = call.manager().await?;
     let command = match endpoint {
         Alert::Get => AlertCommand::Get,
         Alert::Test => AlertCommand::Test,

@@ -11,6 +11,7 @@ use web_sys::Response;
 use crate::account::billing::{
     BillingAnswer, BillingCommand, BillingRefusal, Reversal, ReversalState, TopUpAttempt,
 };
+use crate::account::team::mandate::forbidden;
 use crate::account::{Answer, Command, Refusal, code};
 use crate::billing::request::{CODE_LENGTH, CheckoutRequest, NewCodeRequest, RefundRequest};
 use crate::billing::{self, Form, Told, event, form, reply as stripe_reply, view};
@@ -70,7 +71,10 @@ impl Till<'_> {
     }
 
     async fn manager(&self) -> Result<AccountId, Failure> {
-        authenticate_manager(self.request, self.env).await.map(|key| key.account)
+        let key = authenticate_manager(self.request, self.env).await?;
+        // Only a key that acts for the account may.
+        let credits = Command::Credits.acting(key.hash).map_err(|_| unexpected())?;
+        self.command(&key.account, credits).await.map(|_| key.account)
     }
 
     async fn body(&self) -> Result<Vec<u8>, Failure> {
@@ -93,6 +97,7 @@ impl Till<'_> {
         let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
         match client.call(&command).await.map_err(|_| account_down())? {
             Answer::Missing => Err(Failure::new(Cause::NotFound, "No such account")),
+            Answer::Forbidden { role, needed } => Err(forbidden(&role, &needed)),
             Answer::Refused { refusal: Refusal::Credit { .. } } => Err(refusal(BillingRefusal::Spent)),
             Answer::Invalid { message } => Err(Failure::invalid(message)),
             answer => Ok(answer),

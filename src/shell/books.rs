@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::exchange::Head;
 use crate::id::AccountId;
 use crate::query;
-use crate::shell::auth::{authenticate_admin, authenticate_manager};
+use crate::shell::auth::authenticate_admin;
 use crate::shell::manage::{Call, unexpected};
 use crate::shell::{clock, reply};
 use crate::time::{Day, Time};
@@ -24,7 +24,7 @@ const ACTIVITY_DAYS: i64 = 30;
 pub async fn answer(call: &Call<'_>, books: Books, admin: Option<AccountId>) -> Result<Response, Failure> {
     let account = match admin {
         Some(account) => authenticate_admin(call.request, call.config).map(|()| account)?,
-        None => authenticate_manager(call.request, call.env).await?.account,
+        None => call.manager().await?.account,
     };
     match books {
         Books::Activity => activity(call, &account).await,
@@ -62,7 +62,7 @@ async fn activity(call: &Call<'_>, account: &AccountId) -> Result<Response, Fail
         Some("workspace") => true,
         Some(_) => return Err(Failure::invalid("group_by: only workspace is known")),
     };
-    let workspace = value("workspace_id").map(|id| if id == account.as_str() { String::new() } else { id });
+    let workspace = value("workspace_id");
     let by = By { day: true, workspace: by_workspace, ..By::default() };
     let question =
         activity::Question { from, to, key: value("api_key_hash"), workspace, user: value("user_id"), by };

@@ -8,7 +8,7 @@ use crate::account::command::{Answer, Command};
 use crate::endpoint::Budgets;
 use crate::error::{Cause, Failure};
 use crate::id::AccountId;
-use crate::shell::auth::{authenticate_admin, authenticate_manager};
+use crate::shell::auth::authenticate_admin;
 use crate::shell::manage::Call;
 use crate::shell::reply;
 
@@ -23,7 +23,7 @@ pub async fn answer(call: &Call<'_>, endpoint: Budgets) -> Result<Response, Fail
             authenticate_admin(call.request, call.config)?;
             account
         }
-        None => authenticate_manager(call.request, call.env).await?.account,
+        None => call.manager().await?.account,
     };
     let body = match act {
         Act::List => command::write_all(&tell(call, &account, &BudgetCommand::List).await?),

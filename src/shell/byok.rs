@@ -22,7 +22,7 @@ use crate::error::{Cause, Failure};
 use crate::exchange::account_down;
 use crate::id::{AccountId, hex, uuid};
 use crate::shell::accounts::AccountClient;
-use crate::shell::auth::{authenticate_manager, forget_account};
+use crate::shell::auth::forget_account;
 use crate::shell::bindings::{self, KvNamespace, binding, console_log, random};
 use crate::shell::clock::{now, within};
 use crate::shell::manage::{Call, not_found, unexpected};
@@ -71,7 +71,7 @@ pub async fn of(
 
 /// Answers every endpoint about them.
 pub async fn answer(call: &Call<'_>, endpoint: Byok) -> Result<Response, Failure> {
-    let account = authenticate_manager(call.request, call.env).await?.account;
+    let account = call.manager().await?.account;
     let (status, body) = match endpoint {
         Byok::List => {
             let (provider, workspace, offset, limit) = page(call.query)?;

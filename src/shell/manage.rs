@@ -1,5 +1,7 @@
 //! Answers everything that is not inference: keys, credits, records, accounts, lists, health.
 
+use std::cell::RefCell;
+
 use js_sys::{Object, Reflect};
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
@@ -9,8 +11,9 @@ use web_sys::Response;
 use crate::account::command::{Answer, Command};
 use crate::account::key::{KeyKind, KeySnapshot, NewKey, SECRET_LENGTH};
 use crate::account::request::{GrantRequest, NewKeyRequest, read_account_name, read_key_change};
+use crate::account::team::mandate::forbidden;
 use crate::account::team::request::read_workspace_of_key;
-use crate::account::{AccountRow, GenerationRecord, KeyRow, Refusal, receipt, view};
+use crate::account::{AccountRow, GenerationRecord, Refusal, receipt, view};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
@@ -44,6 +47,8 @@ pub struct Call<'a> {
     pub env: &'a JsValue,
     pub config: &'a Config,
     pub query: &'a str,
+    /// The management key that commands are given by, once it is known: the account says what it may.
+    pub acting: RefCell<Option<KeyHash>>,
 }
 
 impl Call<'_> {
@@ -145,8 +150,11 @@ impl Call<'_> {
         let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
         // So that the account knows what this isolate does.
         wallets::flush(&client).await;
+        let by = self.acting.borrow().clone();
+        let command = by.map_or(Ok(command.clone()), |by| command.acting(by)).map_err(|_| unexpected())?;
         match client.call(&command).await.map_err(|_| account_down())? {
             Answer::Missing => Err(not_found("No such account")),
+            Answer::Forbidden { role, needed } => Err(forbidden(&role, &needed)),
             Answer::NotFound => Err(not_found("No such key, generation or document")),
             Answer::Refused { refusal: Refusal::Key { reason } } => Err(key_refusal(reason)),
             Answer::Refused { refusal: Refusal::Credit { available, .. } } => {
@@ -174,7 +182,7 @@ impl Call<'_> {
     }
 
     async fn credits(&self) -> Result<Response, Failure> {
-        let key = authenticate_manager(self.request, self.env).await?;
+        let key = self.manager().await?;
         match self.ask(&key.account, Command::Credits).await? {
             Answer::Credits { granted, used } => Ok(reply::json(200, &view::write_credits(granted, used))),
             _ => Err(unexpected()),
@@ -195,6 +203,7 @@ impl Call<'_> {
             include_expired: flag("include_expired"),
             include_apps: flag("include_apps"),
             workspace,
+            creator: None,
         };
         match self.ask(account, command).await? {
             Answer::Keys { keys } => Ok(reply::json(200, &view::write_keys(&keys))),
@@ -205,18 +214,9 @@ impl Call<'_> {
     async fn create_key(&self, account: &AccountId, management: bool) -> Result<Response, Failure> {
         let body = self.body().await?;
         let wanted = NewKeyRequest::read(&body, management)?;
-        let workspace = read_workspace_of_key(&body)?.filter(|_| !wanted.management);
-        if let Some(workspace) = &workspace {
-            team::find_workspace(self, account, workspace).await?;
-        }
         let new = NewKey::new(account, &random::<SECRET_LENGTH>());
         match self.ask(account, Command::CreateKey(wanted.policy(&new))).await? {
-            Answer::KeyCreated { mut key, .. } => {
-                // Nobody knows the key before it is where it belongs.
-                if let Some(workspace) = workspace {
-                    team::move_key(self, account, &key.hash, workspace).await?;
-                    key = self.key_row(account, &key.hash).await?;
-                }
+            Answer::KeyCreated { key, .. } => {
                 forget(&key.hash);
                 Ok(reply::json(201, &view::write_created_key(&key, &new.text)))
             }
@@ -224,15 +224,13 @@ impl Call<'_> {
         }
     }
 
-    async fn key_row(&self, account: &AccountId, hash: &KeyHash) -> Result<KeyRow, Failure> {
-        match self.ask(account, Command::GetKey { hash: hash.clone(), only: None }).await? {
-            Answer::Key { key } => Ok(key),
-            _ => Err(unexpected()),
-        }
+    /// The management key of the request. What is asked from here on, it asks.
+    pub async fn manager(&self) -> Result<KeySnapshot, Failure> {
+        authenticate_manager(self.request, self.env).await.inspect(|key| self.act_as(key))
     }
 
-    async fn manager(&self) -> Result<KeySnapshot, Failure> {
-        authenticate_manager(self.request, self.env).await
+    pub fn act_as(&self, manager: &KeySnapshot) {
+        self.acting.replace(Some(manager.hash.clone()));
     }
 
     async fn get_key(&self, hash: KeyHash) -> Result<Response, Failure> {

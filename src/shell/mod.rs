@@ -33,6 +33,7 @@ mod tokens;
 mod upstream;
 mod wallets;
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ async fn manage(
         #[cfg(feature = "failpoints")]
         Endpoint::Failpoint(name) => failpoint::set(&name),
         Endpoint::Route(face) => inference::explain(request, env, config, face).await,
-        endpoint => Call { request, env, config, query }.answer(endpoint).await,
+        endpoint => Call { request, env, config, query, acting: RefCell::default() }.answer(endpoint).await,
     }
 }
 

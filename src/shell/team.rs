@@ -4,14 +4,14 @@
 use web_sys::Response;
 
 use crate::account::team::request::{
-    For, read_budget, read_guardrail, read_member, read_names, read_workspace,
+    For, read_budget, read_guardrail, read_member, read_names, read_role, read_workspace,
 };
 use crate::account::team::{Deed, TeamAnswer, TeamCommand};
 use crate::endpoint::Team;
 use crate::error::{Cause, Failure};
 use crate::id::{AccountId, KeyHash, base62, uuid};
 use crate::query;
-use crate::shell::auth::{authenticate_manager, forget_account};
+use crate::shell::auth::forget_account;
 use crate::shell::bindings::random;
 use crate::shell::manage::{Call, unexpected};
 use crate::shell::{presets, reply};
@@ -20,7 +20,7 @@ const INTERVALS: [&str; 4] = ["daily", "weekly", "monthly", "lifetime"];
 
 /// Answers every endpoint of workspaces, members and guardrails.
 pub async fn answer(call: &Call<'_>, team: Team) -> Result<Response, Failure> {
-    let key = authenticate_manager(call.request, call.env).await?;
+    let key = call.manager().await?;
     let deed = team.deed;
     let by = format!("key_{}", &key.hash.as_str()[..16]);
     let command = TeamCommand { at: team.at, by, ..read(call, deed, team.interval).await? };
@@ -40,12 +40,6 @@ pub async fn move_key(
         .await
         .map(|_| ())
         .map_err(no_workspace)
-}
-
-/// Fails with 400 where there is no such workspace.
-pub async fn find_workspace(call: &Call<'_>, account: &AccountId, workspace: &str) -> Result<(), Failure> {
-    let command = TeamCommand { at: workspace.to_owned(), ..TeamCommand::new(Deed::GetWorkspace) };
-    tell(call, account, &command).await.map(|_| ()).map_err(no_workspace)
 }
 
 fn no_workspace(failure: Failure) -> Failure {
@@ -90,7 +84,6 @@ async fn read(call: &Call<'_>, deed: Deed, interval: String) -> Result<TeamComma
         | Deed::DeleteWorkspace
         | Deed::ListBudgets
         | Deed::MoveKeys
-        | Deed::RemoveMember
         | Deed::GetGuardrail
         | Deed::DeleteGuardrail => {}
         Deed::CreateWorkspace => {
@@ -111,8 +104,13 @@ async fn read(call: &Call<'_>, deed: Deed, interval: String) -> Result<TeamComma
             }
         }
         Deed::AddWorkspaceMembers | Deed::RemoveWorkspaceMembers => {
-            command.names = read_names(&call.body().await?, "user_ids")?;
+            let body = call.body().await?;
+            command.names = read_names(&body, "user_ids")?;
+            if deed == Deed::AddWorkspaceMembers {
+                command.body = read_role(&body)?;
+            }
         }
+        Deed::RemoveMember => command.names.extend(query::value(call.query, "hand_over_to")),
         Deed::CreateMember => {
             let (body, id) = read_member(&call.body().await?, For::New)?;
             command.body = body;

@@ -197,6 +197,7 @@ fn a_page_has_a_hundred_keys() {
         include_expired: false,
         include_apps: false,
         workspace: None,
+        creator: None,
     };
     for (offset, length) in [(0, 100), (100, 1), (u64::MAX, 0)] {
         match database.tell(time("0s"), &list(offset)) {

@@ -459,6 +459,7 @@ impl Step {
                 include_byok_in_limit: false,
                 expires_at: (self.amount % 3 == 0).then(|| Time::from_ms(until.ms() + 200_000_000)),
                 holder: Default::default(),
+                workspace: String::new(),
             }),
             18..22 => Command::UpdateKey(KeyChange {
                 hash: key,
@@ -561,6 +562,7 @@ fn a_dollar_admits_ten_of_five_hundred() {
         include_byok_in_limit: false,
         expires_at: None,
         holder: Default::default(),
+        workspace: String::new(),
     };
     database.tell(now, &Command::CreateKey(policy));
     let mut admitted = 0;

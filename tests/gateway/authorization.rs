@@ -211,6 +211,8 @@ impl Account {
             limit: Some(usd("2")),
             limit_reset: None,
             expires_at: None,
+            workspace: String::new(),
+            creator_user_id: None,
         };
         self.tell(at, &AccessCommand::MakeCode(new))
     }
@@ -254,8 +256,8 @@ fn a_code_is_good_once_for_ten_minutes_and_with_its_verifier() {
         assert_eq!(account.exchange("3s", shown, "k"), refused(why.clone()), "{shown:?}");
     }
     let shown = ("c", Some(VERIFIER), Some(S256));
-    assert_eq!(account.exchange("600s", shown, "k"), AccessAnswer::Exchanged);
-    assert_eq!(account.exchange("601s", shown, "k"), AccessAnswer::Exchanged, "the same command again");
+    assert_eq!(account.exchange("600s", shown, "k"), AccessAnswer::Exchanged(None));
+    assert_eq!(account.exchange("601s", shown, "k"), AccessAnswer::Exchanged(None), "the same command again");
     assert_eq!(account.exchange("601s", shown, "l"), refused(wrong.clone()));
     assert_eq!(account.exchange("9000s", shown, "l"), refused(wrong.clone()));
     check_line(&mut account.0, "602s hold 1 k 3 until 700s => refused key limit available 2 missing 1");
@@ -281,7 +283,7 @@ fn without_a_challenge_no_verifier_is_taken() {
     assert_eq!(account.exchange("2s", ("c", Some(VERIFIER), None), "k"), wrong);
     let method = AccessAnswer::Refused { why: AccessRefusal::WrongMethod };
     assert_eq!(account.exchange("2s", ("c", None, Some(ChallengeMethod::S256)), "k"), method);
-    assert_eq!(account.exchange("2s", ("c", None, None), "k"), AccessAnswer::Exchanged);
+    assert_eq!(account.exchange("2s", ("c", None, None), "k"), AccessAnswer::Exchanged(None));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Workspaces, members and guardrails in an account's tables, and what they come to for its keys.
 
 mod requests;
+mod roles;
 
 use crate::account::script::{Database, read_command, time};
 use millrace::account::team::{Deed, TeamAnswer, TeamCommand};
@@ -344,6 +345,7 @@ fn a_key_goes_by_the_rules_of_the_workspace_that_it_is_in() {
             include_expired: true,
             include_apps: true,
             workspace,
+            creator: None,
         };
         match desk.0.tell(time("7s"), &list) {
             Answer::Keys { keys } => {

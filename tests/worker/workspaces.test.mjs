@@ -168,6 +168,77 @@ test("the rules of an account hold for all of its keys, however many, in every i
   await eventually("it knows of the end as well", async () => (await ask(account.key, second)) === 200, KNOWN_EVERYWHERE);
 });
 
+/** What a management key may ask for, by what it was made for; 403 elsewhere, with the role and what is needed. */
+test("a management key reaches as far as the role of its member, or the workspace it is bound to", async () => {
+  const account = await open();
+  const { data: team } = await account.api("POST", "/workspaces", { name: "Team", slug: "team" });
+  for (const id of ["jane", "lead"]) await account.api("POST", "/organization/members", { id, email: `${id}@x.io` });
+  await account.api("POST", "/workspaces/team/members/add", { user_ids: ["jane"] });
+  const { data: added } = await account.api("POST", "/workspaces/team/members/add", { user_ids: ["lead"], role: "admin" });
+  assert.equal(added[0].role, "admin");
+  const manager = (more) => account.createKey({ management: true, ...more }).then(({ key }) => key);
+  const keys = {
+    account: account.manager,
+    lead: await manager({ creator_user_id: "lead" }),
+    bound: await manager({ workspace_id: "team" }),
+    jane: await manager({ creator_user_id: "jane" }),
+  };
+  const { data: other } = await account.api("POST", "/keys", { name: "the team's", workspace_id: "team" });
+  const [all, leads, one] = ["account lead bound jane", "account lead bound", "account"];
+  const table = [
+    ["GET", "/keys", all],
+    ["GET", "/keys?workspace_id=team", all],
+    ["GET", `/keys/${other.hash}`, leads],
+    ["PATCH", `/keys/${other.hash}`, leads, { name: "renamed" }],
+    ["POST", `/keys/${other.hash}/rotate`, "account", { id: "r" }],
+    ["POST", "/keys", all, { name: "x", workspace_id: "team" }],
+    ["GET", "/activity", all],
+    ["GET", "/activity?workspace_id=team", all],
+    ["GET", "/activity?workspace_id=default", "account lead jane"],
+    ["POST", "/analytics/query", all, { metrics: ["request_count"] }],
+    ["GET", "/analytics/meta", all],
+    ["GET", "/workspaces", all],
+    ["GET", "/workspaces/team/members", all],
+    ["PUT", "/workspaces/team/budgets/daily", leads, { limit_usd: 5 }],
+    ["PATCH", `/guardrails/${team.default_guardrail_id}`, leads, { allowed_models: [MODEL] }],
+    ["PATCH", "/guardrails/account", one, { description: "x" }],
+    ["GET", "/organization/members", one],
+    ["GET", "/credits", one],
+    ["GET", "/credits/purchases", one],
+    ["GET", "/credits/auto-top-up", one],
+    ["GET", "/statements", one],
+    ["GET", "/generations/export?from=2026-01-01", one],
+    ["GET", "/budgets", one],
+    ["GET", "/alerts", one],
+    ["GET", "/byok", one],
+    ["GET", "/byok?workspace_id=team", leads],
+    ["GET", "/key", all],
+  ];
+  for (const [method, path, who, body] of table) {
+    const may = [];
+    for (const [role, key] of Object.entries(keys)) {
+      const reply = await call(gateway, method, `/api/v1${path}`, { key, body });
+      if (reply.status < 300) may.push(role);
+      // A key is rotated once.
+      else if (reply.status === 409) continue;
+      else {
+        const { message, metadata } = assertFailure(reply, 403);
+        assert.ok(metadata.role && message.includes(metadata.needed), reply.text);
+      }
+    }
+    assert.equal(may.join(" "), who, `${method} ${path}`);
+  }
+  const mine = await call(gateway, "POST", "/api/v1/keys", { key: keys.jane, body: { name: "mine", workspace_id: "team" } });
+  assert.equal(mine.json.data.creator_user_id, "jane");
+  assert.equal((await chat(gateway, mine.json.key, { model: MODEL, messages: user(upstream.plays(replied("hi"))) })).status, 200);
+  await account.api("DELETE", "/organization/members/jane");
+  assertFailure(await call(gateway, "GET", "/api/v1/keys", { key: keys.jane }), 401);
+  await eventually("the key of who has left is off", async () => {
+    const reply = await chat(gateway, mine.json.key, { model: MODEL, messages: user(upstream.plays(replied("hi"))) });
+    return reply.status === 401;
+  }, KNOWN_EVERYWHERE);
+});
+
 test("what cannot be a rule is refused", async () => {
   const account = await open();
   const post = (body, key = account.manager) => call(gateway, "POST", "/api/v1/guardrails", { key, body });

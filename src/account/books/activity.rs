@@ -5,8 +5,8 @@ use super::super::receipt::endpoint_id;
 use super::super::record::GenerationRecord;
 use super::super::report::Settle;
 use super::super::store::{Column, Fault, Row as SqlRow, Store};
-use super::super::text;
 use super::super::view::usd;
+use super::super::{ledger, team, text};
 use crate::json;
 use crate::money::Money;
 use crate::time::{Day, Time};
@@ -40,7 +40,7 @@ pub struct Question {
     pub to: i64,
     /// The hash of the only key that counts.
     pub key: Option<String>,
-    /// The only workspace that counts.
+    /// The only workspace that counts, by id or slug.
     pub workspace: Option<String>,
     /// Only keys of this user's count: those that name it as their creator.
     pub user: Option<String>,
@@ -212,7 +212,11 @@ fn write(store: &Store, day: Day, names: [String; 6], mut sums: Sums) -> Result<
 
 /// The rows as JSON.
 pub(super) fn answer(store: &Store, question: &Question) -> Result<String, Fault> {
-    let rows = rows(store, question)?;
+    let named = question.workspace.as_deref();
+    let workspace =
+        named.map(|at| team::find_workspace(store, &ledger::describe(store)?.id, at)).transpose()?;
+    let workspace = workspace.flatten().or(question.workspace.clone());
+    let rows = rows(store, &Question { workspace, ..question.clone() })?;
     serde_json::to_string(&rows).map_err(|_| Fault::Corrupt("activity"))
 }
 

@@ -17,7 +17,7 @@ impl Office<'_> {
             }
             Deed::CreateMember => return self.create_member(command),
             Deed::UpdateMember => return self.update_member(command),
-            Deed::RemoveMember => return self.remove_member(&command.at),
+            Deed::RemoveMember => return self.remove_member(command),
             _ => {}
         }
         let Some(workspace) = self.workspace(&command.at)? else {
@@ -25,7 +25,7 @@ impl Office<'_> {
         };
         match command.deed {
             Deed::ListWorkspaceMembers => self.list_workspace_members(&workspace, page),
-            Deed::AddWorkspaceMembers => self.add(&workspace, &command.names),
+            Deed::AddWorkspaceMembers => self.add(&workspace, command),
             _ => self.remove(&workspace, &command.names),
         }
     }
@@ -94,24 +94,61 @@ impl Office<'_> {
         self.show_member(&id)
     }
 
-    fn remove_member(&self, at: &str) -> Answered {
-        let Some(id) = self.member(at)? else { return Ok(not_found("member")) };
-        let living = "api_key WHERE creator_user_id = ?1 AND deleted_at IS NULL";
-        if row::count(self.store, living, &[cell(&id)])? > 0 {
-            return Ok(has_keys(&id));
+    /// With another member's name in `names`, that one has the keys from here on; without, they are
+    /// disabled.
+    fn remove_member(&self, command: &TeamCommand) -> Answered {
+        let Some(id) = self.member(&command.at)? else { return Ok(not_found("member")) };
+        let heir = command.names.first().map(|name| self.member(name)).transpose()?;
+        match heir.map(|heir| heir.filter(|heir| *heir != id)) {
+            None => self.disable_keys(&id)?,
+            Some(Some(heir)) => self.hand_over(&id, &heir)?,
+            Some(None) => {
+                let words = "hand_over_to: not another member of this organization";
+                return Ok(TeamAnswer::Invalid(words.to_owned()));
+            }
         }
         self.unassign("member", &id)?;
-        for table in ["workspace_member WHERE user_id", "member WHERE id"] {
+        for table in [
+            "auth_code WHERE key_hash IS NULL AND creator_user_id",
+            "workspace_member WHERE user_id",
+            "member WHERE id",
+        ] {
             self.store.write(&format!("DELETE FROM {table} = ?1"), &[cell(&id)])?;
         }
         Ok(TeamAnswer::Done(r#"{"deleted":true}"#.to_owned()))
+    }
+
+    fn disable_keys(&self, user: &str) -> Result<(), Fault> {
+        self.store.write(
+            "UPDATE api_key SET disabled = 1, version = version + 1, policy_due = 1,
+             updated_at = CAST(?2 AS INTEGER) WHERE creator_user_id = ?1 AND deleted_at IS NULL",
+            &[cell(user), self.now.cell()],
+        )
+    }
+
+    /// Who gets keys is in their workspaces from here on.
+    fn hand_over(&self, user: &str, heir: &str) -> Result<(), Fault> {
+        let cells = [cell(user), cell(heir), self.now.cell()];
+        self.store.write(
+            "INSERT INTO workspace_member (workspace, user_id, created_at)
+             SELECT DISTINCT workspace_id, ?2, CAST(?3 AS INTEGER) FROM api_key
+             WHERE creator_user_id = ?1 AND deleted_at IS NULL AND workspace_id <> ''
+             ON CONFLICT DO NOTHING",
+            &cells,
+        )?;
+        self.store.write(
+            "UPDATE api_key SET creator_user_id = ?2, version = version + 1, policy_due = 1,
+             updated_at = CAST(?3 AS INTEGER) WHERE creator_user_id = ?1 AND deleted_at IS NULL",
+            &cells,
+        )
     }
 
     fn list_workspace_members(&self, workspace: &Workspace, page: (u64, u64)) -> Answered {
         let arguments = [cell(&workspace.id)];
         let show = |row| show_membership(row, &workspace.id);
         if workspace.id == self.account.as_str() {
-            let from = "member WHERE ?1 <> '' ORDER BY created_at, id";
+            let from = "member AS m LEFT JOIN workspace_member AS w ON w.workspace = ?1 AND w.user_id = m.id
+                 ORDER BY m.created_at, m.id";
             return row::page(self.store, IMPLICIT, from, &arguments, page, show);
         }
         let from = "workspace_member AS w JOIN member AS m ON m.id = w.user_id WHERE w.workspace = ?1
@@ -119,8 +156,9 @@ impl Office<'_> {
         row::page(self.store, EXPLICIT, from, &arguments, page, show)
     }
 
-    fn add(&self, workspace: &Workspace, names: &[String]) -> Answered {
-        let ids = match self.known(names)? {
+    /// The body is the role that they are to have there, or empty for the one that they have in the account.
+    fn add(&self, workspace: &Workspace, command: &TeamCommand) -> Answered {
+        let ids = match self.known(&command.names)? {
             Ok(ids) => ids,
             Err(answer) => return Ok(answer),
         };
@@ -133,6 +171,10 @@ impl Office<'_> {
                 &cells,
             )?;
             added += usize::from(made.is_some());
+            if !command.body.is_empty() {
+                let set = "UPDATE workspace_member SET role = ?3 WHERE workspace = ?1 AND user_id = ?2";
+                self.store.write(set, &[cell(&workspace.id), id.cell(), cell(&command.body)])?;
+            }
             let statement = format!(
                 "SELECT {EXPLICIT} FROM workspace_member AS w JOIN member AS m ON m.id = w.user_id
                  WHERE w.workspace = ?1 AND w.user_id = ?2"
@@ -170,20 +212,23 @@ impl Office<'_> {
     }
 }
 
-const IMPLICIT: &str = "id, body, CAST(created_at AS TEXT)";
-const EXPLICIT: &str = "m.id, m.body, CAST(w.created_at AS TEXT)";
+const IMPLICIT: &str = "m.id, m.body, CAST(m.created_at AS TEXT), w.role";
+const EXPLICIT: &str = "m.id, m.body, CAST(w.created_at AS TEXT), w.role";
 
 fn show(mut row: Row) -> Result<String, Fault> {
     let (id, body): (String, String) = (row.next()?, row.next()?);
     with(&body, &[("id", json::quote(&id))])
 }
 
-/// In a workspace everybody has the role that they have in the account.
+/// In a workspace everybody has the role that they have in the account, but for those who were given one.
 fn show_membership(mut row: Row, workspace: &str) -> Result<String, Fault> {
     let (user, body): (String, String) = (row.next()?, row.next()?);
-    let created_at: Time = row.next()?;
+    let (created_at, given): (Time, Option<String>) = (row.next()?, row.next()?);
     let members = json::members(&body).map_err(|_| Fault::Corrupt("JSON"))?;
-    let role = if members.get("role") == Some("\"org:admin\"") { "admin" } else { "member" };
+    let role = match members.get("role") {
+        Some("\"org:admin\"") => "admin",
+        _ => given.as_deref().unwrap_or("member"),
+    };
     Ok(format!(
         r#"{{"id":"{}","workspace_id":{},"user_id":{},"role":"{role}","created_at":{}}}"#,
         named_uuid(&format!("member {workspace} {user}")),

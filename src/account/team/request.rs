@@ -167,6 +167,15 @@ pub fn read_workspace_of_key(body: &[u8]) -> Result<Option<String>, Failure> {
     name.map(|name| name.map(Into::into).ok_or_else(|| wrong("workspace_id", expected))).transpose()
 }
 
+/// Which role those have who are added to a workspace; empty for the one that they have in the account.
+pub fn read_role(body: &[u8]) -> Result<String, Failure> {
+    match read(text(body)?)?.value("role").map(|value| json::string(value).unwrap_or_default()) {
+        None => Ok(String::new()),
+        Some(role) if ["admin", "member"].contains(&&*role) => Ok(role.into_owned()),
+        Some(_) => Err(wrong("role", "admin or member")),
+    }
+}
+
 /// The body of an assignment: the strings of its one member.
 pub fn read_names(body: &[u8], member: &str) -> Result<Vec<String>, Failure> {
     let members = read(text(body)?)?;

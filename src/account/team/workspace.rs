@@ -60,7 +60,10 @@ impl Office<'_> {
                 self.make_default()?;
                 let show = |row| Workspace::read(row)?.shown();
                 let page = (command.offset, command.limit);
-                return row::page(self.store, COLUMNS, "workspace ORDER BY created_at, id", &[], page, show);
+                // Those that are named, or all of them.
+                let from = "workspace WHERE ?1 = '' OR instr(?1, id) > 0 ORDER BY created_at, id";
+                let named = cell(&command.names.join(" "));
+                return row::page(self.store, COLUMNS, from, &[named], page, show);
             }
             Deed::CreateWorkspace => return self.create_workspace(command),
             _ => {}

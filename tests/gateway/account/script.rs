@@ -148,6 +148,7 @@ impl Database {
             Answer::Books { answer } | Answer::Byok { answer } => answer.clone(),
             Answer::Access { answer, .. } | Answer::Alert { answer, .. } => answer.clone(),
             Answer::Team { .. } => "team".into(),
+            Answer::Forbidden { role, needed } => format!("forbidden to {role}, needs {needed}"),
             Answer::Fault { .. } => "fault".into(),
         }
     }
@@ -268,9 +269,11 @@ pub fn read_command(line: &str) -> Command {
             include_byok_in_limit: false,
             expires_at: option("expires").map(time),
             holder: Default::default(),
+            workspace: String::new(),
         }),
         "keys" => Command::ListKeys {
             workspace: None,
+            creator: None,
             offset: option("offset").map_or(0, |offset| offset.parse().unwrap()),
             include_disabled: has("disabled"),
             include_expired: has("expired"),

@@ -56,6 +56,7 @@ fn make_key(database: &mut Database, name: &str, limit: Option<&str>, include_by
         include_byok_in_limit: include_byok,
         expires_at: None,
         holder: Default::default(),
+        workspace: String::new(),
     };
     database.tell(NOW, &Command::CreateKey(policy));
     hash

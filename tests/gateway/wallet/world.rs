@@ -104,6 +104,7 @@ impl World {
             include_byok_in_limit: false,
             expires_at: None,
             holder: Default::default(),
+            workspace: String::new(),
         };
         database.tell(now, &Command::CreateKey(policy));
         World {
