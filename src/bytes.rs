@@ -22,6 +22,14 @@ pub fn find_string_stop(bytes: &[u8]) -> Option<usize> {
     )
 }
 
+/// What is behind `prefix`.
+pub fn strip_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(prefix.len())?;
+    let ((heads, head), (eights, prefix)) = (head.as_chunks::<8>(), prefix.as_chunks::<8>());
+    let same = heads.iter().zip(eights).all(|(head, eight)| head == eight);
+    (same && head.iter().zip(prefix).all(|(head, byte)| head == byte)).then_some(rest)
+}
+
 /// `marks` sets the high bit of each byte that is wanted, and may set others above the first.
 #[inline(always)]
 fn search(bytes: &[u8], marks: impl Fn(u64) -> u64, wanted: impl Fn(u8) -> bool) -> Option<usize> {

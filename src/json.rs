@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+mod form;
 mod scan;
 
+pub use form::{Form, Hole, Words};
 pub use scan::{Piece, Walk};
 
 /// The members of one object, in the order of the text.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace::json::{self, Edit};
+use millrace::json::{self, Edit, Form, Hole};
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -213,5 +213,77 @@ proptest! {
         let edited = json::members(&text).unwrap().edit(edit, &more);
         let kept = keys.iter().filter(|key| **key != dropped).count() + more.len();
         prop_assert_eq!(json::members(&edited).unwrap().iter().count(), kept);
+    }
+}
+
+/// The form of a text whose words are `w`, its padding `p` and its number `7`.
+fn form(text: &str) -> Form {
+    let at = |value: &str| &text[text.find(value).unwrap()..][..value.len()];
+    let mut form = Form::default();
+    form.learn(text, &[(Hole::String, at("\"p\"")), (Hole::Number, at("7")), (Hole::Words, at("\"w\""))]);
+    form
+}
+
+#[test]
+fn a_form_takes_texts_that_differ_in_its_holes_alone() {
+    let text = r#"{"n": 7,"delta":{"c":"w"},"more":"p"}"#;
+    let form = form(text);
+    let taken: [(&str, &str, usize); 5] = [
+        (text, "\"w\"", 1),
+        (r#"{"n": 0,"delta":{"c":""},"more":""}"#, "\"\"", 0),
+        (r#"{"n": 120,"delta":{"c":"a \"b\" \u00e9"},"more":"\\"}"#, r#""a \"b\" \u00e9""#, 8),
+        (r#"{"n": 9,"delta":{"c":"é, \"},"},"more":"\"}"}"#, r#""é, \"},""#, 7),
+        (
+            r#"{"n": 9,"delta":{"c":"a rather long text of words"},"more":"abcdefgh"}"#,
+            r#""a rather long text of words""#,
+            27,
+        ),
+    ];
+    for (text, words, said) in taken {
+        let found = form.words(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!((found.json, found.said), (words, said), "{text}");
+        assert!(serde_json::from_str::<Value>(text).is_ok());
+    }
+    let refused = [
+        "",
+        r#"{"n": 7,"delta":{"c":"w"},"more":"p"} "#,
+        r#"{"n": 7,"delta":{"c":"w"},"more":"p""#,
+        r#"{"n": 7,"delta":{"c":"w"},"mode":"p"}"#,
+        r#"{"n": 7,"delta":{"c":"w"},"more":"\p"}"#,
+        r#"{"n": 7,"delta":{"c":"w"},"more":null}"#,
+        r#"{"n": 7,"delta":{"c":null},"more":"p"}"#,
+        r#"{"n": 7,"delta":{"c":"\ud800"},"more":"p"}"#,
+        r#"{"n": 7,"delta":{"c":"w","d":"w"},"more":"p"}"#,
+        r#"{"n": 07,"delta":{"c":"w"},"more":"p"}"#,
+        r#"{"n": ,"delta":{"c":"w"},"more":"p"}"#,
+        r#"{"n": 7.5,"delta":{"c":"w"},"more":"p"}"#,
+        r#"{"n": -7,"delta":{"c":"w"},"more":"p"}"#,
+        "{\"n\": 7,\"delta\":{\"c\":\"w\n\"},\"more\":\"p\"}",
+    ];
+    for text in refused {
+        assert_eq!(form.words(text.as_bytes()), None, "{text}");
+    }
+    let broken = [&br#"{"n": 7,"delta":{"c":""#[..], b"\xff", br#""},"more":"p"}"#].concat();
+    assert_eq!(form.words(&broken), None);
+}
+
+#[test]
+fn a_form_without_words_takes_nothing() {
+    let text = r#"{"a":"w","b":"v"}"#;
+    let (w, v) = (&text[5..8], &text[13..16]);
+    let cases: [&[(Hole, &str)]; 6] = [
+        &[],
+        &[(Hole::String, w)],
+        &[(Hole::Words, w), (Hole::Words, v)],
+        &[(Hole::Words, w), (Hole::Words, w)],
+        &[(Hole::Words, w), (Hole::Number, v)],
+        &[(Hole::Words, "elsewhere")],
+    ];
+    for values in cases {
+        let mut form = Form::default();
+        form.learn(text, &[(Hole::Words, w)]);
+        assert!(form.words(text.as_bytes()).is_some());
+        form.learn(text, values);
+        assert_eq!(form.words(text.as_bytes()), None, "{values:?}");
     }
 }

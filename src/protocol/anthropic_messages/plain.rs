@@ -1,17 +1,47 @@
 //! The event that almost every event is: a `content_block_delta` with a piece of text or of a thought.
 //! It is read without taking memory; any other is left to the thorough way.
 
-use crate::json::{self, Walk};
+use crate::json::{Form, Hole, Walk, Words, string_len};
 
-/// A piece of a block. `words` is a JSON string.
+/// A piece of a block. `words` is a JSON string that stands for so many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plain<'a> {
-    Text { words: &'a str },
-    Thinking { words: &'a str },
+pub(super) struct Plain<'a> {
+    pub says: Says,
+    pub words: &'a str,
+    pub said: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Says {
+    #[default]
+    Text,
+    Thought,
+}
+
+/// Reads events: those that are as the one before but for their words, without looking at the rest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plains {
+    form: Form,
+    /// What events of that form say.
+    says: Says,
+}
+
+impl Plains {
+    /// `None` if the event needs a closer look.
+    pub(super) fn read<'a>(&mut self, event: &'a [u8]) -> Option<Plain<'a>> {
+        if let Some(Words { json, said }) = self.form.words(event) {
+            return Some(Plain { says: self.says, words: json, said });
+        }
+        let text = std::str::from_utf8(event).ok()?;
+        let plain = read(text)?;
+        self.form.learn(text, &[(Hole::Words, plain.words)]);
+        self.says = plain.says;
+        Some(plain)
+    }
 }
 
 /// Reads an event; `None` if there is anything in it that needs a closer look.
-pub(super) fn read(event: &str) -> Option<Plain<'_>> {
+fn read(event: &str) -> Option<Plain<'_>> {
     let (mut kind, mut index, mut delta) = (None, None, None);
     let mut walk = Walk::object(event);
     while let Some(member) = walk.next_member() {
@@ -37,27 +67,15 @@ fn read_delta(delta: &str) -> Option<Plain<'_>> {
         }
     }
     let words = words.filter(|_| walk.is_whole())?;
-    match (kind?, words.key) {
-        ("\"text_delta\"", "text") => Some(Plain::Text { words: words.value }),
-        ("\"thinking_delta\"", "thinking") => Some(Plain::Thinking { words: words.value }),
-        _ => None,
-    }
+    let says = match (kind?, words.key) {
+        ("\"text_delta\"", "text") => Says::Text,
+        ("\"thinking_delta\"", "thinking") => Says::Thought,
+        _ => return None,
+    };
+    Some(Plain { says, words: words.value, said: string_len(words.value).unwrap_or(0) })
 }
 
 /// A member that comes twice needs a closer look.
 fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
-}
-
-impl<'a> Plain<'a> {
-    pub(super) fn words(self) -> &'a str {
-        match self {
-            Plain::Text { words } | Plain::Thinking { words } => words,
-        }
-    }
-
-    /// How many bytes of text it says.
-    pub(super) fn said(self) -> usize {
-        json::string_len(self.words()).unwrap_or(0)
-    }
 }

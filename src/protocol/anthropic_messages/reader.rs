@@ -1,7 +1,7 @@
 //! A provider's reply, in a stream or whole, read into events. Both go through one reader of
 //! blocks, so that they cannot tell different things.
 
-use super::plain::{self, Plain};
+use super::plain::{Plain, Plains, Says};
 use super::wire::{self, Counts};
 use crate::chat::conversation::{Issuer, ReasoningKind, Seal};
 use crate::chat::{
@@ -28,6 +28,7 @@ pub(super) struct Reply {
     pub facts: Facts,
     quirks: Option<Quirks>,
     names: Vec<Renamed>,
+    plains: Plains,
     counts: Counts,
     block: Block,
     calls: usize,
@@ -124,10 +125,9 @@ impl Reply {
         if self.facts.fault.is_some() || self.facts.done {
             return None;
         }
-        let plain = plain::read(std::str::from_utf8(frame.data).ok()?)?;
-        let said = plain.said() as u64;
-        self.facts.output_bytes = self.facts.output_bytes.saturating_add(said);
-        self.facts.began |= said > 0;
+        let plain = self.plains.read(frame.data)?;
+        self.facts.output_bytes = self.facts.output_bytes.saturating_add(plain.said as u64);
+        self.facts.began |= plain.said > 0;
         Some(plain)
     }
 
@@ -401,11 +401,11 @@ impl Reply {
 }
 
 fn say(plain: Plain<'_>, events: &mut Vec<Event>) {
-    let Some(words) = json::string(plain.words()).filter(|words| !words.is_empty()) else { return };
+    let Some(words) = json::string(plain.words).filter(|words| !words.is_empty()) else { return };
     let text = words.into_owned();
-    events.push(match plain {
-        Plain::Text { .. } => Event::Text(text),
-        Plain::Thinking { .. } => Event::Reasoning { text, kind: ReasoningKind::Full },
+    events.push(match plain.says {
+        Says::Text => Event::Text(text),
+        Says::Thought => Event::Reasoning { text, kind: ReasoningKind::Full },
     });
 }
 

@@ -54,11 +54,15 @@ impl Seen {
         if self.finish.is_some() || self.half || self.hides_reasoning {
             return false;
         }
-        let said = chunk.said();
         self.progress.see(chunk.index);
+        self.take_words(chunk.said());
+        true
+    }
+
+    /// Takes note of a piece of text or of a thought, of so many bytes.
+    pub(super) fn take_words(&mut self, said: usize) {
         self.output |= said > 0;
         self.bytes += said as u64;
-        true
     }
 
     /// Appends the client's form of the choices that the array `raw` holds.

@@ -102,8 +102,12 @@ impl Choices {
             return false;
         }
         let from = events.len();
-        let [thought, text] = [chunk.reasoning, chunk.content]
-            .map(|value| value.and_then(json::string).filter(|text| !text.is_empty()));
+        let said = [chunk.reasoning, chunk.content].map(|value| value.filter(|value| !json::is_null(value)));
+        // Of two names with the same text the other may be sound.
+        if said.iter().flatten().any(|value| json::string_len(value).is_none()) {
+            return false;
+        }
+        let [thought, text] = said.map(|value| value.and_then(json::string).filter(|text| !text.is_empty()));
         if let Some(thought) = thought {
             self.thoughts.text(thought.into_owned(), ReasoningKind::Full, events);
         }

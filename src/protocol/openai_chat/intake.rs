@@ -1,11 +1,11 @@
 //! The frames of a provider's stream as chunks, and what every lane has to know of them: usage,
 //! ids, faults, the end. What the choices say is left to who asked.
 
-use super::plain::{self, Plain};
+use super::plain::{self, Plain, Says};
 use super::wire::{self, Counts};
 use crate::bytes;
 use crate::chat::{Facts, ProviderError as Fault, Quirks, WITHIN_A_CALL, WITHOUT_A_REASON};
-use crate::json::{self, Members};
+use crate::json::{self, Form, Members, Words};
 use crate::protocol::fault;
 use crate::protocol::lane;
 use crate::protocol::openai_wire::{self, Data};
@@ -27,6 +27,9 @@ struct Chunks {
     quirks: Quirks,
     counts: Counts,
     facts: Facts,
+    /// The form of the last chunk, if it was plain, and what chunks of that form say.
+    form: Form,
+    says: Says,
 }
 
 /// One chunk with choices in it.
@@ -40,12 +43,20 @@ pub(super) struct Chunk<'a> {
 pub(super) trait Taker {
     /// Takes a plain chunk, if there is no need to look closer.
     fn take_plain(&mut self, chunk: &Plain<'_>, facts: &mut Facts) -> bool;
+    /// Takes a chunk that is as the last plain one was but for its words; there was none between.
+    fn take_alike(&mut self, says: Says, words: &Words<'_>, facts: &mut Facts);
     fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts);
 }
 
 impl Intake {
     pub(super) fn new(quirks: Quirks) -> Intake {
-        let chunks = Chunks { quirks, counts: Counts::default(), facts: Facts::default() };
+        let chunks = Chunks {
+            quirks,
+            counts: Counts::default(),
+            facts: Facts::default(),
+            form: Form::default(),
+            says: Says::default(),
+        };
         Intake { reader: Reader::new(FRAME_LIMIT), chunks }
     }
 
@@ -98,7 +109,14 @@ impl Intake {
 
 impl Chunks {
     fn read_frame(&mut self, frame: Frame<'_>, taker: &mut impl Taker) {
-        if self.facts.fault.is_some() || self.facts.done || self.read_plain(frame, taker).is_some() {
+        if self.facts.fault.is_some() || self.facts.done {
+            return;
+        }
+        if let Some(words) = self.form.words(frame.data).filter(|_| frame.event.is_empty()) {
+            return taker.take_alike(self.says, &words, &mut self.facts);
+        }
+        self.form.forget();
+        if self.read_plain(frame, taker).is_some() {
             return;
         }
         openai_wire::read_frame(&frame, |text, data| match data {
@@ -113,8 +131,14 @@ impl Chunks {
         if !frame.event.is_empty() || bytes::find(frame.data, b'\n').is_some() {
             return None;
         }
-        let plain = plain::read(std::str::from_utf8(frame.data).ok()?)?;
-        (plain.is_known(&self.facts) && taker.take_plain(&plain, &mut self.facts)).then_some(())
+        let text = std::str::from_utf8(frame.data).ok()?;
+        let plain = plain::read(text)?;
+        if !plain.is_known(&self.facts) || !taker.take_plain(&plain, &mut self.facts) {
+            return None;
+        }
+        plain.teach(text, &mut self.form);
+        self.says = plain.words().map_or(self.says, |(says, _)| says);
+        Some(())
     }
 
     fn read_chunk(&mut self, members: &Members<'_>, event: &[u8], text: &str, taker: &mut impl Taker) {

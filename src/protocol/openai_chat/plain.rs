@@ -2,7 +2,7 @@
 //! nothing else. It is read without taking memory; any other is left to the thorough way.
 
 use crate::chat::Facts;
-use crate::json::{self, Piece, Walk};
+use crate::json::{self, Form, Hole, Piece, Walk, Words};
 
 /// A chunk that only says a little more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub(super) struct Plain<'a> {
     /// Nothing but null.
     refusal: Option<&'a str>,
     logprobs: Option<&'a str>,
+    /// Values that differ from chunk to chunk and say nothing.
+    created: Option<&'a str>,
+    padding: Option<&'a str>,
+}
+
+/// Which of its members a chunk says something in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Says {
+    #[default]
+    Text,
+    Thought,
 }
 
 /// Reads a frame's data; `None` if there is anything in it that needs a closer look.
@@ -28,7 +39,9 @@ pub(super) fn read(text: &str) -> Option<Plain<'_>> {
     while let Some(member) = walk.next_member() {
         match member.key {
             "id" => plain.told[0] |= is_text(member.value),
-            "object" | "created" | "model" | "provider" | "obfuscation" | "p" => {}
+            "object" | "model" | "provider" => {}
+            "created" => plain.created = Some(member.value),
+            "obfuscation" | "p" => plain.padding = Some(member.value),
             "usage" if json::is_null(member.value) => {}
             "system_fingerprint" if json::is_null(member.value) => {}
             "system_fingerprint" if member.value.starts_with('"') => {
@@ -101,6 +114,40 @@ impl<'a> Plain<'a> {
         Some(())
     }
 
+    /// A chunk that says `words`.
+    pub(super) fn saying(says: Says, words: &Words<'a>) -> Plain<'a> {
+        match says {
+            Says::Text => Plain { content: Some(words.json), ..Plain::default() },
+            Says::Thought => Plain { reasoning: Some(words.json), ..Plain::default() },
+        }
+    }
+
+    /// What it says, if it says one thing.
+    pub(super) fn words(&self) -> Option<(Says, &'a str)> {
+        match (self.content.filter(|it| is_text(it)), self.reasoning.filter(|it| is_text(it))) {
+            (Some(text), None) => Some((Says::Text, text)),
+            (None, Some(thought)) => Some((Says::Thought, thought)),
+            (Some(_), Some(_)) | (None, None) => None,
+        }
+    }
+
+    /// Has `form` take on the form of the chunk, which was read from `text`.
+    pub(super) fn teach(&self, text: &str, form: &mut Form) {
+        let varying = [
+            self.words().map(|(_, words)| (Hole::Words, words)),
+            self.created.map(|number| (Hole::Number, number)),
+            self.padding.map(|padding| (Hole::String, padding)),
+        ];
+        match varying {
+            [None, ..] => form.forget(),
+            [Some(words), None, None] => form.learn(text, &[words]),
+            [Some(words), Some(more), None] | [Some(words), None, Some(more)] => {
+                form.learn(text, &[words, more])
+            }
+            [Some(words), Some(created), Some(padding)] => form.learn(text, &[words, created, padding]),
+        }
+    }
+
     /// Whether the chunk tells nothing of the reply as a whole that `facts` do not have.
     pub(super) fn is_known(&self, facts: &Facts) -> bool {
         let [id, fingerprint, tier] = self.told;
@@ -110,8 +157,10 @@ impl<'a> Plain<'a> {
             && !lacks(tier, &facts.service_tier)
     }
 
-    /// Appends the chunk for a client, behind the members of `opening`, as the thorough way would.
-    pub(super) fn write(&self, opening: &[u8], out: &mut Vec<u8>) {
+    /// Appends the chunk for a client, behind the members of `opening`, as the thorough way would. Where
+    /// it says one thing, gives back where in `out` that begins.
+    pub(super) fn write(&self, opening: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        let mut place = None;
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(opening);
         for text in self.kept.into_iter().flatten() {
@@ -129,6 +178,9 @@ impl<'a> Plain<'a> {
         for (name, value) in members {
             if let Some(value) = value {
                 out.extend_from_slice(name);
+                if self.words().is_some_and(|(_, words)| std::ptr::eq(words, value)) {
+                    place = Some(out.len());
+                }
                 out.extend_from_slice(value.as_bytes());
             }
         }
@@ -137,6 +189,7 @@ impl<'a> Plain<'a> {
             out.extend_from_slice(b",\"logprobs\":null");
         }
         out.extend_from_slice(b"}]}\n\n");
+        place
     }
 
     /// How many bytes of text it says.

@@ -5,10 +5,10 @@
 use super::choice::{Form, Seen, write_member};
 use super::closing;
 use super::intake::{Chunk, Intake, Taker};
-use super::plain::Plain;
+use super::plain::{Plain, Says};
 use crate::chat::{Bill, Facts, Identity, Quirks, WITHIN_A_CALL};
 use crate::error::Failure;
-use crate::json::Members;
+use crate::json::{Members, Words};
 use crate::protocol::lane::Lane;
 use crate::protocol::openai_wire;
 use crate::sse;
@@ -26,12 +26,17 @@ struct Chunks {
     /// The members that open every chunk, from the brace on.
     opening: Vec<u8>,
     seen: Seen,
+    /// What was written before the words of the last plain chunk, and behind them.
+    around: [Vec<u8>; 2],
 }
 
 impl Splice {
     pub fn new(identity: Identity, quirks: Quirks) -> Splice {
         let opening = openai_wire::opening(&identity, closing::OBJECT);
-        Splice { intake: Intake::new(quirks), chunks: Chunks { opening, seen: Seen::default() } }
+        Splice {
+            intake: Intake::new(quirks),
+            chunks: Chunks { opening, seen: Seen::default(), around: Default::default() },
+        }
     }
 
     /// What the model thought is not shown.
@@ -132,6 +137,10 @@ impl Taker for Writing<'_> {
         self.chunks.write_plain(chunk, facts, self.out)
     }
 
+    fn take_alike(&mut self, _says: Says, words: &Words<'_>, facts: &mut Facts) {
+        self.chunks.write_alike(words, facts, self.out);
+    }
+
     fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts) {
         self.chunks.write(chunk, facts, self.out);
     }
@@ -142,10 +151,29 @@ impl Chunks {
         if !self.seen.take_plain(chunk) {
             return false;
         }
-        chunk.write(&self.opening, out);
+        let start = out.len();
+        let place = chunk.write(&self.opening, out);
+        if let (Some(place), Some((_, words))) = (place, chunk.words()) {
+            let [before, behind] = &mut self.around;
+            before.clear();
+            before.extend_from_slice(&out[start..place]);
+            behind.clear();
+            behind.extend_from_slice(&out[place + words.len()..]);
+        }
         facts.began |= self.seen.output;
         facts.output_bytes = self.seen.bytes;
         true
+    }
+
+    fn write_alike(&mut self, words: &Words<'_>, facts: &mut Facts, out: &mut Vec<u8>) {
+        self.seen.take_words(words.said);
+        let [before, behind] = &self.around;
+        out.reserve(before.len() + words.json.len() + behind.len());
+        out.extend_from_slice(before);
+        out.extend_from_slice(words.json.as_bytes());
+        out.extend_from_slice(behind);
+        facts.began |= self.seen.output;
+        facts.output_bytes = self.seen.bytes;
     }
 
     fn write(&mut self, chunk: &Chunk<'_>, facts: &mut Facts, out: &mut Vec<u8>) {

@@ -3,8 +3,9 @@
 use super::choice::Form;
 use super::events::Choices;
 use super::intake::{Chunk, Intake, Taker};
-use super::plain::Plain;
+use super::plain::{Plain, Says};
 use crate::chat::{Event, Facts, Quirks, WITHOUT_A_REASON};
+use crate::json::Words;
 use crate::protocol::lane::{Reader, Renamed};
 
 /// Reads one stream.
@@ -44,6 +45,10 @@ struct Reading<'a> {
 impl Taker for Reading<'_> {
     fn take_plain(&mut self, chunk: &Plain<'_>, facts: &mut Facts) -> bool {
         self.choices.read_plain(chunk, facts, self.events)
+    }
+
+    fn take_alike(&mut self, says: Says, words: &Words<'_>, facts: &mut Facts) {
+        self.choices.read_plain(&Plain::saying(says, words), facts, self.events);
     }
 
     fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts) {

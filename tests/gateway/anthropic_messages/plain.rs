@@ -46,6 +46,13 @@ fn event() -> impl Strategy<Value = String> {
     prop_oneof![usual, odd]
 }
 
+/// The event, and events that are as it is but for their words.
+fn alike(event: String) -> Vec<String> {
+    let other = |words: &str| event.replace(r#""a b""#, words).replace(r#""c""#, words);
+    let [quoted, empty, half] = [r#""\"é\u00e9""#, r#""""#, r#""\ud800 d""#].map(other);
+    vec![quoted, empty, half, event]
+}
+
 fn stream(events: &[String], odd: &str) -> Vec<u8> {
     let frame = |event: &String| format!("event: content_block_delta\ndata: {event}{odd}}}\n\n");
     events.iter().map(frame).collect::<String>().into_bytes()
@@ -62,6 +69,7 @@ proptest! {
 
     #[test]
     fn the_quick_way_tells_what_the_thorough_way_tells(events in prop::collection::vec(event(), 1..6)) {
+        let events: Vec<String> = events.into_iter().flat_map(alike).collect();
         let (quick, thorough) = (stream(&events, ""), stream(&events, ODD));
         let unraw = |mut facts: Facts| {
             facts.fault.iter_mut().for_each(|fault| fault.raw.clear());
