@@ -261,6 +261,10 @@ struct Offer {
     audio_input: Option<String>,
     audio_output: Option<String>,
     image_output: Option<String>,
+    web_search: Option<String>,
+    /// However many searches a reply takes, one is paid.
+    #[serde(default)]
+    web_search_once: bool,
     #[serde(default)]
     tiers: Vec<Tier>,
     #[serde(default)]
@@ -363,7 +367,9 @@ impl Offer {
 
     /// Whether it costs nothing at all. A price that cannot be read is none of nothing.
     fn is_free(&self) -> bool {
-        self.amounts().iter().all(|(_, text)| Price::parse_usd(text) == Ok(Price::ZERO))
+        let priced =
+            |(name, text): &(&str, &str)| *name != "web_search" && Price::parse_usd(text) != Ok(Price::ZERO);
+        !self.amounts().iter().any(priced)
     }
 
     /// Its own region, or the only one that its provider has.
@@ -389,6 +395,15 @@ impl Offer {
         }
     }
 
+    /// Whether the gateway can ask for searches in some protocol in which it is sold.
+    fn can_search(&self, provider: &Provider) -> bool {
+        let knows = |protocol: &Protocol| {
+            let without = [Protocol::Cohere, Protocol::Bedrock, Protocol::Ollama, Protocol::Millrace];
+            !without.contains(protocol)
+        };
+        self.protocol.as_ref().map_or(knows(&provider.protocol), knows)
+    }
+
     /// Every price of the offer with its name, those of its tiers too.
     fn amounts(&self) -> Vec<(&'static str, &str)> {
         let mut all = vec![("prompt", self.prompt.as_str()), ("completion", self.completion.as_str())];
@@ -401,6 +416,7 @@ impl Offer {
             ("audio_input", &self.audio_input),
             ("audio_output", &self.audio_output),
             ("image_output", &self.image_output),
+            ("web_search", &self.web_search),
         ];
         let tiers = self.tiers.iter().flat_map(|tier| {
             [

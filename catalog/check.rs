@@ -145,6 +145,9 @@ fn check_offer(offer: &Offer, model: &Model, providers: &[Provider], say: &mut d
             check_data_policy(&offer.data_policy(provider), say);
             let spoken =
                 |protocol: &Protocol| *protocol == provider.protocol || provider.also.contains(protocol);
+            if offer.web_search.is_some() && !offer.can_search(provider) {
+                say("web_search: the provider's protocol has no word for it".into());
+            }
             if !offer.protocol.as_ref().is_none_or(spoken) {
                 say("the provider does not speak that protocol".into());
             }
@@ -173,6 +176,9 @@ fn check_offer(offer: &Offer, model: &Model, providers: &[Provider], say: &mut d
         if let Err(error) = Price::parse_usd(text) {
             say(format!("{name} {text:?}: {error}"));
         }
+    }
+    if offer.web_search_once && offer.web_search.is_none() {
+        say("web_search_once without web_search".into());
     }
     let free = model.slug.ends_with(":free");
     if free != offer.is_free() {

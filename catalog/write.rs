@@ -67,7 +67,13 @@ pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str,
         let row = rows[offer.provider.as_str()];
         let allowed =
             |name: &&String| providers[row].parameters.contains(name) && !offer.without.contains(name);
-        let parameters: BTreeSet<&String> = model.parameters.iter().filter(allowed).collect();
+        let mut parameters: BTreeSet<&str> =
+            model.parameters.iter().filter(allowed).map(String::as_str).collect();
+        // What has a price for searches makes them, and nothing else is asked for any.
+        match offer.web_search {
+            Some(_) => parameters.insert("web_search_options"),
+            None => parameters.remove("web_search_options"),
+        };
         write_offer(offer, (row, &providers[row]), &parameters, out);
     }
     out.push_str("] },\n");
@@ -76,7 +82,7 @@ pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str,
 fn write_offer(
     offer: &Offer,
     (row, provider): (usize, &Provider),
-    parameters: &BTreeSet<&String>,
+    parameters: &BTreeSet<&str>,
     out: &mut String,
 ) {
     let Offer { model, context_length, max_output, quantization, service_tier, .. } = offer;
@@ -101,7 +107,7 @@ fn prices(offer: &Offer) -> String {
     format!(
         "Prices {{ prompt: {}, completion: {}, request: {}, image_tokens: {}, cache_read: {}, \
          cache_write: {}, cache_write_1h: {}, reasoning: {}, audio_input: {}, audio_output: {}, \
-         image_output: {}, tiers: &[{}] }}",
+         image_output: {}, web_search: {}, tiers: &[{}] }}",
         price(&offer.prompt),
         price(&offer.completion),
         price(offer.request.as_deref().unwrap_or("0")),
@@ -113,7 +119,16 @@ fn prices(offer: &Offer) -> String {
         optional_price(&offer.audio_input),
         optional_price(&offer.audio_output),
         optional_price(&offer.image_output),
+        search_price(offer),
         tiers.join(", "),
+    )
+}
+
+fn search_price(offer: &Offer) -> String {
+    let once = offer.web_search_once;
+    offer.web_search.as_deref().map_or_else(
+        || "None".to_owned(),
+        |text| format!("Some(SearchPrice {{ price: {}, once: {once} }})", price(text)),
     )
 }
 

@@ -16,7 +16,9 @@ use crate::chat::Quirks;
 use crate::money::Price;
 
 mod table {
-    use super::{DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, Tier};
+    use super::{
+        DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, SearchPrice, Tier,
+    };
     use crate::chat::conversation::Issuer;
     use crate::chat::{CallIdForm, MaxTokensName, PastReasoning, Quirks, StreamUsage, TurnOrder};
     use crate::money::Price;
@@ -107,8 +109,18 @@ pub struct Prices {
     pub audio_input: Option<Price>,
     pub audio_output: Option<Price>,
     pub image_output: Option<Price>,
+    /// Unknown is not free: what has no price for searches is asked for none.
+    pub web_search: Option<SearchPrice>,
     /// By rising threshold. The last that applies counts; what it leaves out stays as above.
     pub tiers: &'static [Tier],
+}
+
+/// What a provider asks for the searches of the web that it makes for a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchPrice {
+    pub price: Price,
+    /// However many it makes for one reply, one is paid, as by Gemini 2.5.
+    pub once: bool,
 }
 
 /// Other prices for long prompts.
@@ -281,6 +293,7 @@ impl Prices {
         audio_input: None,
         audio_output: None,
         image_output: None,
+        web_search: None,
         tiers: &[],
     };
 
@@ -297,7 +310,9 @@ impl Prices {
         let optional = [self.cache_read, self.cache_write, self.cache_write_1h, self.reasoning];
         let media = [self.audio_input, self.audio_output, self.image_output];
         let fixed = [self.prompt.pico(), self.completion.pico(), self.request.pico()];
-        let all = fixed.into_iter().chain(optional.into_iter().chain(media).map(known)).chain(tiers);
+        let search = self.web_search.into_iter().flat_map(|it| [it.price.pico(), i64::from(it.once)]);
+        let classes = optional.into_iter().chain(media).map(known);
+        let all = fixed.into_iter().chain(classes).chain(tiers).chain(search);
         all.flat_map(i64::to_le_bytes).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
@@ -307,6 +322,13 @@ impl Prices {
     /// is about the mix of an ordinary conversation.
     pub fn blend(&self) -> i128 {
         3 * i128::from(self.prompt.pico()) + i128::from(self.completion.pico())
+    }
+}
+
+impl SearchPrice {
+    /// How many of that many searches are paid.
+    pub fn paid(self, searches: u64) -> u64 {
+        if self.once { searches.min(1) } else { searches }
     }
 }
 

@@ -7,6 +7,7 @@ import { tagOf } from "./file.mjs";
 /** Prices and limits of an offer, which a source may change. */
 export const PRICES = [
   "prompt", "completion", "request", "cache_read", "cache_write", "cache_write_1h", "reasoning", "audio_input", "audio_output", "image_output",
+  "web_search",
 ];
 const OFFER_FACTS = ["model", "context_length", "max_output", "quantization", ...PRICES, "tiers", "without"];
 const MODEL_FACTS = [

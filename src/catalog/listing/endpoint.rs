@@ -100,6 +100,7 @@ pub(super) fn pricing(prices: &Prices) -> Value {
     put("image_output", prices.image_output);
     put("audio", prices.audio_input);
     put("audio_output", prices.audio_output);
+    put("web_search", prices.web_search.map(|search| search.price));
     put("internal_reasoning", prices.reasoning);
     put("input_cache_read", prices.cache_read);
     put("input_cache_write", prices.cache_write);

@@ -101,7 +101,7 @@ fn change_aliases(before: Catalog, after: &Draft, out: &mut Vec<Value>) {
 /// A member with its value as text.
 type Fact = (&'static str, Option<String>);
 
-const PRICES: [&str; 12] = [
+const PRICES: [&str; 13] = [
     "prompt",
     "completion",
     "request",
@@ -113,6 +113,7 @@ const PRICES: [&str; 12] = [
     "audio_input",
     "audio_output",
     "image_output",
+    "web_search",
     "tiers",
 ];
 
@@ -144,6 +145,8 @@ fn offer_facts(offer: &Offer) -> Vec<Fact> {
     let text = |text: Option<&str>| text.map(str::to_owned);
     let prices = &offer.prices;
     let price = |price: Option<crate::money::Price>| price.map(|price| price.to_usd());
+    let per = |once| if once { " a reply" } else { "" };
+    let search = prices.web_search.map(|it| format!("{}{}", it.price.to_usd(), per(it.once)));
     let tiers = (!prices.tiers.is_empty()).then(|| format!("{:?}", prices.tiers));
     vec![
         ("prompt", price(Some(prices.prompt))),
@@ -157,6 +160,7 @@ fn offer_facts(offer: &Offer) -> Vec<Fact> {
         ("audio_input", price(prices.audio_input)),
         ("audio_output", price(prices.audio_output)),
         ("image_output", price(prices.image_output)),
+        ("web_search", search),
         ("tiers", tiers),
         ("model", text(Some(offer.upstream_model))),
         ("protocol", offer.protocol.map(|protocol| format!("{protocol:?}"))),

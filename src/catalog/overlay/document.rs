@@ -109,6 +109,8 @@ const OFFER: &[(&str, Type)] = &[
     ("audio_input", Text),
     ("audio_output", Text),
     ("image_output", Text),
+    ("web_search", Text),
+    ("web_search_once", Flag),
     ("tiers", Tiers),
 ];
 const TIER: &[(&str, Type)] = &[

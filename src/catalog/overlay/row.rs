@@ -4,7 +4,9 @@
 use super::document::{ModelPatch, Patch};
 use super::names::Names;
 use super::{Draft, check};
-use crate::catalog::{self, DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, Tier};
+use crate::catalog::{
+    self, DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, SearchPrice, Tier,
+};
 use crate::chat::{MaxTokensName, PastReasoning, Quirks, StreamUsage};
 use crate::money::Price;
 
@@ -378,6 +380,7 @@ fn changed_offer(old: Offer, patch: &Patch, names: &mut Names, say: Say) -> Offe
     if protocol == Some(None) {
         say(format!("protocol must be one of {}", protocol_names()));
     }
+    let prices = prices(&old.prices, patch, names, say);
     Offer {
         upstream_model,
         quantization,
@@ -387,10 +390,28 @@ fn changed_offer(old: Offer, patch: &Patch, names: &mut Names, say: Say) -> Offe
         data_policy: policy(old.data_policy, patch),
         context_length: patch.number("context_length").unwrap_or(old.context_length),
         max_output: patch.number("max_output").or(old.max_output),
-        parameters: patch.texts("parameters").map_or(old.parameters, |list| names.list(&list)),
-        prices: prices(&old.prices, patch, names, say),
+        parameters: parameters(patch.texts("parameters"), old.parameters, &prices, names),
+        prices,
         ..old
     }
+}
+
+/// What an offer honours: what has a price for searches makes them.
+fn parameters(
+    given: Option<Vec<String>>,
+    old: &'static [&'static str],
+    prices: &Prices,
+    names: &mut Names,
+) -> &'static [&'static str] {
+    const SEARCH: &str = "web_search_options";
+    let searches = prices.web_search.is_some();
+    if given.is_none() && old.contains(&SEARCH) == searches {
+        return old;
+    }
+    let mut list = given.unwrap_or_else(|| old.iter().map(|&name| name.to_owned()).collect());
+    list.retain(|name| name != SEARCH);
+    list.extend(searches.then(|| SEARCH.to_owned()));
+    names.list(&list)
 }
 
 /// Prices with those of the patch in their places. A class that the patch leaves out keeps its own.
@@ -409,6 +430,10 @@ fn prices(old: &Prices, patch: &Patch, names: &mut Names, say: Say) -> Prices {
         audio_input: read("audio_input", old.audio_input),
         audio_output: read("audio_output", old.audio_output),
         image_output: read("image_output", old.image_output),
+        web_search: read("web_search", old.web_search.map(|it| it.price)).map(|price| SearchPrice {
+            price,
+            once: patch.flag("web_search_once").unwrap_or(old.web_search.is_some_and(|it| it.once)),
+        }),
         tiers: old.tiers,
     };
     match patch.each("tiers") {
