@@ -5,13 +5,15 @@ use crate::catalog::{Prices, Tier};
 use crate::chat::{RequestSize, Usage};
 use crate::money::{Money, PICO_PER_USD, Price};
 
-/// What a reply cost. `prompt` and `completion` add up to `total`.
+/// What a reply cost. The parts add up to `total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     pub total: Money,
     /// What went in, the fee for the request included.
     pub prompt: Money,
     pub completion: Money,
+    /// Searches of the web.
+    pub search: Money,
 }
 
 /// Input tokens that a provider may add of its own: the chat template and, where there are tools,
@@ -19,6 +21,9 @@ pub struct Cost {
 const TEMPLATE_TOKENS: u64 = 1_024;
 /// Tokens by which an estimate counts an image, a file or a recording.
 const PART_TOKENS: u64 = 1_000;
+/// Tokens that a ceiling counts for what one search of the web finds: more than is usual (some 3,000
+/// to 15,000 by the recorded replies of OpenAI, Anthropic and xAI), less than could be.
+const TOKENS_PER_SEARCH: u64 = 16_384;
 /// Bytes of text to a token, by which an estimate counts.
 const BYTES_PER_TOKEN: u64 = 4;
 
@@ -58,7 +63,14 @@ pub fn cost(prices: &Prices, usage: &Usage) -> Option<Cost> {
         rates.audio_output.times(usage.output_audio),
         rates.image_output.times(usage.output_image),
     ])?;
-    Some(Cost { total: prompt.checked_add(completion)?, prompt, completion })
+    let search = search_cost(prices, usage.web_searches)?;
+    let total = prompt.checked_add(completion)?.checked_add(search)?;
+    Some(Cost { total, prompt, completion, search })
+}
+
+/// What that many searches of the web cost. Where they have no price none are asked for.
+fn search_cost(prices: &Prices, searches: u64) -> Option<Money> {
+    prices.web_search.map_or(Some(Money::ZERO), |search| search.price.times(search.paid(searches)))
 }
 
 /// One line of a receipt: so many of a class at a price each.
@@ -73,6 +85,7 @@ pub struct Line {
 pub fn lines(prices: &Prices, usage: &Usage) -> Vec<Line> {
     let rates = Rates::at(prices, usage.total_input());
     let fees = if prices.request == Price::ZERO { 0 } else { usage.searches.max(1) };
+    let search = prices.web_search.map(|it| ("web_search", it.paid(usage.web_searches), it.price));
     let lines = [
         ("request", fees, prices.request),
         ("input", usage.input, rates.prompt),
@@ -87,6 +100,7 @@ pub fn lines(prices: &Prices, usage: &Usage) -> Vec<Line> {
     ];
     lines
         .into_iter()
+        .chain(search)
         .filter(|(_, count, _)| *count > 0)
         .map(|(class, count, price)| Line { class, count, price })
         .collect()
@@ -142,9 +156,13 @@ pub fn reported(computed: &Cost, report: Money) -> Option<Cost> {
         return None;
     }
     // Rounded down; what that leaves is the completion's.
-    let share = theirs * i128::from(computed.prompt.pico()) / ours;
-    let prompt = Money::from_pico(i64::try_from(share).ok()?);
-    Some(Cost { total: report, prompt, completion: report.checked_sub(prompt)? })
+    let share = |part: Money| {
+        let share = theirs * i128::from(part.pico()) / ours;
+        i64::try_from(share).ok().map(Money::from_pico)
+    };
+    let (prompt, search) = (share(computed.prompt)?, share(computed.search)?);
+    let completion = report.checked_sub(prompt)?.checked_sub(search)?;
+    Some(Cost { total: report, prompt, completion, search })
 }
 
 /// Returns the greatest `max_tokens` with which the ceiling of the request is no more than
@@ -249,6 +267,7 @@ struct Bounds {
     completion: Price,
     /// How often the fee for a request is due.
     fees: u64,
+    web_searches: u64,
 }
 
 impl Bounds {
@@ -263,11 +282,13 @@ impl Bounds {
             prompt: all.iter().map(Rates::dearest_input).fold(Price::ZERO, Price::max),
             completion: all.iter().map(Rates::dearest_output).fold(Price::ZERO, Price::max),
             fees: size.searches.max(1),
+            web_searches: size.web_searches,
         }
     }
 
     fn input_cost(&self, prices: &Prices) -> Option<Money> {
-        self.prompt.times(self.input)?.checked_add(prices.request.times(self.fees)?)
+        let search = search_cost(prices, self.web_searches)?;
+        self.prompt.times(self.input)?.checked_add(prices.request.times(self.fees)?)?.checked_add(search)
     }
 }
 
@@ -279,5 +300,9 @@ fn input_bound(prices: &Prices, size: &RequestSize) -> u64 {
     }
     let images = u64::from(size.images).saturating_mul(prices.image_tokens);
     let audio = if size.audio > 0 { size.inline_bytes } else { 0 };
-    [size.bytes_read(), images, audio].into_iter().fold(TEMPLATE_TOKENS, u64::saturating_add)
+    let found = match prices.web_search {
+        Some(_) => size.web_searches.saturating_mul(TOKENS_PER_SEARCH),
+        None => 0,
+    };
+    [size.bytes_read(), images, audio, found].into_iter().fold(TEMPLATE_TOKENS, u64::saturating_add)
 }

@@ -12,5 +12,5 @@ pub use conversation::Conversation;
 pub use event::{Citation, Event, Finish};
 pub use quirks::{CallIdForm, MaxTokensName, PastReasoning, Quirks, StreamUsage, TurnOrder};
 pub use reply::{Bill, Facts, Identity, ProviderError, ReplyFault, WITHIN_A_CALL, WITHOUT_A_REASON};
-pub use request::{Asks, ChatRequest, Needs, Output, RequestSize};
+pub use request::{Asks, ChatRequest, Needs, Output, RequestSize, WebSearch};
 pub use usage::Usage;

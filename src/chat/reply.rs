@@ -24,6 +24,8 @@ pub struct Bill {
     pub cost: Money,
     pub prompt_cost: Money,
     pub completion_cost: Money,
+    /// What searches of the web cost.
+    pub search_cost: Money,
     pub is_byok: bool,
     /// The JSON text of `openrouter_metadata`, for clients that asked for it.
     pub metadata: Option<String>,
@@ -54,6 +56,9 @@ pub struct Facts {
     /// The provider's `[DONE]` came.
     pub done: bool,
     pub usage: Option<Usage>,
+    /// Searches of the web that were seen or counted so far. They stand beside `usage`, since a
+    /// reply that breaks off has made them without a count.
+    pub web_searches: u64,
     /// The provider's own word on the cost, if its row says that it may be trusted.
     pub cost: Option<Money>,
     /// Bytes of text, reasoning and arguments that were delivered, for estimates.

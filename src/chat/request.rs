@@ -16,6 +16,24 @@ pub struct Needs {
     /// The sampling and other optional parameters sent, in `supported_parameters` names. They
     /// count only under `provider.require_parameters`.
     pub parameters: Vec<String>,
+    /// The web is to be searched by whoever answers.
+    pub web_search: Option<WebSearch>,
+}
+
+/// How the web is to be searched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebSearch {
+    /// One tool among others, which the model may do without.
+    pub optional: bool,
+    pub max_uses: Option<u64>,
+    /// `low`, `medium` or `high`: how much of what was found is read.
+    pub context_size: Option<String>,
+    pub allowed_domains: Vec<String>,
+    pub blocked_domains: Vec<String>,
+    /// Where the user is, as the JSON text of `city`, `country`, `region` and `timezone`, without braces.
+    pub location: Option<String>,
+    /// Wishes that no provider's own search has a word for, by path.
+    pub unspoken: Vec<String>,
 }
 
 /// What a model is to make.
@@ -48,6 +66,15 @@ pub struct RequestSize {
     pub repeated_bytes: u64,
     /// The most searches that it can be billed as; none where nothing is searched.
     pub searches: u64,
+    /// The most searches of the web that a ceiling counts with; none where none are asked for.
+    pub web_searches: u64,
+}
+
+impl Needs {
+    /// Only what searches the web may serve.
+    pub fn demands_search(&self) -> bool {
+        self.web_search.as_ref().is_some_and(|search| !search.optional)
+    }
 }
 
 impl RequestSize {

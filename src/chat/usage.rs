@@ -24,6 +24,8 @@ pub struct Usage {
     pub output_image: u64,
     /// Searches, where the provider bills by them and not by tokens (Cohere's rerank).
     pub searches: u64,
+    /// Searches of the web that the provider made for the reply.
+    pub web_searches: u64,
 }
 
 impl Usage {

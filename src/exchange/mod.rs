@@ -203,7 +203,7 @@ impl Exchange {
         let quirks = &provider.quirks;
         let target = Target { model: &candidate.upstream_model, quirks, max_output: candidate.max_output };
         let Arrival { face, body, request, .. } = &self.arrival;
-        let wire = face.wire(provider, candidate.protocol);
+        let wire = outgoing::wire(candidate, &self.arrival);
         let links = links(*face, wire, body, request);
         if !links.iter().all(|link| self.fetched.has(link)) {
             self.stage = Stage::Fetching(links.clone());
@@ -216,7 +216,12 @@ impl Exchange {
         }
         let body = route::in_tier(body, candidate.service_tier, request.asks.service_tier.as_deref());
         let body = self.limited(body);
-        match cross(*face, wire, &body, request, provider, &target, &self.fetched) {
+        let crossing = cross(*face, wire, &body, request, provider, &target, &self.fetched);
+        let crossing = crossing.and_then(|crossing| match &request.needs.web_search {
+            Some(search) => crossing.searching(search, candidate.prices.web_search.is_some()),
+            None => Ok(crossing),
+        });
+        match crossing {
             Ok(Crossing { body, bridge }) => {
                 let outgoing = outgoing::write(route, &self.arrival, body, now);
                 self.bridge = Some(if self.is_metered() { bridge.metered() } else { bridge });

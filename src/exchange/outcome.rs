@@ -170,8 +170,9 @@ impl Exchange {
             return Charge::nothing(Usage::default(), Grounds::Nothing);
         };
         let size = &self.arrival.request.size;
-        let estimate = || pricing::estimate_usage(size, facts.output_bytes);
-        let (usage, estimated) = match (facts.usage, end.due()) {
+        let searched = |usage| Usage { web_searches: facts.web_searches, ..usage };
+        let estimate = || searched(pricing::estimate_usage(size, facts.output_bytes));
+        let (usage, estimated) = match (facts.usage.map(searched), end.due()) {
             (_, Due::Nothing) if end == End::Unbegun => {
                 return Charge::nothing(Usage::default(), Grounds::Nothing);
             }
@@ -216,6 +217,7 @@ impl Exchange {
             cost: charge.due,
             prompt_cost: charge.cost.prompt,
             completion_cost: charge.cost.completion,
+            search_cost: charge.cost.search,
             is_byok: self.is_byok(self.current),
             metadata: tell.then(|| self.attempts_view().to_string()),
         }

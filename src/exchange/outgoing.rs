@@ -8,6 +8,7 @@ use crate::protocol::bridge::{Face, path};
 use crate::time::Time;
 
 use super::{Arrival, Route};
+use crate::routing::Candidate;
 
 /// A request to a provider.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub fn write(route: &Route, arrival: &Arrival, body: Vec<u8>, now: Time) -> Outg
     let candidate = &route.candidate;
     let provider = candidate.provider;
     let (face, stream) = (arrival.face, arrival.request.stream);
-    let wire = face.wire(provider, candidate.protocol);
+    let wire = wire(candidate, arrival);
     let path = path(face, wire, provider, &candidate.upstream_model, stream);
     let mut headers = match &route.key {
         Some(key) if key.is_service_account => Vec::new(),
@@ -64,6 +65,12 @@ pub fn write(route: &Route, arrival: &Arrival, body: Vec<u8>, now: Time) -> Outg
         stream,
         body,
     }
+}
+
+/// What is spoken with the candidate for this request.
+pub fn wire(candidate: &Candidate, arrival: &Arrival) -> Protocol {
+    let searches = arrival.request.needs.web_search.is_some() && candidate.prices.web_search.is_some();
+    arrival.face.wire(candidate.provider, candidate.protocol, searches)
 }
 
 fn key_header(wire: Protocol, key: &ProviderKey) -> (&'static str, Secret) {

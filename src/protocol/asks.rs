@@ -2,6 +2,7 @@
 //! what tells one conversation from another.
 
 use super::fields::{must_be, not_supported, read_elements};
+use super::search;
 use crate::chat::Asks;
 use crate::error::Failure;
 use crate::json::{self, Members};
@@ -27,7 +28,7 @@ pub fn read(body: &Members<'_>, instructions: Option<&str>, turns: &[&str]) -> R
     })
 }
 
-/// The plugins that steer a router, and those that are switched off; others are refused, since what
+/// The plugins that steer a router or search the web, and those that are switched off; others are refused, since what
 /// they do would show in the reply.
 fn read_plugins(value: &str) -> Result<Option<String>, Failure> {
     if value == "\"\"" {
@@ -38,8 +39,8 @@ fn read_plugins(value: &str) -> Result<Option<String>, Failure> {
         let plugin =
             json::members(plugin).map_err(|_| must_be(&format!("plugins[{position}]"), "an object"))?;
         let steers = matches!(plugin.string("id").as_deref(), Some("auto-router" | "auto-beta-router"));
-        if !steers && plugin.get("enabled") != Some("false") {
-            return Err(not_supported("plugins", ", but for \"auto-router\"."));
+        if !steers && !search::is_web(&plugin) && plugin.get("enabled") != Some("false") {
+            return Err(not_supported("plugins", ", but for \"auto-router\" and \"web\"."));
         }
     }
     Ok((!plugins.is_empty()).then(|| value.to_owned()))

@@ -8,11 +8,11 @@ use super::lane::{self, Hidden, Lane, Reader, Renamed, Target, Translate, WholeR
 use super::openai_responses::Echo;
 use super::{
     anthropic_messages, bedrock, cohere, embeddings, gemini, ollama, openai_chat, openai_completions,
-    openai_responses, openai_wire, rerank,
+    openai_responses, openai_wire, rerank, search,
 };
 use crate::catalog::{Protocol, Provider};
 use crate::chat::{
-    Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault,
+    Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault, WebSearch,
 };
 use crate::error::Failure;
 use crate::media::{self, Fetched, Link};
@@ -154,8 +154,18 @@ impl Face {
     }
 
     /// What is spoken with `provider` on behalf of this face: `only` where that is given, else the
-    /// face's own protocol where the provider knows it, else the provider's first.
-    pub fn wire(self, provider: &Provider, only: Option<Protocol>) -> Protocol {
+    /// face's own protocol where the provider knows it, else the provider's first. `searches`: it is
+    /// asked to search the web, which OpenAI's models do over Responses alone.
+    pub fn wire(self, provider: &Provider, only: Option<Protocol>, searches: bool) -> Protocol {
+        let wire = self.usual_wire(provider, only);
+        let also = provider.also.contains(&Protocol::OpenAiResponses);
+        match wire {
+            Protocol::OpenAiChat if searches && also => Protocol::OpenAiResponses,
+            wire => wire,
+        }
+    }
+
+    fn usual_wire(self, provider: &Provider, only: Option<Protocol>) -> Protocol {
         if let Some(only) = only {
             return only;
         }
@@ -317,6 +327,18 @@ pub fn path(face: Face, wire: Protocol, provider: &Provider, model: &str, stream
         (_, Protocol::Cohere) => "/chat".to_owned(),
         (_, Protocol::Bedrock) => bedrock::converse_path(model, stream),
         (_, Protocol::Ollama) => "/api/chat".to_owned(),
+    }
+}
+
+impl Crossing {
+    /// The same with the web to be searched, or without where the endpoint has no price for that.
+    pub fn searching(mut self, search: &WebSearch, priced: bool) -> Result<Crossing, Failure> {
+        let Bridge { wire, losses, .. } = &mut self.bridge;
+        self.body = match priced {
+            true => search::add(*wire, &self.body, search, losses)?,
+            false => search::remove(&self.body, losses),
+        };
+        Ok(self)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod openai_completions;
 pub mod openai_responses;
 pub mod openai_wire;
 pub mod rerank;
+pub mod search;
 pub mod usage;
 pub mod verbatim;
 pub mod writing;

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::fault::{self, http_status, message_in, status_in, words};
-use super::usage::{safe, upstream_cost};
+use super::usage::{safe, search_cost, search_details, upstream_cost};
 use crate::chat::{Bill, Identity, ProviderError};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
@@ -89,8 +89,8 @@ pub fn write_usage(bill: &Bill, out: &mut Vec<u8>) {
             r#"{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"cost":{},"is_byok":{},"#,
             r#""prompt_tokens_details":{{"cached_tokens":{},"cache_write_tokens":{},"audio_tokens":{},"#,
             r#""video_tokens":0}},"cost_details":{{"upstream_inference_cost":{},"#,
-            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}}},"#,
-            r#""completion_tokens_details":{{"reasoning_tokens":{},"image_tokens":{},"audio_tokens":{}}}}}"#,
+            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}{}}},"#,
+            r#""completion_tokens_details":{{"reasoning_tokens":{},"image_tokens":{},"audio_tokens":{}}}{}}}"#,
         ),
         safe(usage.total_input()),
         safe(usage.total_output()),
@@ -103,9 +103,11 @@ pub fn write_usage(bill: &Bill, out: &mut Vec<u8>) {
         upstream_cost(bill).to_usd(),
         bill.prompt_cost.to_usd(),
         bill.completion_cost.to_usd(),
+        search_cost(bill),
         safe(usage.reasoning),
         safe(usage.output_image),
         safe(usage.output_audio),
+        search_details(bill),
     );
     out.extend_from_slice(text.as_bytes());
 }

@@ -84,12 +84,35 @@ pub fn safe(count: u64) -> u64 {
     count.min(SAFE_INTEGER)
 }
 
-/// What the provider is owed: its two parts, or the whole where they are not known.
+/// What the provider is owed: its parts, or the whole where they are not known.
 pub fn upstream_cost(bill: &Bill) -> Money {
-    match bill.prompt_cost.checked_add(bill.completion_cost) {
+    let parts = bill.prompt_cost.checked_add(bill.completion_cost);
+    match parts.and_then(|sum| sum.checked_add(bill.search_cost)) {
         Some(sum) if sum > Money::ZERO || bill.is_byok => sum,
         Some(_) | None => bill.cost,
     }
+}
+
+/// `,"server_tool_cost":…` for `cost_details`, where the web was searched.
+pub fn search_cost(bill: &Bill) -> String {
+    match bill.usage.web_searches {
+        0 => String::new(),
+        _ => format!(",\"server_tool_cost\":{}", bill.search_cost.to_usd()),
+    }
+}
+
+/// `,"server_tool_use_details":{…}` behind a member of `usage`, where the web was searched.
+pub fn search_details(bill: &Bill) -> String {
+    match safe(bill.usage.web_searches) {
+        0 => String::new(),
+        count => format!(",\"server_tool_use_details\":{{\"web_search_requests\":{count}}}"),
+    }
+}
+
+/// How often the web was searched, by the counts of OpenRouter's wire, as of others that follow it.
+pub fn web_searches(usage: &Members<'_>) -> Option<u64> {
+    let details = usage.object("server_tool_use_details").or_else(|| usage.object("server_tool_use"))?;
+    count(&details, "web_search_requests")
 }
 
 /// The members that say what the reply costs: `"cost":…,"is_byok":…,"cost_details":{…}`.
@@ -97,12 +120,14 @@ pub fn cost_members(bill: &Bill) -> String {
     format!(
         concat!(
             r#""cost":{},"is_byok":{},"cost_details":{{"upstream_inference_cost":{},"#,
-            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}}}"#,
+            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}{}}}{}"#,
         ),
         bill.cost.to_usd(),
         bill.is_byok,
         upstream_cost(bill).to_usd(),
         bill.prompt_cost.to_usd(),
         bill.completion_cost.to_usd(),
+        search_cost(bill),
+        search_details(bill),
     )
 }

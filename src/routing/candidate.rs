@@ -62,6 +62,7 @@ pub enum Filter {
     OutputModality,
     Tools,
     ResponseFormat,
+    WebSearch,
 }
 
 impl Filter {
@@ -88,6 +89,7 @@ impl Filter {
             Filter::OutputModality => "output_modality",
             Filter::Tools => "tools",
             Filter::ResponseFormat => "response_format",
+            Filter::WebSearch => "web_search",
         }
     }
 
@@ -114,6 +116,7 @@ impl Filter {
             Filter::OutputModality => "does not make that kind of output",
             Filter::Tools => "does not support tools",
             Filter::ResponseFormat => "does not support that response_format",
+            Filter::WebSearch => "does not search the web, or not for a known price",
         }
     }
 
@@ -274,6 +277,7 @@ pub(super) fn offer_filter(offer: &Offer, query: &Query) -> Option<Filter> {
         (size.max_tokens > offer.max_output && offer.max_output.is_some(), Filter::MaxOutput),
         (needs.tools && !offer.honours("tools"), Filter::Tools),
         (!writes_format(offer, needs), Filter::ResponseFormat),
+        (needs.demands_search() && offer.prices.web_search.is_none(), Filter::WebSearch),
     ];
     kept_out.into_iter().find(|(applies, _)| *applies).map(|(_, filter)| filter)
 }
@@ -287,7 +291,8 @@ fn honours_soft(offer: &Offer, needs: &Needs) -> bool {
     // An effort is a way to ask for reasoning.
     let honours =
         |name: &String| offer.honours(name) || name.starts_with("reasoning") && offer.honours("reasoning");
-    needs.parameters.iter().filter(matters).all(honours)
+    let searches = needs.web_search.is_none() || offer.prices.web_search.is_some();
+    searches && needs.parameters.iter().filter(matters).all(honours)
 }
 
 fn modality_of(output: Output) -> Modality {

@@ -6,6 +6,7 @@ use super::candidate::Filter;
 use super::order::Entry;
 use super::plan::{Query, Removed, Strategy, Survey};
 use super::slug::Router;
+use crate::catalog::Model;
 use crate::error::{Cause, Failure};
 use crate::health::{Condition, Percentiles, Standing};
 use crate::money::{Money, Price};
@@ -98,6 +99,7 @@ impl Why {
         match self {
             Why::One(Filter::ContextLength) => Cause::ContextLength,
             Why::One(Filter::Region) => Cause::PermissionDenied,
+            Why::One(Filter::WebSearch) => Cause::InvalidRequest,
             Why::NoModel | Why::NobodyLive | Why::One(_) | Why::Several => Cause::NoEndpoint,
         }
     }
@@ -108,6 +110,7 @@ impl Why {
             Why::NoModel => return "No models match your request and model restrictions".to_owned(),
             Why::One(Filter::ContextLength) => return too_long(query, removed),
             Why::One(Filter::Tools) => "No endpoints found that support tool use.".to_owned(),
+            Why::One(Filter::WebSearch) => return no_search(query),
             Why::One(Filter::MaxPrice) => {
                 "No endpoints found that satisfy the max price for this request.".to_owned()
             }
@@ -128,6 +131,26 @@ impl Why {
         let reasons: Vec<String> = removed.iter().map(Removed::reason).collect();
         if reasons.is_empty() { first } else { format!("{first} {}.", reasons.join("; ")) }
     }
+}
+
+/// Names one model of each of a few authors that can.
+fn no_search(query: &Query) -> String {
+    let searches = |model: &&Model| model.offers.iter().any(|offer| offer.prices.web_search.is_some());
+    let mut named: Vec<&'static Model> = Vec::new();
+    for model in query.catalog.models().filter(searches) {
+        match named.iter_mut().find(|other| other.author() == model.author()) {
+            Some(other) if other.created < model.created => *other = model,
+            Some(_) => {}
+            None => named.push(model),
+        }
+    }
+    let named: Vec<&str> = named.iter().map(|model| model.slug).collect();
+    format!(
+        "{} cannot search the web. Some that can are {}; `GET /models?supported_parameters=web_search_options` \
+         has all of them.",
+        query.models.join(", "),
+        named.join(", "),
+    )
 }
 
 fn too_long(query: &Query, removed: &[Removed]) -> String {
@@ -230,6 +253,7 @@ fn needs(query: &Query) -> Vec<&'static str> {
         (needs.files, "files"),
         (needs.structured_output, "structured_output"),
         (needs.json_object, "json_object"),
+        (needs.web_search.is_some(), "web_search"),
     ];
     named.into_iter().filter(|(needed, _)| *needed).map(|(_, name)| name).collect()
 }
@@ -284,7 +308,10 @@ fn notes(entry: &Entry) -> Vec<&'static str> {
     let notes = [
         (entry.pinned, "the session's last reply came from here"),
         (entry.slow, "slower than preferred_min_throughput or preferred_max_latency allow"),
-        (!entry.candidate.honours_all, "does not honour reasoning or verbosity, which were sent"),
+        (
+            !entry.candidate.honours_all,
+            "does not honour reasoning, verbosity or a search, which was asked for",
+        ),
         (entry.standing.condition == Condition::Shaky, "failed in the last 30 seconds"),
         (entry.is_out(), "out for now: tried last"),
     ];

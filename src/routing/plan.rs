@@ -115,6 +115,9 @@ pub fn survey(query: &Query, live: &dyn Fn(&Provider) -> bool, seed: u64) -> Res
         .iter()
         .map(|slug| slug::read(query.catalog, slug, query.now))
         .collect::<Result<_, _>>()?;
+    if asked.iter().any(|one| one.online) && query.needs.web_search.is_none() {
+        return Err(Failure::invalid("`:online` works on a slug that the request names itself."));
+    }
     Ok(survey_of(&asked, query, live, seed))
 }
 
@@ -235,6 +238,7 @@ impl Search<'_> {
         let own = [
             (!query.policy.allows_model(&[&slug]), Filter::ModelPolicy),
             (query.preference.enforce_distillable_text, Filter::Distillable),
+            (query.needs.demands_search(), Filter::WebSearch),
         ];
         let filter = seller_filter(&Seller::local(provider), &slug, query, self.live, &|_| true)
             .or_else(|| own.into_iter().find(|(applies, _)| *applies).map(|(_, filter)| filter));

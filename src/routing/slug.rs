@@ -17,6 +17,8 @@ pub struct Asked {
     pub sort: Option<Sort>,
     /// The tier of service that an ending adds: `:nitro` admits `priority`, `:floor` admits `flex`.
     pub admits: Option<&'static str>,
+    /// It ends in `:online`: the web is to be searched, which the request's needs say as well.
+    pub online: bool,
     pub name: Name,
 }
 
@@ -69,13 +71,13 @@ const SORTS: [(&str, Sort, Option<&str>); 3] = [
 pub fn read(catalog: Catalog, slug: &str, now: Time) -> Result<Asked, Failure> {
     if let Some((provider, name)) = catalog.local(slug) {
         let target = Target::Local(provider, name.to_owned());
-        return Ok(Asked { target, sort: None, admits: None, name: Name::Own });
+        return Ok(Asked { target, sort: None, admits: None, online: false, name: Name::Own });
     }
     let endings = Endings::of(slug)?;
-    let Endings { sort, admits, .. } = endings;
+    let Endings { sort, admits, online, .. } = endings;
     if let Some((_, router)) = ROUTERS.iter().find(|(name, _)| endings.row.is_none() && *name == endings.base)
     {
-        return Ok(Asked { target: Target::Router(*router), sort, admits, name: Name::Own });
+        return Ok(Asked { target: Target::Router(*router), sort, admits, online, name: Name::Own });
     }
     let Some((model, name)) = find(catalog, &endings) else {
         let base = Endings { row: None, ..endings };
@@ -86,7 +88,7 @@ pub fn read(catalog: Catalog, slug: &str, now: Time) -> Result<Asked, Failure> {
     };
     match gone(slug, model, now) {
         Some(failure) => Err(failure),
-        None => Ok(Asked { target: Target::Model(model), sort, admits, name }),
+        None => Ok(Asked { target: Target::Model(model), sort, admits, online, name }),
     }
 }
 
@@ -106,12 +108,13 @@ struct Endings<'a> {
     row: Option<&'a str>,
     sort: Option<Sort>,
     admits: Option<&'static str>,
+    online: bool,
 }
 
 impl<'a> Endings<'a> {
     /// Takes off what is an ending, in whatever order they stand; what is none stays.
     fn of(slug: &'a str) -> Result<Endings<'a>, Failure> {
-        let mut endings = Endings { base: slug, row: None, sort: None, admits: None };
+        let mut endings = Endings { base: slug, row: None, sort: None, admits: None, online: false };
         while let Some((before, ending)) = endings.base.rsplit_once(':') {
             if let Some((_, sort, admits)) = SORTS.iter().find(|(name, ..)| *name == ending) {
                 // Read from the end, so the first that is found is the last that was written.
@@ -126,9 +129,7 @@ impl<'a> Endings<'a> {
                 }
                 endings.row = Some(ending);
             } else if ending == "online" {
-                return Err(Failure::invalid(
-                    "`:online` is not supported by this gateway; use a model that searches the web itself",
-                ));
+                endings.online = true;
             } else {
                 break;
             }

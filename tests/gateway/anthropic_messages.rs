@@ -29,6 +29,7 @@ fn bill_of(facts: &Facts) -> Bill {
         cost: Money::from_pico(123_456_789),
         prompt_cost: Money::from_pico(123_456_789),
         completion_cost: Money::ZERO,
+        search_cost: Money::ZERO,
         is_byok: false,
         metadata: None,
     }

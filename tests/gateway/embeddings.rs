@@ -31,7 +31,15 @@ fn identity() -> Identity {
 
 fn bill(usage: Usage) -> Bill {
     let cost = Money::from_pico(140_000);
-    Bill { usage, cost, prompt_cost: cost, completion_cost: Money::ZERO, is_byok: false, metadata: None }
+    Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: Money::ZERO,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata: None,
+    }
 }
 
 fn asked(count: usize, encoding: &str) -> EmbeddingsRequest {

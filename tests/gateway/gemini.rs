@@ -27,7 +27,15 @@ fn identity() -> Identity {
 fn bill(usage: Usage) -> Bill {
     let cost = Money::from_pico(123_456_789);
     let metadata = Some("{\"a\":1}".to_owned());
-    Bill { usage, cost, prompt_cost: cost, completion_cost: Money::ZERO, is_byok: false, metadata }
+    Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: Money::ZERO,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata,
+    }
 }
 
 fn target(model: &str) -> Target<'_> {

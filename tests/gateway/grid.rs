@@ -239,7 +239,15 @@ pub fn identity() -> Identity {
 fn bill(facts: &Facts) -> Bill {
     let cost = Money::from_pico(123_456_789);
     let usage = facts.usage.unwrap_or_default();
-    Bill { usage, cost, prompt_cost: cost, completion_cost: Money::ZERO, is_byok: false, metadata: None }
+    Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: Money::ZERO,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata: None,
+    }
 }
 
 fn cut(bytes: &[u8]) -> &[u8] {

@@ -49,7 +49,15 @@ fn play(pieces: impl Iterator<Item = u8>) -> (String, Facts) {
     let facts = lane.facts().clone();
     let cost = Money::ZERO;
     let usage = facts.usage.unwrap_or_default();
-    let bill = Bill { usage, cost, prompt_cost: cost, completion_cost: cost, is_byok: false, metadata: None };
+    let bill = Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: cost,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata: None,
+    };
     match &facts.fault {
         None => lane.write_end(&bill, &mut out),
         Some(fault) => {

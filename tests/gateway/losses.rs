@@ -145,6 +145,10 @@ fn write(face: Face, upstream: &Upstream, request: &Value) -> Result<(Vec<u8>, V
     let target = Target { model: upstream.model, quirks: &Quirks::NONE, max_output: Some(8192) };
     let crossing =
         cross(face, upstream.protocol, text.as_bytes(), &read, provider, &target, &Fetched::default())?;
+    let crossing = match &read.needs.web_search {
+        Some(search) => crossing.searching(search, true)?,
+        None => crossing,
+    };
     Ok((crossing.body, crossing.bridge.losses().to_vec()))
 }
 

@@ -49,6 +49,7 @@ mod protocol_openai_chat;
 mod recorded;
 mod rerank;
 mod routing;
+mod search;
 mod simulator;
 mod sse;
 mod team;

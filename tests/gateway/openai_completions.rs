@@ -31,6 +31,7 @@ fn bill(usage: Usage) -> Bill {
         cost: Money::from_pico(123_000_000),
         prompt_cost: Money::from_pico(100_000_000),
         completion_cost: Money::from_pico(23_000_000),
+        search_cost: Money::ZERO,
         is_byok: false,
         metadata: None,
     }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 fn a_reply_costs_exactly_what_its_classes_cost() {
     // model@provider: usage = prompt + completion. Usage is in the order of `Usage`: input,
     // cache read, cache write, cache write 1h, audio in, output, reasoning, audio out, image out,
-    // searches.
+    // searches, searches of the web.
     let table = "
         millrace/echo@millrace:              0                           = 0 + 0
         millrace/echo@millrace:              3 0 0 0 0 5                 = 0.000003 + 0.00001
@@ -43,7 +43,7 @@ fn a_reply_costs_exactly_what_its_classes_cost() {
 /// A receipt's lines are the bill itself: nothing is charged that has no line.
 #[test]
 fn the_lines_of_a_receipt_are_what_was_charged() {
-    let usages = ["0", "1 2 3 4 5 6 7 8 9 10", "300000 0 7", "0 0 0 0 0 0 0 0 0 3"].map(read_usage);
+    let usages = ["0", "1 2 3 4 5 6 7 8 9 10 11", "300000 0 7", "0 0 0 0 0 0 0 0 0 3"].map(read_usage);
     for offer in catalog::models().iter().flat_map(|model| model.offers) {
         for usage in &usages {
             let lines = lines(&offer.prices, usage);
@@ -292,6 +292,7 @@ fn read_usage(text: &str) -> Usage {
         output_audio: at(7),
         output_image: at(8),
         searches: at(9),
+        web_searches: at(10),
     }
 }
 

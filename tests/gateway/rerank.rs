@@ -247,7 +247,14 @@ fn written(reply: &RerankReply, request: &RerankRequest, body: &str) -> String {
     };
     let cost = Money::from_pico(2_000_000_000);
     let usage: Usage = reply.facts.usage.unwrap_or_default();
-    let bill =
-        Bill { usage, cost, prompt_cost: cost, completion_cost: Money::ZERO, is_byok: false, metadata: None };
+    let bill = Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: Money::ZERO,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata: None,
+    };
     String::from_utf8(write_reply(reply, request, body.as_bytes(), &identity, &bill)).expect("text")
 }

@@ -150,7 +150,11 @@ fn each_candidate_is_spoken_to_in_its_protocol() {
         };
         let plan = Request::read(model, output).plan(1).unwrap();
         let candidate = plan.candidates().iter().find(|one| one.provider.slug == provider).unwrap();
-        assert_eq!(face.wire(candidate.provider, candidate.protocol), wire, "{model} {provider} {face:?}");
+        assert_eq!(
+            face.wire(candidate.provider, candidate.protocol, false),
+            wire,
+            "{model} {provider} {face:?}"
+        );
     }
 }
 
@@ -348,6 +352,7 @@ impl Request {
                     _ => Output::Text,
                 },
                 parameters: names("parameters").unwrap_or_default(),
+                ..Needs::default()
             },
             size: RequestSize {
                 text_bytes: row["bytes"].as_u64().unwrap_or(0),

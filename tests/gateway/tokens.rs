@@ -169,6 +169,11 @@ fn counted(recording: &'static Recording) -> Option<Counted> {
         Wire::Gemini => gemini::read_conversation,
         _ => return None,
     };
+    // What a search finds is read as well, and what the tool says of itself.
+    let text = String::from_utf8_lossy(body);
+    if ["web_search", "google_search", "googleSearch"].iter().any(|tool| text.contains(tool)) {
+        return None;
+    }
     let prompt = read(body).ok()?;
     let usage = facts(recording.wire, reply, recording.quirks())?.usage?;
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;

@@ -184,6 +184,7 @@ pub fn bill() -> Bill {
         cost: Money::ZERO,
         prompt_cost: Money::ZERO,
         completion_cost: Money::ZERO,
+        search_cost: Money::ZERO,
         is_byok: false,
         metadata: None,
     }

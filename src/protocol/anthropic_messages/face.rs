@@ -12,6 +12,7 @@ use crate::protocol::fields::{
     self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_session_id,
     read_string, read_text,
 };
+use crate::protocol::search;
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -83,6 +84,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     read_needs(&body, &mut request.needs)?;
     read_system(&body, &mut request)?;
     read_messages(&body, &mut request)?;
+    search::note(&body, &mut request)?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
@@ -208,7 +210,8 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
     let tools = read_elements(value, "tools", "an array of objects")?;
     for (i, tool) in tools.iter().enumerate() {
         let tool = json::members(tool).map_err(|_| must_be(&format!("tools[{i}]"), "an object"))?;
-        if tool.string("type").is_some_and(|kind| kind.starts_with("openrouter:")) {
+        let own = |kind: &str| kind.starts_with("openrouter:") && !search::is_search(kind);
+        if tool.string("type").is_some_and(|kind| own(&kind)) {
             return Err(not_supported(&format!("tools[{i}].type"), " as a server tool."));
         }
     }

@@ -11,6 +11,7 @@ use crate::chat::conversation::{
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::fields::{self, must_be, read_elements, read_number, read_string};
+use crate::protocol::search;
 
 mod block;
 
@@ -164,6 +165,10 @@ fn read_tools(body: &Members<'_>, conversation: &mut Conversation) -> Result<(),
     for (i, tool) in body.array("tools").unwrap_or_default().into_iter().enumerate() {
         let path = format!("tools[{i}]");
         let tool = json::members(tool).map_err(|_| must_be(&path, "an object"))?;
+        // It is asked for anew, in the words of whoever answers.
+        if tool.string("type").is_some_and(|kind| search::is_search(&kind)) {
+            continue;
+        }
         let Some(name) = tool.string("name").filter(|name| !name.is_empty()) else {
             return Err(must_be(&format!("{path}.name"), "a string that is not empty"));
         };
@@ -202,6 +207,13 @@ fn read_tool_choice(body: &Members<'_>, conversation: &mut Conversation) -> Resu
         Some("any") => ToolChoice::Required,
         Some("none") => ToolChoice::None,
         Some("tool") => match choice.string("name") {
+            // No other protocol can force a search.
+            Some(name)
+                if name == "web_search" && !conversation.tools.iter().any(|tool| tool.name == name) =>
+            {
+                conversation.unspoken.push("tool_choice".to_owned());
+                ToolChoice::Auto
+            }
             Some(name) => ToolChoice::Named(name.into_owned()),
             None => return Err(must_be("tool_choice.name", "a string")),
         },

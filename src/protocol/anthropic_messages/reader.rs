@@ -10,6 +10,7 @@ use crate::chat::{
 };
 use crate::json::{self, Balance, Members};
 use crate::protocol::lane::{self, Reader, Renamed, WholeReply};
+use crate::protocol::usage;
 use crate::sse::{self, Frame};
 
 /// The greatest frame that is taken: results of server tools come in one.
@@ -106,6 +107,7 @@ pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<Who
         reply.read_whole_block(&block, &mut events);
     }
     reply.read_stop(&message);
+    reply.read_usage(&message);
     if blocks.is_empty() && reply.stop_reason.is_none() {
         return Err(ReplyFault::Empty);
     }
@@ -221,6 +223,8 @@ impl Reply {
         let Some(usage) = parent.object("usage") else { return };
         self.counts.read(&usage, &self.quirks.unwrap_or(Quirks::NONE));
         self.facts.usage = self.counts.usage();
+        // What was seen counts until it is counted: searches that fail cost nothing.
+        self.facts.web_searches = usage::web_searches(&usage).unwrap_or(self.facts.web_searches);
         self.facts.cost = self.counts.cost();
         if let Some(tier) = usage.string("service_tier") {
             self.facts.service_tier = Some(tier.into_owned());
@@ -295,6 +299,9 @@ impl Reply {
             "tool_use" => self.open_tool(block, events),
             // A server tool's call or result: something for clients of this very protocol.
             _ => {
+                let searches =
+                    kind == "server_tool_use" && block.string("name").as_deref() == Some("web_search");
+                self.facts.web_searches += u64::from(searches);
                 self.facts.began = true;
                 self.facts.lose("content: what Anthropic's own tools did");
             }

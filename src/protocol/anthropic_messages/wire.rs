@@ -8,7 +8,7 @@ use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::money::Money;
 use crate::protocol::fault::{self, cut, http_status, words};
-use crate::protocol::usage::{count, reported_cost, safe, update, upstream_cost};
+use crate::protocol::usage::{count, reported_cost, safe, search_cost, update, upstream_cost};
 
 /// The counts that a provider reported. They are cumulative: of each the last that came counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +83,10 @@ pub(super) fn usage_members(usage: &Usage) -> Vec<(&'static str, String)> {
     };
     let split = format!(r#"{{"ephemeral_5m_input_tokens":{short},"ephemeral_1h_input_tokens":{long}}}"#);
     let input = usage.input.saturating_add(usage.input_audio);
+    let searched = match safe(usage.web_searches) {
+        0 => "null".to_owned(),
+        count => format!(r#"{{"web_search_requests":{count},"web_fetch_requests":0}}"#),
+    };
     vec![
         ("input_tokens", safe(input).to_string()),
         ("output_tokens", safe(usage.total_output()).to_string()),
@@ -90,7 +94,7 @@ pub(super) fn usage_members(usage: &Usage) -> Vec<(&'static str, String)> {
         ("cache_read_input_tokens", safe(usage.cache_read).to_string()),
         ("cache_creation", split),
         ("output_tokens_details", details),
-        ("server_tool_use", "null".to_owned()),
+        ("server_tool_use", searched),
     ]
 }
 
@@ -104,11 +108,12 @@ pub(super) fn bill_members(bill: &Bill) -> Vec<(&'static str, String)> {
     let details = format!(
         concat!(
             r#"{{"upstream_inference_cost":{},"upstream_inference_prompt_cost":{},"#,
-            r#""upstream_inference_completions_cost":{}}}"#,
+            r#""upstream_inference_completions_cost":{}{}}}"#,
         ),
         upstream_cost(bill).to_usd(),
         bill.prompt_cost.to_usd(),
         bill.completion_cost.to_usd(),
+        search_cost(bill),
     );
     vec![("cost", bill.cost.to_usd()), ("is_byok", bill.is_byok.to_string()), ("cost_details", details)]
 }

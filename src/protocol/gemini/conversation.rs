@@ -287,7 +287,8 @@ pub(super) fn is_youtube(uri: &str) -> bool {
 
 fn read_tool(tool: &Fields<'_>, conversation: &mut Conversation) -> Result<(), Failure> {
     let mut server = Vec::new();
-    tool.note_others(&["functionDeclarations"], &mut server);
+    // A search is asked for anew, in the words of whoever answers.
+    tool.note_others(&["functionDeclarations", "googleSearch"], &mut server);
     if let Some(path) = server.first() {
         return Err(only_gemini(path, "Gemini's own tools"));
     }

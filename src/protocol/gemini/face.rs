@@ -3,11 +3,12 @@
 
 use super::conversation::read_conversation;
 use super::fields::{Fields, utf8};
-use crate::chat::{ChatRequest, Needs, RequestSize};
+use crate::chat::{ChatRequest, Needs, RequestSize, WebSearch};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::asks;
 use crate::protocol::fields::must_be;
+use crate::protocol::search;
 use crate::tokens;
 
 /// Members of `generationConfig` by their names in `supported_parameters`.
@@ -46,6 +47,7 @@ pub fn read_request(body: &[u8], model: &str, stream: bool) -> Result<ChatReques
         read_config(&config, &mut request)?;
     }
     read_tools(&body, &mut request.needs)?;
+    note_search(&body, &mut request)?;
     read_contents(&body, &mut request)?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
@@ -147,6 +149,18 @@ fn read_tools(body: &Fields<'_>, needs: &mut Needs) -> Result<(), Failure> {
     let choice = body.object("toolConfig")?;
     if choice.is_some_and(|config| config.has("functionCallingConfig")) {
         needs.parameters.push("tool_choice".to_owned());
+    }
+    Ok(())
+}
+
+/// Google's own tool, or a model's name that asks for it.
+fn note_search(body: &Fields<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
+    let named = |tool: &Fields<'_>| tool.has("googleSearch") || tool.has("googleSearchRetrieval");
+    let online = request.model.as_deref().is_some_and(search::is_online);
+    if online || body.list("tools")?.iter().any(named) {
+        let search = WebSearch::default();
+        request.size.web_searches = search::bound(&search);
+        request.needs.web_search = Some(search);
     }
     Ok(())
 }

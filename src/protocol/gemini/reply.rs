@@ -107,6 +107,9 @@ impl Reply {
             self.facts.lose("candidates.logprobsResult: no other protocol's");
         }
         if let Some(grounding) = candidate.value("groundingMetadata") {
+            let queries = json::members(grounding).ok().and_then(|it| it.array("webSearchQueries"));
+            let queries = queries.map_or(0, |queries| queries.len() as u64);
+            self.facts.web_searches = self.facts.web_searches.max(queries);
             self.grounding = Some(grounding.to_owned());
         }
         if let Some(cited) = candidate.object("citationMetadata") {

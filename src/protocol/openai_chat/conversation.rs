@@ -12,6 +12,7 @@ use crate::chat::conversation::{
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::fields::{self, must_be, not_supported};
+use crate::protocol::search;
 
 /// Members that are read below, or that speak to the gateway alone.
 const KNOWN: &[&str] = &[
@@ -37,6 +38,7 @@ const KNOWN: &[&str] = &[
     "max_completion_tokens",
     "tools",
     "tool_choice",
+    "web_search_options",
     "parallel_tool_calls",
     "response_format",
     "reasoning",
@@ -125,7 +127,11 @@ fn read_tools(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Vec<Tool
     let Some(value) = body.value("tools") else { return Ok(Vec::new()) };
     let tools = fields::read_elements(value, "tools", "an array of objects")?;
     let read = |(position, raw): (usize, &&str)| read_tool(raw, &format!("tools[{position}]"), unspoken);
-    tools.iter().enumerate().map(read).collect()
+    let searches = |raw: &str| {
+        json::members(raw).is_ok_and(|tool| tool.string("type").is_some_and(|kind| search::is_search(&kind)))
+    };
+    // A search is asked for anew, in the words of whoever answers.
+    tools.iter().enumerate().filter(|(_, raw)| !searches(raw)).map(read).collect()
 }
 
 /// What is read of a tool, of its function and of a tool written without one.

@@ -10,6 +10,7 @@ use crate::protocol::fields::{
     self, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
     read_session_id, read_string, read_strings, read_text,
 };
+use crate::protocol::search;
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -102,6 +103,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     request.size.choices = read_choices(&body)?;
     read_needs(&body, &mut request.needs)?;
     read_messages(&body, &mut request)?;
+    search::note(&body, &mut request)?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
@@ -202,7 +204,7 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
         let Some(kind) = tool.string("type") else {
             return Err(must_be(&format!("tools[{position}].type"), "a string"));
         };
-        if kind.starts_with("openrouter:") {
+        if kind.starts_with("openrouter:") && !search::is_search(&kind) {
             return Err(not_supported(&format!("tools[{position}].type"), " as a server tool."));
         }
     }

@@ -180,6 +180,7 @@ impl Chunks {
         for usage in usages.into_iter().flatten() {
             self.counts.read(usage, &self.quirks);
             self.facts.usage = self.counts.usage(&self.quirks);
+            self.facts.web_searches = self.counts.web_searches.unwrap_or(0);
             self.facts.cost = self.counts.cost();
         }
     }

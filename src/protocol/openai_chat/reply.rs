@@ -57,6 +57,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         finish_reason: seen.finish_reason(),
         done: true,
         usage: counts.usage(quirks),
+        web_searches: counts.web_searches.unwrap_or(0),
         cost: counts.cost(),
         output_bytes: seen.bytes,
         fault: None,

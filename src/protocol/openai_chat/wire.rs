@@ -4,7 +4,7 @@
 use crate::chat::{Quirks, Usage};
 use crate::json::{self, Members};
 use crate::money::Money;
-use crate::protocol::usage::{count, part, reported_cost, update};
+use crate::protocol::usage::{count, part, reported_cost, update, web_searches};
 
 /// The counts that a provider reported, under OpenAI's names. In a stream each is overwritten
 /// by the last that came.
@@ -19,6 +19,7 @@ pub(super) struct Counts {
     reasoning: Option<u64>,
     completion_audio: Option<u64>,
     completion_image: Option<u64>,
+    pub(super) web_searches: Option<u64>,
     cost: Option<Money>,
 }
 
@@ -51,6 +52,7 @@ impl Counts {
         update(&mut self.reasoning, reasoning);
         update(&mut self.completion_audio, detail(&completion, "audio_tokens"));
         update(&mut self.completion_image, detail(&completion, "image_tokens"));
+        update(&mut self.web_searches, web_searches(&usage));
         update(&mut self.cost, reported_cost(&usage, quirks));
     }
 

@@ -9,6 +9,7 @@ use crate::protocol::fields::{
     self, must_be, read_boolean, read_elements, read_limit, read_object, read_session_id, read_string,
     read_strings, read_text,
 };
+use crate::protocol::search;
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -89,6 +90,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     request.size.choices = each.saturating_mul(prompts);
     request.size.max_tokens = request.max_tokens;
     request.needs.parameters = fields::parameters(&body, PARAMETERS);
+    search::note(&body, &mut request)?;
     Ok(request)
 }
 

@@ -63,6 +63,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
         finish_reason: seen.finish.as_deref().map(wire::finish_reason),
         done: true,
         usage: counts.usage(quirks),
+        web_searches: 0,
         cost: counts.cost(),
         output_bytes: seen.bytes,
         fault: None,

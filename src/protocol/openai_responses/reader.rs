@@ -256,6 +256,9 @@ impl Telling {
             };
             self.told.complete(position, &item, events);
         }
+        if let Some(counted) = wire::web_searches(response) {
+            self.told.teller.facts.web_searches = counted;
+        }
         if !incomplete && self.told.any_half() {
             return self.told.teller.facts.cut_short(WITHIN_A_CALL);
         }

@@ -9,6 +9,7 @@ use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, read_boolean, read_object, read_session_id, read_string, read_strings_of, read_text,
 };
+use crate::protocol::search;
 
 /// Members that are read here or replaced on the way. Each may be there only once: of two, the
 /// gateway and the provider might each go by another.
@@ -83,6 +84,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     read_string(&body, "instructions")?;
     read_needs(&body, &mut request)?;
     read_input(&body, &mut request)?;
+    search::note(&body, &mut request)?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
@@ -171,7 +173,7 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
         let Some(kind) = members(tool, &path)?.string("type") else {
             return Err(must_be(&format!("{path}.type"), "a string"));
         };
-        if kind.starts_with("openrouter:") {
+        if kind.starts_with("openrouter:") && !search::is_search(&kind) {
             return Err(Failure::invalid(format!("`{path}.type` is not supported as a server tool.")));
         }
     }

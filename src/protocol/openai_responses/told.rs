@@ -250,7 +250,12 @@ impl Told {
                 }
             }
             (Kind::Other, Some("function_call" | "custom_tool_call")) | (Kind::Other, None) => {}
-            (Kind::Other, Some(_)) => {
+            (Kind::Other, Some(kind)) => {
+                // Only searching is paid, not opening what was found (OpenAI, "Web search").
+                let action =
+                    item.object("action").and_then(|action| action.string("type").map(|it| it == "search"));
+                let searches = kind == "web_search_call" && action != Some(false);
+                self.teller.facts.web_searches += u64::from(searches);
                 self.teller.facts.lose("output: what the vendor's own tools did");
             }
         }

@@ -6,6 +6,7 @@ use crate::chat::conversation::{CacheMark, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::fields::{self, must_be};
+use crate::protocol::search;
 
 /// The longest name of a tool that every provider takes.
 const LONGEST: usize = 64;
@@ -124,6 +125,8 @@ pub(super) fn read_tools(
                     tools.push(read_tool(&tool, Some(&namespace), &path, drawers, unspoken)?);
                 }
             }
+            // It is asked for anew, in the words of whoever answers.
+            Some(kind) if search::is_search(kind) => {}
             Some(kind) if is_optional(kind) => unspoken.push(format!("{path} ({kind})")),
             Some(kind) => return Err(hosted(&path, kind)),
             None => return Err(must_be(&format!("{path}.type"), "a string")),
@@ -135,7 +138,7 @@ pub(super) fn read_tools(
 /// Tools that agents offer on the side in every request. A model that was not told of them works
 /// without; Codex would not work at all if they were refused.
 fn is_optional(kind: &str) -> bool {
-    kind.starts_with("web_search") || matches!(kind, "local_shell" | "tool_search" | "image_generation")
+    matches!(kind, "local_shell" | "tool_search" | "image_generation")
 }
 
 fn hosted(path: &str, kind: &str) -> Failure {
@@ -222,6 +225,8 @@ pub(super) fn read_choice(
             tools.retain(|tool| allowed.contains(&tool.name));
             word(choice.string("mode").as_deref().unwrap_or("auto"))
         }
+        // No other protocol can force a search.
+        Some(kind) if search::is_search(kind) => Ok(ToolChoice::Auto),
         Some(kind) => Err(hosted(PATH, kind)),
         None => Err(must_be("tool_choice.type", "a string")),
     }

@@ -7,7 +7,7 @@ use crate::json::{self, Members};
 use crate::money::Money;
 use crate::protocol::fault::{self, http_status, message_in, status_in, words};
 use crate::protocol::openai_wire::{add_availability, add_routed, error_metadata};
-use crate::protocol::usage::{count, part, reported_cost, safe, upstream_cost};
+use crate::protocol::usage::{count, part, reported_cost, safe, search_cost, search_details, upstream_cost};
 use crate::sse;
 
 use serde_json::{Map, Value};
@@ -58,6 +58,16 @@ pub(super) fn read_usage(raw: &str, quirks: &Quirks) -> Option<Usage> {
     })
 }
 
+/// How often the web was searched, where the provider counts it: OpenAI's `tool_usage`, xAI's details of
+/// the usage, and OpenRouter's.
+pub(super) fn web_searches(response: &Members<'_>) -> Option<u64> {
+    let usage = response.object("usage");
+    let own = response.object("tool_usage").and_then(|it| count(&it.object("web_search")?, "num_requests"));
+    let within = |name, key| count(&usage.as_ref()?.object(name)?, key);
+    own.or_else(|| within("server_side_tool_usage_details", "web_search_calls"))
+        .or_else(|| within("server_tool_use_details", "web_search_requests"))
+}
+
 /// What the provider says the reply cost, if its word counts.
 pub(super) fn read_cost(raw: &str, quirks: &Quirks) -> Option<Money> {
     let usage = json::members(raw).ok()?;
@@ -73,7 +83,7 @@ pub(super) fn usage(bill: &Bill) -> String {
             r#"{{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{},"cache_write_tokens":{}}},"#,
             r#""output_tokens":{},"output_tokens_details":{{"reasoning_tokens":{}}},"total_tokens":{},"#,
             r#""cost":{},"is_byok":{},"cost_details":{{"upstream_inference_cost":{},"#,
-            r#""upstream_inference_input_cost":{},"upstream_inference_output_cost":{}}}}}"#,
+            r#""upstream_inference_input_cost":{},"upstream_inference_output_cost":{}{}}}{}}}"#,
         ),
         safe(usage.total_input()),
         safe(usage.cache_read),
@@ -86,6 +96,8 @@ pub(super) fn usage(bill: &Bill) -> String {
         upstream_cost(bill).to_usd(),
         bill.prompt_cost.to_usd(),
         bill.completion_cost.to_usd(),
+        search_cost(bill),
+        search_details(bill),
     )
 }
 

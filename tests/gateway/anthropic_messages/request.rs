@@ -62,8 +62,8 @@ fn what_is_wrong_is_named_and_never_quoted() {
         (json!({"models": ["x"], "fallbacks": [{"model": "y"}]}), "`models` and `fallbacks`"),
         (json!({"fallbacks": [{"model": "y", "temperature": 1}]}), "`fallbacks[0].temperature`"),
         (json!({"fallbacks": [{}, {}, {}, {}]}), "`fallbacks`"),
-        (json!({"plugins": [{"id": "web"}]}), "`plugins`"),
-        (json!({"tools": [{"type": "openrouter:web_search"}]}), "`tools[0].type`"),
+        (json!({"plugins": [{"id": "file-parser"}]}), "`plugins`"),
+        (json!({"tools": [{"type": "openrouter:datetime"}]}), "`tools[0].type`"),
         (json!({"thread": {"type": "continue", "previous_message_id": "m"}}), "`thread`"),
         (json!({"thread": {"type": "fork"}}), "`thread`"),
     ];
@@ -171,7 +171,7 @@ fn claude_code_reads_in_shared_words() {
 fn what_only_anthropic_can_do_is_refused_by_name() {
     let block = |block: Value| json!({"messages": [{"role": "user", "content": [block]}]});
     let rows = [
-        (json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}), "`tools[0].type`"),
+        (json!({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}), "`tools[0].type`"),
         (json!({"mcp_servers": [{"url": "x"}]}), "`mcp_servers`"),
         (json!({"container": "c"}), "`container`"),
         (block(json!({"type": "container_upload", "file_id": "f"})), "`messages[0].content[0].type`"),

@@ -10,7 +10,7 @@ fn ask(slug: &str, model: &str, body: &Value) -> Result<Crossing, Failure> {
     let provider = catalog::provider(slug).expect("a row of the catalog");
     let body = body.to_string();
     let request = Face::Embeddings.read_request(body.as_bytes(), "", false).expect("well formed");
-    let wire = Face::Embeddings.wire(provider, None);
+    let wire = Face::Embeddings.wire(provider, None, false);
     cross(
         Face::Embeddings,
         wire,
@@ -31,7 +31,7 @@ fn answer(bridge: &Bridge, reply: &Value) -> Result<Vec<Vec<f32>>, ReplyFault> {
 
 fn address(slug: &str, model: &str) -> String {
     let provider = catalog::provider(slug).expect("a row of the catalog");
-    path(Face::Embeddings, Face::Embeddings.wire(provider, None), provider, model, false)
+    path(Face::Embeddings, Face::Embeddings.wire(provider, None, false), provider, model, false)
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn vertex_refuses_what_it_does_not_take() {
         assert!(failure.message.contains(why), "{}", failure.message);
     }
     assert_eq!(
-        Face::Embeddings.wire(catalog::provider("google-vertex").expect("a row"), None),
+        Face::Embeddings.wire(catalog::provider("google-vertex").expect("a row"), None, false),
         Protocol::Gemini
     );
 }

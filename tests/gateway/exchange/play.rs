@@ -90,6 +90,11 @@ impl Play {
         Play::at(NOON, body, variables, show_attempts)
     }
 
+    /// A whole request in the words of a face, where just these variables are set.
+    pub fn asking(face: Face, body: &str, variables: &[(&str, &str)]) -> Play {
+        Play::to(NOON, face, body.to_owned(), false, variables, true, none())
+    }
+
     /// A streamed request to the echo model in the words of a face.
     pub fn facing(face: Face, body: &str) -> Play {
         Play::to(NOON, face, body.to_owned(), true, &[], false, none())

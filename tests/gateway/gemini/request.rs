@@ -61,7 +61,7 @@ fn what_only_gemini_can_do_is_refused_by_name() {
     let more = |member: &str| format!(r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}],{member}}}"#);
     let rows = [
         (more(r#""cachedContent":"cachedContents/1""#), "`cachedContent`"),
-        (more(r#""tools":[{"google_search":{}}]"#), "`tools[0].googleSearch`"),
+        (more(r#""tools":[{"url_context":{}}]"#), "`tools[0].urlContext`"),
         (more(r#""generationConfig":{"candidateCount":2}"#), "candidateCount"),
         (more(r#""generationConfig":{"responseModalities":["AUDIO"]}"#), "responseModalities"),
         (content(r#"{"executableCode":{"code":"1"}}"#), "executableCode"),

@@ -108,7 +108,15 @@ fn written(bridge: &Bridge, body: &str) -> String {
 fn bill() -> Bill {
     let (prompt_cost, completion_cost) = (Money::from_pico(300), Money::from_pico(700));
     let usage = Usage { input: 1, output: 1, ..Usage::default() };
-    Bill { usage, cost: Money::from_pico(50), prompt_cost, completion_cost, is_byok: true, metadata: None }
+    Bill {
+        usage,
+        cost: Money::from_pico(50),
+        prompt_cost,
+        completion_cost,
+        is_byok: true,
+        search_cost: Money::ZERO,
+        metadata: None,
+    }
 }
 
 /// The last object that says what the reply cost says all of it.

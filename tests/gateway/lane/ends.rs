@@ -219,7 +219,15 @@ fn play(face: Face, slug: &str, wire: Protocol, quirks: Quirks, stream: &[u8]) -
     lane.end_of_input(&mut out);
     let facts = lane.facts().clone();
     let (usage, cost) = (facts.usage.unwrap_or_default(), Money::ZERO);
-    let bill = Bill { usage, cost, prompt_cost: cost, completion_cost: cost, is_byok: false, metadata: None };
+    let bill = Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: cost,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata: None,
+    };
     match &facts.fault {
         None => lane.write_end(&bill, &mut out),
         Some(fault) => {

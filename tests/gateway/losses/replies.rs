@@ -112,7 +112,15 @@ fn every_event_is_said_or_lost_by_every_face() {
 
 fn bill() -> Bill {
     let (usage, cost) = (Usage::default(), Money::ZERO);
-    Bill { usage, cost, prompt_cost: cost, completion_cost: cost, is_byok: false, metadata: None }
+    Bill {
+        usage,
+        cost,
+        prompt_cost: cost,
+        completion_cost: cost,
+        is_byok: false,
+        search_cost: Money::ZERO,
+        metadata: None,
+    }
 }
 
 /// A bridge to a Cohere that thinks aloud, whatever it was asked.

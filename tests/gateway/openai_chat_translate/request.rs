@@ -64,7 +64,7 @@ fn what_cannot_be_said_is_refused_by_name() {
         (r#""function_call":"auto""#, "`function_call`"),
         (r#""n":2"#, "`n`"),
         (r#""modalities":["text","audio"]"#, "`modalities`"),
-        (r#""tools":[{"type":"web_search"}]"#, "`tools[0].type`"),
+        (r#""tools":[{"type":"file_search"}]"#, "`tools[0].type`"),
         (r#""tools":[{"type":"function","function":{}}]"#, "`tools[0].function.name`"),
         (r#""tool_choice":{"type":"function","function":{"name":"g"}}"#, "`tool_choice`"),
         (r#""tool_choice":"perhaps""#, "`tool_choice`"),

@@ -37,7 +37,7 @@ fn what_needs_a_kept_response_is_refused_by_name() {
         (r#""background":true"#, "background"),
         (r#""conversation":"conv_1""#, "conversation"),
         (r#""prompt":{"id":"pmpt_1"}"#, "prompt"),
-        (r#""plugins":[{"id":"web"}]"#, "plugins"),
+        (r#""plugins":[{"id":"file-parser"}]"#, "plugins"),
         (r#""store":false,"store":true"#, "store"),
         (r#""max_output_tokens":0"#, "max_output_tokens"),
         (r#""tools":{}"#, "tools"),
@@ -215,7 +215,7 @@ fn every_tool_choice_comes_through() {
         assert_eq!((read.tool_choice.clone(), read.tools.len()), (Some(choice.clone()), tools), "{raw}");
         assert_eq!(round(&read).0.tool_choice, Some(choice));
     }
-    let hosted = r#"{"input":"x","tools":[{"type":"web_search"}],"tool_choice":{"type":"web_search"}}"#;
+    let hosted = r#"{"input":"x","tools":[{"type":"file_search"}],"tool_choice":{"type":"file_search"}}"#;
     assert!(read_conversation(hosted.as_bytes()).is_err());
 }
 
@@ -224,7 +224,7 @@ fn tools_of_vendors_are_named_or_refused() {
     let rest = conversation(
         r#"{"input":"x","tools":[{"type":"web_search"},{"type":"tool_search"},{"type":"function","name":"f","defer_loading":true}]}"#,
     );
-    assert_eq!(rest.unspoken, ["tools[0] (web_search)", "tools[1] (tool_search)", "tools[2].defer_loading"]);
+    assert_eq!(rest.unspoken, ["tools[1] (tool_search)", "tools[2].defer_loading"]);
     assert_eq!(rest.tools.len(), 1);
     for kind in ["file_search", "code_interpreter", "mcp", "computer"] {
         let body = format!(r#"{{"input":"x","tools":[{{"type":"{kind}"}}]}}"#);

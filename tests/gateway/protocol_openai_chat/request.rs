@@ -78,14 +78,14 @@ fn refuses_by_name_and_never_quotes_the_prompt() {
         (with("\"tools\":{}"), "`tools` must be an array of objects."),
         (with("\"tools\":[{}]"), "`tools[0].type` must be a string."),
         (
-            with("\"tools\":[{\"type\":\"openrouter:web_search\"}]"),
+            with("\"tools\":[{\"type\":\"openrouter:datetime\"}]"),
             "`tools[0].type` is not supported by this gateway as a server tool.",
         ),
         (with("\"response_format\":\"json\""), "`response_format` must be an object."),
         (with("\"response_format\":{}"), "`response_format.type` must be a string."),
         (
-            with("\"plugins\":[{\"id\":\"web\"}]"),
-            "`plugins` is not supported by this gateway, but for \"auto-router\".",
+            with("\"plugins\":[{\"id\":\"file-parser\"}]"),
+            "`plugins` is not supported by this gateway, but for \"auto-router\" and \"web\".",
         ),
         (with("\"transforms\":[\"middle-out\"]"), "`transforms` is not supported by this gateway."),
         (with("\"preset\":\"x\""), "`preset` is not supported by this gateway."),

@@ -222,6 +222,7 @@ impl<'a> Wish<'a> {
             target: Target::Model(model),
             sort: self.sort,
             admits: self.admits,
+            online: false,
             name: Name::Own,
         };
         let asked: Vec<Asked> = self.models.iter().map(asked).collect();

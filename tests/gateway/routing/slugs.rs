@@ -66,7 +66,7 @@ fn endings_sort_in_any_order_and_rows_are_looked_up() {
         (
             "millrace/echo:online",
             Cause::InvalidRequest,
-            "`:online` is not supported by this gateway; use a model that searches the web itself",
+            "`:online` works on a slug that the request names itself.",
         ),
         ("millrace/echo:turbo", Cause::UnknownModel, "millrace/echo:turbo is not a valid model ID"),
         ("millrace/echo:", Cause::UnknownModel, "millrace/echo: is not a valid model ID"),
