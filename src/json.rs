@@ -76,6 +76,7 @@ fn scan_members(text: &str) -> Option<Vec<Member<'_>>> {
 
 /// What the quick way does not take: text that is deeper than most, or wrong.
 fn parse_members(text: &str) -> Result<Members<'_>, JsonError> {
+    refuse_string(text, "an object")?;
     let pairs: Pairs = serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an object"))?;
     let mut end = 0;
     let members = pairs
@@ -115,8 +116,22 @@ fn scan_elements(text: &str) -> Option<Vec<&str>> {
 }
 
 fn parse_elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    refuse_string(text, "an array")?;
     let pieces: Elements = serde_json::from_str(text).map_err(|error| JsonError::new(&error, "an array"))?;
     Ok(pieces.0)
+}
+
+/// What serde would say of a string, without its words for it: those quote all of it, which may be long.
+fn refuse_string(text: &str, expected: &str) -> Result<(), JsonError> {
+    let quote = scan::skip_blanks(text.as_bytes(), 0);
+    let Some((end, _)) = scan::skip_string(text.as_bytes(), quote) else {
+        return Ok(());
+    };
+    // In a string itself no line ends.
+    let blanks = &text[..quote];
+    let line = 1 + blanks.matches('\n').count();
+    let column = end - blanks.rfind('\n').map_or(0, |at| at + 1);
+    Err(JsonError { line, column, message: format!("expected {expected}") })
 }
 
 /// The string that a value is; `None` if it is no string.

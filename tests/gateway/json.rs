@@ -105,6 +105,7 @@ fn errors_say_where_and_quote_nothing() {
         ("{\"a\":secret}", "expected value at line 1 column 6"),
         ("{\"a\":1} secret", "trailing characters at line 1 column 9"),
         ("\"secret\"", "expected an object at line 1 column 8"),
+        ("\n \"se\\\"cret\" ", "expected an object at line 2 column 11"),
         ("[\"secret\"]", "expected an object at line 1 column 0"),
         ("17", "expected an object at line 1 column 2"),
         ("{\"a\":NaN}", "expected value at line 1 column 6"),
