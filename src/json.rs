@@ -10,9 +10,11 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 mod form;
+mod object;
 mod scan;
 
 pub use form::{Form, Hole, Words};
+pub use object::{Object, Raw};
 pub use scan::{Piece, Walk};
 
 /// The members of one object, in the order of the text.

@@ -1,6 +1,7 @@
 //! What is remembered of a reply beside its cost. Never a prompt, a reply or a key.
 
 use super::text;
+use crate::json::{self, Object, Raw};
 use crate::money::Money;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,56 @@ pub struct GenerationRecord {
     pub region: Option<String>,
 }
 
+impl GenerationRecord {
+    /// What serde writes, for what every request does: at a third of its price.
+    pub fn to_json(&self) -> String {
+        let usd = |money: Option<Money>| money.map(|money| Raw(quoted(money)));
+        let mut out = Object::with_capacity(2048);
+        out.put("created_at", self.created_at.ms());
+        out.put("model", &self.model);
+        out.put("provider", self.provider.as_ref());
+        out.put("upstream_id", self.upstream_id.as_ref());
+        out.put("session_id", self.session_id.as_ref());
+        out.put("request_id", self.request_id.as_ref());
+        out.put("external_user", self.external_user.as_ref());
+        out.put("http_referer", self.http_referer.as_ref());
+        out.put("user_agent", self.user_agent.as_ref());
+        out.put("origin", &self.origin);
+        out.put("streamed", self.streamed);
+        out.put("cancelled", self.cancelled);
+        out.put("finish_reason", self.finish_reason.as_ref());
+        out.put("native_finish_reason", self.native_finish_reason.as_ref());
+        out.put("service_tier", self.service_tier.as_ref());
+        out.put("latency_ms", self.latency_ms);
+        out.put("generation_ms", self.generation_ms);
+        out.put("tokens_prompt", self.tokens_prompt);
+        out.put("tokens_completion", self.tokens_completion);
+        out.put("tokens_completion_images", self.tokens_completion_images);
+        out.put("tokens_reasoning", self.tokens_reasoning);
+        out.put("tokens_cached", self.tokens_cached);
+        out.put("media_prompt", self.media_prompt);
+        out.put("input_audio_prompt", self.input_audio_prompt);
+        out.put("media_completion", self.media_completion);
+        out.put("cache_discount", usd(self.cache_discount));
+        out.put("upstream_inference_cost", usd(self.upstream_inference_cost));
+        out.put("is_byok", self.is_byok);
+        out.put_list("attempts", self.attempts.iter().map(|attempt| Raw(attempt.to_json())));
+        out.put_some("api_type", Some(&self.api_type).filter(|kind| !kind.is_empty()));
+        out.put_some("router", self.router.as_ref());
+        out.put_some("receipt", self.receipt.as_ref().map(|receipt| Raw(receipt.to_json())));
+        out.put_some("reported_cost", usd(self.reported_cost));
+        out.put_some("hedge_loser_cost", usd(self.hedge_loser_cost));
+        out.put_some("preset_id", self.preset_id.as_ref());
+        out.put_some("region", self.region.as_ref());
+        out.end()
+    }
+}
+
+/// An amount as commands have it.
+fn quoted(money: Money) -> String {
+    format!("\"{}\"", money.to_text())
+}
+
 /// How what was charged comes about: enough to recompute it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -122,6 +173,21 @@ impl Receipt {
         i64::try_from(total).ok().map(Money::from_pico)
     }
 
+    fn to_json(&self) -> String {
+        let line = |Line(class, count, price): &Line| {
+            Raw(format!("[{},{count},{}]", json::quote(class), quoted(*price)))
+        };
+        let mut out = Object::with_capacity(512);
+        out.put("permaslug", &self.permaslug);
+        out.put("endpoint", &self.endpoint);
+        out.put("basis", self.basis.as_str());
+        out.put_list("lines", self.lines.iter().map(line));
+        out.put("prices", &self.prices);
+        out.put("overlay", self.overlay);
+        out.put("estimated", self.estimated);
+        out.end()
+    }
+
     /// How many of a class there were.
     pub fn count(&self, class: &str) -> u64 {
         self.lines.iter().find(|line| line.0 == class).map_or(0, |line| line.1)
@@ -162,4 +228,18 @@ pub struct Attempt {
     /// `flex` or `priority`, where that is what was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+}
+
+impl Attempt {
+    fn to_json(&self) -> String {
+        let mut out = Object::with_capacity(256);
+        out.put("provider", &self.provider);
+        out.put("model", &self.model);
+        out.put("status", self.status);
+        out.put("latency_ms", self.latency_ms);
+        out.put("is_byok", self.is_byok);
+        out.put_some("endpoint", Some(&self.endpoint).filter(|endpoint| !endpoint.is_empty()));
+        out.put_some("service_tier", self.service_tier.as_ref());
+        out.end()
+    }
 }

@@ -1,11 +1,10 @@
 //! What is remembered of an exchange: the record that its account keeps, and one line for the
 //! log. Never a prompt, a reply, a key or what a provider said.
 
-use serde_json::{Value, json};
-
 use crate::account::GenerationRecord;
 use crate::account::record::{Attempt as AttemptRecord, Basis, Line, Receipt};
 use crate::chat::{Facts, Usage};
+use crate::json::{Object, Raw};
 use crate::money::Money;
 use crate::pricing;
 use crate::protocol::bridge::Face;
@@ -66,7 +65,7 @@ impl Exchange {
             region: arrival.routed.region.map(str::to_owned),
             ..GenerationRecord::default()
         };
-        serde_json::to_string(&record).expect("strings, numbers and booleans are always JSON")
+        record.to_json()
     }
 
     /// How the charge comes about, by the prices of the route that served.
@@ -110,54 +109,49 @@ impl Exchange {
     pub(super) fn log_line(&self, now: Time, outcome: &Outcome, charge: Option<&Charge>) -> String {
         let arrival = &self.arrival;
         let candidate = &self.routes[self.current].candidate;
-        let attempts: Vec<Value> = self.attempts.iter().map(|attempt| self.attempt_line(attempt)).collect();
         let usage = charge.map(|charge| charge.usage).unwrap_or_default();
-        let mut line = json!({
-            "event": "exchange",
-            "generation": arrival.generation.as_str(),
-            "account": arrival.key.account.as_str(),
-            "key_hash": arrival.key.hash.as_str()[..SHORT_HASH],
-            "outcome": outcome.name(),
-            "status": outcome.status(),
-            "model": candidate.model,
-            "provider": candidate.provider.slug,
-            "streamed": arrival.request.stream,
-            "request_bytes": arrival.body.len(),
-            "attempts": attempts,
-            "first_token_ms": self.first_token.map(|at| ms_between(arrival.now, at)),
-            "total_ms": ms_between(arrival.now, now),
-            "input_tokens": usage.total_input(),
-            "cached_tokens": usage.cache_read,
-            "output_tokens": usage.total_output(),
-            "reasoning_tokens": usage.reasoning,
-            "usage_estimated": charge.is_some_and(|charge| charge.grounds == Grounds::Estimated),
-            "cost_basis": charge.map_or(Grounds::Nothing, |charge| charge.grounds).name(),
-            "cost_refused_usd": charge.and_then(Charge::refused_report).map(Money::to_usd),
-            "cost_usd": charge.map_or(Money::ZERO, |charge| charge.due).to_usd(),
-            "is_byok": self.is_byok(self.current),
-        });
-        if let Some(cost) = self.hedge_loser_cost() {
-            line["hedge_loser_cost_usd"] = cost.to_usd().into();
-        }
-        line.to_string()
+        let usd = |money: Money| money.to_usd();
+        let due = usd(charge.map_or(Money::ZERO, |charge| charge.due));
+        let refused = charge.and_then(Charge::refused_report).map(usd);
+        let lost = self.hedge_loser_cost().map(usd);
+        let mut line = Object::with_capacity(1024);
+        line.put("event", "exchange");
+        line.put("generation", arrival.generation.as_str());
+        line.put("account", arrival.key.account.as_str());
+        line.put("key_hash", &arrival.key.hash.as_str()[..SHORT_HASH]);
+        line.put("outcome", outcome.name());
+        line.put("status", outcome.status());
+        line.put("model", &*candidate.model);
+        line.put("provider", candidate.provider.slug);
+        line.put("streamed", arrival.request.stream);
+        line.put("request_bytes", arrival.body.len() as u64);
+        line.put_list("attempts", self.attempts.iter().map(|attempt| Raw(self.attempt_line(attempt))));
+        line.put("first_token_ms", self.first_token.map(|at| ms_between(arrival.now, at)));
+        line.put("total_ms", ms_between(arrival.now, now));
+        line.put("input_tokens", usage.total_input());
+        line.put("cached_tokens", usage.cache_read);
+        line.put("output_tokens", usage.total_output());
+        line.put("reasoning_tokens", usage.reasoning);
+        line.put("usage_estimated", charge.is_some_and(|charge| charge.grounds == Grounds::Estimated));
+        line.put("cost_basis", charge.map_or(Grounds::Nothing, |charge| charge.grounds).name());
+        line.put("cost_refused_usd", refused.as_ref());
+        line.put("cost_usd", &due);
+        line.put("is_byok", self.is_byok(self.current));
+        line.put_some("hedge_loser_cost_usd", lost.as_ref());
+        line.end()
     }
 
-    fn attempt_line(&self, attempt: &Attempt) -> Value {
+    fn attempt_line(&self, attempt: &Attempt) -> String {
         let candidate = &self.routes[attempt.route].candidate;
-        let mut line = json!({
-            "provider": candidate.provider.slug,
-            "model": candidate.upstream_model,
-            "status": attempt.status,
-            "fault": attempt.fault.as_ref().map(|fault| fault.name()),
-            "ms": ms_between(attempt.sent, attempt.ended),
-        });
-        if attempt.hedge {
-            line["hedge"] = true.into();
-        }
-        if attempt.outrun.is_some() {
-            line["outrun"] = true.into();
-        }
-        line
+        let mut line = Object::with_capacity(256);
+        line.put("provider", candidate.provider.slug);
+        line.put("model", &*candidate.upstream_model);
+        line.put("status", attempt.status);
+        line.put("fault", attempt.fault.as_ref().map(|fault| fault.name()));
+        line.put("ms", ms_between(attempt.sent, attempt.ended));
+        line.put_some("hedge", attempt.hedge.then_some(true));
+        line.put_some("outrun", attempt.outrun.is_some().then_some(true));
+        line.end()
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub mod script;
 
-use millrace::account::record::{Attempt, GenerationRecord, Line, Receipt};
+use millrace::account::record::{Attempt, Basis, GenerationRecord, Line, Receipt};
 use millrace::account::{self, Answer, Command, KeyRefusal, receipt, store, view};
 use millrace::error::Cause;
 use script::{Database, check, check_line, generation, read_command, time, usd};
@@ -422,6 +422,7 @@ fn credits_and_records_are_shown_as_openrouter_shows_them() {
     };
     let json = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<GenerationRecord>(&json).unwrap(), record);
+    assert_eq!(record.to_json(), json);
     let shown = receipt::write_generation(&generation("a"), usd("0.0000205"), &record);
     let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(value["data"].as_object().unwrap().len(), 46);
@@ -432,6 +433,70 @@ fn credits_and_records_are_shown_as_openrouter_shows_them() {
         r#""receipt":{"basis":"prices","model_permaslug":"","endpoint":"","prices_version":"","overlay_version":0,"estimated":false,"lines":[{"class":"input","count":7,"price_pico":"100000000000","cost_pico":"700000000000"}],"list_cost":0.7,"list_cost_pico":"700000000000","cost_pico":"20500000","hedge_loser_cost":0.5}"#,
     ] {
         assert!(shown.contains(part), "{part} not in {shown}");
+    }
+}
+
+#[test]
+fn a_record_is_written_as_serde_writes_it() {
+    let some = |text: &str| Some(text.to_owned());
+    let attempt = Attempt {
+        provider: "\"P\"\n".into(),
+        model: "m\u{e9}".into(),
+        status: None,
+        latency_ms: Some(u64::MAX),
+        is_byok: true,
+        endpoint: "e".into(),
+        service_tier: some("flex"),
+    };
+    let receipt = Receipt {
+        permaslug: "a/b".into(),
+        endpoint: "e".into(),
+        basis: Basis::ByokFee,
+        lines: vec![Line("in\\put".into(), 10, usd("-0.1")), Line("output".into(), 0, usd("0"))],
+        prices: "00ff".into(),
+        overlay: 9,
+        estimated: true,
+    };
+    let full = GenerationRecord {
+        created_at: time("1s"),
+        model: "a/b".into(),
+        provider: some("P"),
+        upstream_id: some("u"),
+        session_id: some("s\t"),
+        request_id: some("r"),
+        external_user: some("\u{1}"),
+        http_referer: some("https://a"),
+        user_agent: some("agent"),
+        origin: "o".into(),
+        streamed: true,
+        cancelled: true,
+        finish_reason: some("stop"),
+        native_finish_reason: some("end"),
+        service_tier: some("priority"),
+        latency_ms: Some(0),
+        generation_ms: Some(10),
+        tokens_prompt: 1,
+        tokens_completion: 2,
+        tokens_completion_images: Some(3),
+        tokens_reasoning: Some(4),
+        tokens_cached: Some(5),
+        media_prompt: Some(6),
+        input_audio_prompt: Some(7),
+        media_completion: Some(8),
+        cache_discount: Some(usd("-0.5")),
+        upstream_inference_cost: Some(usd("0.25")),
+        is_byok: true,
+        attempts: vec![attempt, Attempt::default()],
+        api_type: "rerank".into(),
+        router: some("openrouter/auto"),
+        receipt: Some(receipt),
+        reported_cost: Some(usd("1")),
+        hedge_loser_cost: Some(usd("2")),
+        preset_id: some("p"),
+        region: some("eu"),
+    };
+    for record in [GenerationRecord::default(), full] {
+        assert_eq!(record.to_json(), serde_json::to_string(&record).unwrap());
     }
 }
 

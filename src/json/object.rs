@@ -1,0 +1,118 @@
+//! An object that is written member by member, for what every request writes.
+
+use super::write_string;
+
+/// The members in the order of the calls. Names are the gateway's own: nothing in them is escaped.
+pub struct Object {
+    out: Vec<u8>,
+}
+
+/// What may be the value of a member.
+pub trait Value {
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+/// JSON as it is.
+pub struct Raw<T>(pub T);
+
+impl Object {
+    pub fn with_capacity(bytes: usize) -> Object {
+        let mut out = Vec::with_capacity(bytes);
+        out.push(b'{');
+        Object { out }
+    }
+
+    pub fn put(&mut self, name: &str, value: impl Value) {
+        self.name(name);
+        value.write(&mut self.out);
+    }
+
+    /// Nothing at all where there is no value.
+    pub fn put_some<V: Value>(&mut self, name: &str, value: Option<V>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+
+    pub fn put_list<V: Value>(&mut self, name: &str, values: impl Iterator<Item = V>) {
+        self.name(name);
+        self.out.push(b'[');
+        let start = self.out.len();
+        for value in values {
+            if self.out.len() > start {
+                self.out.push(b',');
+            }
+            value.write(&mut self.out);
+        }
+        self.out.push(b']');
+    }
+
+    pub fn end(mut self) -> String {
+        self.out.push(b'}');
+        String::from_utf8(self.out).expect("every piece of it is text")
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.out.len() > 1 {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+}
+
+impl Value for &str {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_string(self, out);
+    }
+}
+
+impl Value for &String {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_string(self, out);
+    }
+}
+
+impl Value for u64 {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut digits = [0; 20];
+        let (mut at, mut rest) = (digits.len(), *self);
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        out.extend_from_slice(&digits[at..]);
+    }
+}
+
+impl Value for u16 {
+    fn write(&self, out: &mut Vec<u8>) {
+        u64::from(*self).write(out);
+    }
+}
+
+impl Value for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+impl<V: Value> Value for Option<V> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.write(out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+}
+
+impl<T: AsRef<str>> Value for Raw<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_ref().as_bytes());
+    }
+}
