@@ -29,6 +29,8 @@ pub enum Hole {
 pub struct Words<'a> {
     pub json: &'a str,
     pub said: usize,
+    /// The last number of the text, 0 if it has none.
+    pub number: u64,
 }
 
 impl Form {
@@ -66,12 +68,16 @@ impl Form {
 
     /// The words of a text of this form, which is JSON then; `None` for any other text.
     pub fn words<'a>(&self, text: &'a [u8]) -> Option<Words<'a>> {
-        let (mut rest, mut from, mut words) = (text, 0, None);
+        let (mut rest, mut from, mut words, mut last) = (text, 0, None, 0);
         for (hole, at) in &self.holes {
             rest = bytes::strip_prefix(rest, self.fixed.get(from..*at)?)?;
             from = *at;
             rest = match hole {
-                Hole::Number => skip_number(rest)?,
+                Hole::Number => {
+                    let (number, behind) = take_number(rest)?;
+                    last = number;
+                    behind
+                }
                 Hole::String => take_string(rest)?.1,
                 Hole::Words => {
                     let (taken, behind) = take_string(rest)?;
@@ -83,7 +89,7 @@ impl Form {
             };
         }
         let rest = bytes::strip_prefix(rest, self.fixed.get(from..)?)?;
-        words.filter(|_| rest.is_empty())
+        words.filter(|_| rest.is_empty()).map(|words| Words { number: last, ..words })
     }
 }
 
@@ -93,11 +99,14 @@ fn take_string(bytes: &[u8]) -> Option<(Words<'_>, &[u8])> {
     let json = std::str::from_utf8(value).ok()?;
     let inner = json.get(1..end - 1)?;
     let said = if escaped { scan::unescaped_len(inner)? } else { inner.len() };
-    Some((Words { json, said }, rest))
+    Some((Words { json, said, number: 0 }, rest))
 }
 
-/// What is behind a number. One of several digits opens with another than zero.
-fn skip_number(bytes: &[u8]) -> Option<&[u8]> {
+/// A number and what is behind it. One of several digits opens with another than zero.
+fn take_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    (digits == 1 || digits > 1 && bytes[0] != b'0').then(|| &bytes[digits..])
+    let (number, rest) = bytes.split_at_checked(digits)?;
+    let sound = digits == 1 || digits > 1 && number[0] != b'0';
+    let add = |sum: u64, digit: &u8| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+    sound.then(|| (number.iter().fold(0, add), rest))
 }

@@ -229,20 +229,21 @@ fn form(text: &str) -> Form {
 fn a_form_takes_texts_that_differ_in_its_holes_alone() {
     let text = r#"{"n": 7,"delta":{"c":"w"},"more":"p"}"#;
     let form = form(text);
-    let taken: [(&str, &str, usize); 5] = [
-        (text, "\"w\"", 1),
-        (r#"{"n": 0,"delta":{"c":""},"more":""}"#, "\"\"", 0),
-        (r#"{"n": 120,"delta":{"c":"a \"b\" \u00e9"},"more":"\\"}"#, r#""a \"b\" \u00e9""#, 8),
-        (r#"{"n": 9,"delta":{"c":"é, \"},"},"more":"\"}"}"#, r#""é, \"},""#, 7),
+    let taken: [(&str, &str, usize, u64); 5] = [
+        (text, "\"w\"", 1, 7),
+        (r#"{"n": 0,"delta":{"c":""},"more":""}"#, "\"\"", 0, 0),
+        (r#"{"n": 120,"delta":{"c":"a \"b\" \u00e9"},"more":"\\"}"#, r#""a \"b\" \u00e9""#, 8, 120),
+        (r#"{"n": 9,"delta":{"c":"é, \"},"},"more":"\"}"}"#, r#""é, \"},""#, 7, 9),
         (
             r#"{"n": 9,"delta":{"c":"a rather long text of words"},"more":"abcdefgh"}"#,
             r#""a rather long text of words""#,
             27,
+            9,
         ),
     ];
-    for (text, words, said) in taken {
+    for (text, words, said, number) in taken {
         let found = form.words(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
-        assert_eq!((found.json, found.said), (words, said), "{text}");
+        assert_eq!((found.json, found.said, found.number), (words, said, number), "{text}");
         assert!(serde_json::from_str::<Value>(text).is_ok());
     }
     let refused = [

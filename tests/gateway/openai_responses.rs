@@ -1,6 +1,7 @@
 //! Responses: the face, the upstream, and the lane between both.
 
 pub mod grammar;
+mod plain;
 mod recorded;
 mod request;
 mod stream;

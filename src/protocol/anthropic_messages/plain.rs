@@ -29,7 +29,7 @@ pub(super) struct Plains {
 impl Plains {
     /// `None` if the event needs a closer look.
     pub(super) fn read<'a>(&mut self, event: &'a [u8]) -> Option<Plain<'a>> {
-        if let Some(Words { json, said }) = self.form.words(event) {
+        if let Some(Words { json, said, .. }) = self.form.words(event) {
             return Some(Plain { says: self.says, words: json, said });
         }
         let text = std::str::from_utf8(event).ok()?;

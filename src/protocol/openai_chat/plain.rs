@@ -138,14 +138,7 @@ impl<'a> Plain<'a> {
             self.created.map(|number| (Hole::Number, number)),
             self.padding.map(|padding| (Hole::String, padding)),
         ];
-        match varying {
-            [None, ..] => form.forget(),
-            [Some(words), None, None] => form.learn(text, &[words]),
-            [Some(words), Some(more), None] | [Some(words), None, Some(more)] => {
-                form.learn(text, &[words, more])
-            }
-            [Some(words), Some(created), Some(padding)] => form.learn(text, &[words, created, padding]),
-        }
+        form.learn(text, &varying.into_iter().flatten().collect::<Vec<_>>());
     }
 
     /// Whether the chunk tells nothing of the reply as a whole that `facts` do not have.

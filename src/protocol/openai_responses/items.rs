@@ -169,7 +169,7 @@ impl Items {
     pub fn emit(&mut self, kind: &str, members: &str, out: &mut Vec<u8>) {
         let data = format!(r#"{{"type":"{kind}","sequence_number":{}{members}}}"#, self.sequence);
         self.sequence += 1;
-        wire::write_event(kind, &data, out);
+        wire::write_event(kind.as_bytes(), data.as_bytes(), out);
     }
 
     pub fn tell(&mut self, event: &Event, echo: &Echo, out: &mut Vec<u8>) {

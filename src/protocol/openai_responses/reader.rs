@@ -4,7 +4,7 @@
 use super::told::{Channel, Told};
 use super::wire;
 use crate::chat::{Event, Facts, Finish, ProviderError, Quirks, ReplyFault, WITHIN_A_CALL};
-use crate::json::{self, Members};
+use crate::json::{self, Form, Hole, Members};
 use crate::protocol::fault;
 use crate::protocol::lane::{self, Reader, Renamed, WholeReply};
 use crate::protocol::usage;
@@ -25,6 +25,15 @@ pub struct StreamReader {
 pub(super) struct Telling {
     quirks: Quirks,
     told: Told,
+    alike: Alike,
+}
+
+/// The form of the last event, if it was a piece of text, and where what it says belongs.
+#[derive(Clone, Debug, Default)]
+struct Alike {
+    form: Form,
+    item: usize,
+    part: usize,
 }
 
 impl StreamReader {
@@ -93,7 +102,7 @@ fn status_fault(response: &Members<'_>, text: &str) -> ProviderError {
 
 impl Telling {
     pub fn new(quirks: Quirks, names: Vec<Renamed>) -> Telling {
-        Telling { quirks, told: Told::new(quirks.sealer, names) }
+        Telling { quirks, told: Told::new(quirks.sealer, names), alike: Alike::default() }
     }
 
     pub fn facts(&self) -> &Facts {
@@ -115,9 +124,28 @@ impl Telling {
     }
 
     fn read_frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) {
+        if self.read_alike(frame, |_| true, events) {
+            return;
+        }
         if let Some(text) = self.frame_text(frame) {
             self.read_event(&text, frame.event, events);
         }
+    }
+
+    /// Reads a frame that is as the one before but for its words and its number, if that one was a piece of
+    /// text and the number is as it should be.
+    pub fn read_alike(
+        &mut self,
+        frame: Frame<'_>,
+        fits: impl Fn(u64) -> bool,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some(words) = self.alike.form.words(frame.data).filter(|words| fits(words.number)) else {
+            return false;
+        };
+        let Some(text) = json::string(words.json).filter(|_| !self.is_over()) else { return false };
+        self.told.tell(self.alike.item, self.alike.part, &text, false, events);
+        true
     }
 
     /// The JSON of a frame that says something; takes note of what is no JSON.
@@ -150,6 +178,7 @@ impl Telling {
     /// Reads an event whose JSON is `text`; `name` is the frame's, for servers that put the type
     /// nowhere else.
     pub fn read_event(&mut self, text: &str, name: &[u8], events: &mut Vec<Event>) {
+        self.alike.form.forget();
         let Ok(event) = json::members(text) else { return };
         let kind = event.string("type").unwrap_or_else(|| String::from_utf8_lossy(name));
         match kind.as_ref() {
@@ -196,6 +225,13 @@ impl Telling {
         let index = ["content_index", "summary_index"].into_iter().find_map(|key| usage::count(event, key));
         let part = self.told.part(position, channel, index, events);
         self.told.tell(position, part, &words, whole.is_some(), events);
+        if whole.is_none() {
+            let holes =
+                [("delta", Hole::Words), ("sequence_number", Hole::Number), ("obfuscation", Hole::String)];
+            let values = holes.into_iter().filter_map(|(name, hole)| Some((hole, event.get(name)?)));
+            self.alike.form.learn(text, &values.collect::<Vec<_>>());
+            (self.alike.item, self.alike.part) = (position, part);
+        }
     }
 
     fn read_fault(&mut self, event: &Members<'_>, text: &str) {

@@ -134,6 +134,8 @@ struct Events {
     last: Option<String>,
     /// The events that close half a call, until the end says that a limit cut it.
     held: Vec<(String, String)>,
+    /// The type of the last event, if it was written as it came.
+    kept: Option<String>,
     /// What the events say in neutral words, of which only the facts are wanted.
     heard: Vec<Event>,
 }
@@ -149,6 +151,7 @@ impl Splice {
             response: None,
             last: None,
             held: Vec::new(),
+            kept: None,
             heard: Vec::new(),
         };
         Splice { frames: sse::Reader::new(FRAME_LIMIT), events }
@@ -193,8 +196,15 @@ impl Lane for Splice {
 
 impl Events {
     fn read_frame(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
-        let Some(text) = self.telling.frame_text(frame) else { return };
         self.heard.clear();
+        if let Some(kind) = &self.kept
+            && self.telling.read_alike(frame, |number| number == self.sequence, &mut self.heard)
+        {
+            self.sequence += 1;
+            return wire::write_event(kind.as_bytes(), frame.data, out);
+        }
+        self.kept = None;
+        let Some(text) = self.telling.frame_text(frame) else { return };
         self.telling.read_event(&text, frame.event, &mut self.heard);
         if self.telling.facts().fault.is_some() {
             return;
@@ -228,7 +238,8 @@ impl Events {
         let more = self.missing(kind, &event);
         let data = event.edit(|member| self.edit(member), &more);
         self.sequence += 1;
-        wire::write_event(kind, &data, out);
+        self.kept = (data == text).then(|| kind.to_owned());
+        wire::write_event(kind.as_bytes(), data.as_bytes(), out);
     }
 
     fn edit(&self, member: &Member<'_>) -> Edit {
@@ -300,7 +311,7 @@ impl Events {
         let data =
             format!(r#"{{"type":"{kind}","sequence_number":{},"response":{response}}}"#, self.sequence);
         self.sequence += 1;
-        wire::write_event(kind, &data, out);
+        wire::write_event(kind.as_bytes(), data.as_bytes(), out);
         wire::write_done(out);
     }
 }

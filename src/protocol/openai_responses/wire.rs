@@ -17,11 +17,11 @@ use serde_json::{Map, Value};
 /// and @openrouter/sdk go by the `type` in the data and stop at `[DONE]`, Codex reads `event:`
 /// lines through a full parser and ignores `[DONE]`, and clients that dispatch on the event's
 /// name, as the specification of server-sent events has it, find one.
-pub(super) fn write_event(kind: &str, data: &str, out: &mut Vec<u8>) {
+pub(super) fn write_event(kind: &[u8], data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: ");
-    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(kind);
     out.push(b'\n');
-    sse::write_frame(data.as_bytes(), out);
+    sse::write_frame(data, out);
 }
 
 pub(super) fn write_done(out: &mut Vec<u8>) {
