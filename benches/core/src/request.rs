@@ -112,28 +112,42 @@ fn exchange() -> Ready {
         let request = request(&body);
         let (plan, routed) = plan_of(&request, &body);
         let routes = routes(&plan, &config, 7);
-        let arrival = Arrival {
-            now: NOW,
-            generation: GenerationId::new(NOW, &[7; 20]),
-            key: key(),
-            face: Face::Chat,
-            body,
-            request,
-            limits: Limits::default(),
-            show_attempts: false,
-            caller: Caller::default(),
-            routed,
-        };
-        drive(Exchange::new(arrival, routes));
+        drive(&mut Exchange::new(arrival(body, request, routed), routes), REPLY);
     };
     (Box::new(work), 1)
 }
 
-fn drive(mut exchange: Exchange) {
+fn arrival(body: Vec<u8>, request: ChatRequest, routed: Routed) -> Arrival {
+    Arrival {
+        now: NOW,
+        generation: GenerationId::new(NOW, &[7; 20]),
+        key: key(),
+        face: Face::Chat,
+        body,
+        request,
+        limits: Limits::default(),
+        show_attempts: false,
+        caller: Caller::default(),
+        routed,
+    }
+}
+
+/// A stream that has begun.
+pub fn streaming(body: &[u8], first: &[u8]) -> Exchange {
+    let config = Config::read(&|_| None, Catalog::BUILT_IN);
+    let request = Face::Chat.read_request(body, "", false).expect("a sound request");
+    let (plan, routed) = plan_of(&request, body);
+    let mut exchange = Exchange::new(arrival(body.to_vec(), request, routed), routes(&plan, &config, 7));
+    drive(&mut exchange, first);
+    assert!(exchange.is_streaming());
+    exchange
+}
+
+fn drive(exchange: &mut Exchange, reply: &[u8]) {
     let mut health = Store::new("edge".to_owned(), Default::default());
     loop {
         let input = match exchange.step() {
-            Step::Done => return,
+            Step::Done | Step::Wait { .. } => return,
             Step::Hold { .. } => Input::Held,
             Step::Admit(subject) => Input::Admission(health.admit(&subject, NOW)),
             Step::Note(news) => {
@@ -143,7 +157,10 @@ fn drive(mut exchange: Exchange) {
             Step::Send(_, outgoing) => {
                 drop(black_box(outgoing));
                 exchange.feed(NOW, Input::Head { status: 200, retry_after_s: None, error_type: None, exhausted_until: None });
-                exchange.feed(NOW, Input::Chunk(REPLY));
+                exchange.feed(NOW, Input::Chunk(reply));
+                if exchange.is_streaming() {
+                    continue;
+                }
                 Input::End
             }
             step => {

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use millrace::catalog::{self, Protocol};
+use millrace::exchange::{Input, Step};
 use millrace::media::Fetched;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::gemini::Framing;
@@ -10,7 +11,7 @@ use millrace::protocol::lane::{Lane, Target};
 use millrace::sse;
 
 use crate::Case;
-use crate::request::{bill, identity};
+use crate::request::{NOW, bill, identity, streaming};
 
 /// Chunks of a measured stream, each of one event and twelve tokens or so.
 const CHUNKS: u32 = 200;
@@ -18,6 +19,7 @@ const CHUNKS: u32 = 200;
 pub const CASES: &[Case] = &[
     Case { name: "scan frames of 1 KB", unit: "KB", prepare: scan },
     Case { name: "chat to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::OpenAiChat) },
+    Case { name: "chat to chat, through the exchange", unit: "chunk", prepare: through },
     Case { name: "Messages to Messages", unit: "chunk", prepare: || lane(Face::Messages, Protocol::AnthropicMessages) },
     Case { name: "Messages to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::AnthropicMessages) },
     Case { name: "chat to Messages", unit: "chunk", prepare: || lane(Face::Messages, Protocol::OpenAiChat) },
@@ -54,6 +56,27 @@ fn lane(face: Face, wire: Protocol) -> (Box<dyn FnOnce()>, u32) {
         }
         assert!(lane.facts().output_bytes > 1000 && lane.facts().fault.is_none(), "{:?}", lane.facts());
         lane.write_end(&bill(), &mut out);
+    };
+    (Box::new(work), units)
+}
+
+fn through() -> (Box<dyn FnOnce()>, u32) {
+    let mut chunks = reply(Protocol::OpenAiChat);
+    chunks[0] = [&chunks[0][..], &chunks[1]].concat();
+    let body = r#"{"model":"millrace/echo","stream":true,"max_tokens":99,"messages":[{"role":"user","content":"a"}]}"#;
+    let mut exchange = streaming(body.as_bytes(), &chunks[0]);
+    let units = chunks.len() as u32 - 1;
+    let work = move || {
+        for chunk in &chunks[1..] {
+            exchange.feed(NOW, Input::Chunk(black_box(chunk)));
+            loop {
+                match exchange.step() {
+                    Step::Write(bytes) => exchange.take_back(black_box(bytes)),
+                    Step::Wait { .. } => break,
+                    step => panic!("{step:?}"),
+                }
+            }
+        }
     };
     (Box::new(work), units)
 }
