@@ -28,6 +28,7 @@ use crate::media::Fetched;
 use crate::money::Money;
 use crate::pricing::ByokTerms;
 use crate::protocol::bridge::{Bridge, Crossing, cross, links};
+use crate::protocol::calls::Calls;
 use crate::protocol::lane::Target;
 use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
@@ -418,7 +419,7 @@ impl Exchange {
         };
         self.note_attempt(now, Some(200), None, None);
         self.reply_losses = lane.losses();
-        self.note_success(now, lane.facts());
+        self.note_success(now, lane.facts(), lane.calls());
         let charge = self.charge(&Outcome::Complete, Some(lane.facts()));
         self.remember(&charge.usage);
         let mut out = Vec::new();
@@ -443,7 +444,11 @@ impl Exchange {
         self.stage = Stage::Ended;
         self.note_attempt(now, Some(200), None, None);
         self.note_beginning(now, false);
-        self.note_success(now, whole.facts());
+        let calls = match whole.facts().finish_reason {
+            Some("tool_calls") => bridge.calls(body, &self.quirks()),
+            Some(_) | None => Calls::default(),
+        };
+        self.note_success(now, whole.facts(), calls.made());
         self.first_token = Some(now);
         self.reply_losses = whole.losses().to_vec();
         self.note_limit();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::chat::{Facts, ProviderError};
 use crate::health::{Blame, Event, News, Subject, Tools};
+use crate::protocol::calls::{self, Call};
 use crate::routing::verdict::{Awaited, Fault};
 use crate::time::Time;
 
@@ -38,10 +39,12 @@ impl Exchange {
         self.note(Event::Began { latency_ms: streamed.then_some(ms) });
     }
 
-    pub(super) fn note_success(&mut self, now: Time, facts: &Facts) {
+    /// `calls` are those of the reply, as far as they are at hand.
+    pub(super) fn note_success(&mut self, now: Time, facts: &Facts, calls: &[Call]) {
         let native = facts.finish.as_deref().unwrap_or("");
-        let malformed = MALFORMED_CALLS.contains(&native);
-        let called = facts.finish_reason == Some("tool_calls") && !malformed;
+        let ended = facts.finish_reason == Some("tool_calls");
+        let malformed = MALFORMED_CALLS.contains(&native) || ended && !calls::fit(&self.arrival.body, calls);
+        let called = ended && !malformed;
         let tools = Tools { called: u32::from(called), malformed: u32::from(malformed), refused: 0 };
         self.note(Event::Complete { throughput: self.throughput(now, facts), tools });
     }

@@ -230,7 +230,7 @@ impl Exchange {
         let mut out = Vec::new();
         lane.cut(&mut out);
         self.note_attempt(now, Some(200), None, None);
-        self.note_success(now, lane.facts());
+        self.note_success(now, lane.facts(), &[]);
         self.reply_losses = lane.losses();
         let words = "reply: cut off because the credit or a limit is used up; more was not set aside";
         self.reply_losses.push(words.to_owned());

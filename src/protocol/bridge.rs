@@ -2,6 +2,7 @@
 //! same protocol on both sides bytes are spliced; else a request is translated once, and its
 //! reply event by event. The only place, but for `mod.rs`, that knows more than one protocol.
 
+use super::calls::Calls;
 use super::embeddings::Embedder;
 use super::gemini::Framing;
 use super::lane::{self, Hidden, Lane, Reader, Renamed, Target, Translate, WholeReply, Writer, Written};
@@ -438,8 +439,23 @@ impl Bridge {
         if (self.face, self.wire) == (Face::Chat, Protocol::OpenAiChat) {
             return openai_chat::read_reply(body, quirks).map(|reply| Whole::Same(reply.facts));
         }
+        let read = self.read_events(body, quirks)?;
+        match (self.face, self.wire) {
+            (Face::Responses, Protocol::OpenAiResponses)
+            | (Face::Messages, Protocol::AnthropicMessages)
+            | (Face::Gemini(_), Protocol::Gemini) => Ok(Whole::Same(read.facts)),
+            _ => lane::whole(self.sayable(read)).map(Whole::Translated),
+        }
+    }
+
+    /// The calls of tools in a whole body that was read before.
+    pub fn calls(&self, body: &[u8], quirks: &Quirks) -> Calls {
+        self.read_events(body, quirks).map(|read| Calls::of(&read.events)).unwrap_or_default()
+    }
+
+    fn read_events(&self, body: &[u8], quirks: &Quirks) -> Result<WholeReply, ReplyFault> {
         let names = &self.names;
-        let read = match self.wire {
+        match self.wire {
             Protocol::OpenAiChat | Protocol::Millrace => openai_chat::read_whole(body, quirks, names),
             Protocol::OpenAiResponses => openai_responses::read_whole(body, quirks, names),
             Protocol::AnthropicMessages => anthropic_messages::read_whole(body, quirks, names),
@@ -447,12 +463,6 @@ impl Bridge {
             Protocol::Cohere => cohere::read_whole(body, quirks, names),
             Protocol::Bedrock => bedrock::read_whole(body, quirks, names),
             Protocol::Ollama => ollama::read_whole(body, quirks, names),
-        }?;
-        match (self.face, self.wire) {
-            (Face::Responses, Protocol::OpenAiResponses)
-            | (Face::Messages, Protocol::AnthropicMessages)
-            | (Face::Gemini(_), Protocol::Gemini) => Ok(Whole::Same(read.facts)),
-            _ => lane::whole(self.sayable(read)).map(Whole::Translated),
         }
     }
 

@@ -1,6 +1,7 @@
 //! How a reply gets from a provider's protocol into a client's: a lane. Where both are the same a
 //! lane splices bytes; else it translates event by event. The exchange knows no other difference.
 
+use super::calls::{Call, Calls};
 use crate::chat::{Bill, Event, Facts, Finish, Quirks, ReplyFault, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json;
@@ -16,6 +17,10 @@ pub trait Lane {
     /// What the client's protocol could not say of the reply so far, each with a reason.
     fn losses(&self) -> Vec<String> {
         Vec::new()
+    }
+    /// The calls of tools in the reply so far, where they are at hand.
+    fn calls(&self) -> &[Call] {
+        &[]
     }
     /// Ends the reply in the client's grammar, with what it used and costs.
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>);
@@ -108,6 +113,7 @@ pub struct Translate {
     hidden: Hidden,
     /// What the writer had no place for, among what the reader lost.
     lost: Facts,
+    calls: Calls,
 }
 
 /// What of a reply the client does not want to see.
@@ -144,6 +150,7 @@ impl Translate {
             broken: None,
             hidden: Hidden::Nothing,
             lost: Facts::default(),
+            calls: Calls::default(),
         }
     }
 
@@ -156,6 +163,7 @@ impl Translate {
         let mut broken = self.broken.is_some();
         for event in self.events.drain(..) {
             broken |= ends_within_a_call(&event, &mut self.open);
+            self.calls.note(&event);
             if !broken && !self.finished && !self.hidden.hides(&event) {
                 self.writer.write(&event, out);
                 if let Some(loss) = self.writer.loss(&event) {
@@ -185,6 +193,10 @@ impl Lane for Translate {
 
     fn losses(&self) -> Vec<String> {
         self.facts().losses.iter().chain(&self.lost.losses).cloned().collect()
+    }
+
+    fn calls(&self) -> &[Call] {
+        self.calls.made()
     }
 
     fn cut(&mut self, out: &mut Vec<u8>) {

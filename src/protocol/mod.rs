@@ -7,6 +7,7 @@ pub mod asks;
 pub mod bedrock;
 pub mod bridge;
 pub mod call_ids;
+pub mod calls;
 pub mod cohere;
 pub mod complaint;
 pub mod embeddings;

@@ -9,6 +9,7 @@ use crate::chat::{
     WITHOUT_A_REASON,
 };
 use crate::json::{self, Balance, Members};
+use crate::protocol::calls::Call;
 use crate::protocol::lane::{self, Reader, Renamed, WholeReply};
 use crate::protocol::usage;
 use crate::sse::{self, Frame};
@@ -33,6 +34,8 @@ pub(super) struct Reply {
     counts: Counts,
     block: Block,
     calls: usize,
+    /// Those that are complete.
+    pub made: Vec<Call>,
     started: bool,
     /// The arguments of a call have ended and are not whole.
     half: bool,
@@ -52,6 +55,7 @@ enum Block {
 #[derive(Clone, Debug, Default)]
 struct Tool {
     call: usize,
+    name: String,
     /// The arguments so far, to see in the end whether they are complete.
     arguments: String,
     /// `input` as the block opened with it, for those who send it there.
@@ -317,9 +321,9 @@ impl Reply {
         let call = self.calls;
         self.calls += 1;
         let id = block.string("id").unwrap_or_default().into_owned();
-        events.push(Event::ToolCall { call, id, name, custom, seal: None });
+        events.push(Event::ToolCall { call, id, name: name.clone(), custom, seal: None });
         let input = block.value("input").filter(|input| *input != "{}").unwrap_or_default().to_owned();
-        self.block = Block::Tool(Tool { call, arguments: String::new(), input, custom });
+        self.block = Block::Tool(Tool { call, name, arguments: String::new(), input, custom });
     }
 
     fn read_delta(&mut self, delta: &Members<'_>, events: &mut Vec<Event>) {
@@ -398,6 +402,9 @@ impl Reply {
             balance.read(&arguments);
             self.half |= balance.is_half();
             return;
+        }
+        if !tool.custom {
+            self.made.push(Call { name: tool.name, arguments: arguments.clone() });
         }
         let text = if tool.custom { free_text(&arguments) } else { arguments };
         if !text.is_empty() && (tool.custom || !streamed) {

@@ -8,6 +8,7 @@ use super::wire::{self, write_event};
 use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
+use crate::protocol::calls::Call;
 use crate::protocol::fields::unheeded;
 use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::writing::FOREIGN;
@@ -159,6 +160,10 @@ impl Lane for Splice {
 
     fn facts(&self) -> &Facts {
         &self.rest.reply.facts
+    }
+
+    fn calls(&self) -> &[Call] {
+        &self.rest.reply.made
     }
 
     fn write_end(&mut self, bill: &Bill, out: &mut Vec<u8>) {
