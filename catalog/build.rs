@@ -205,6 +205,8 @@ struct Model {
     tokenizer: String,
     hugging_face_id: Option<String>,
     knowledge_cutoff: Option<String>,
+    #[serde(default)]
+    categories: Vec<String>,
     reasoning: Option<Reasoning>,
     parameters: Vec<String>,
     offers: Vec<Offer>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::vocabulary::{PARAMETERS, QUANTIZATIONS, REGIONS, SERVICE_TIERS, TOKENIZERS};
+use super::vocabulary::{CATEGORIES, PARAMETERS, QUANTIZATIONS, REGIONS, SERVICE_TIERS, TOKENIZERS};
 use super::{DataPolicy, Modality, Model, Offer, Price, Protocol, Provider, prefix};
 
 pub(super) fn check(providers: &[Provider], models: &[Model]) -> Vec<String> {
@@ -127,6 +127,7 @@ fn check_model(model: &Model, providers: &[Provider], say: &mut dyn FnMut(String
     }
     check_known(std::slice::from_ref(&model.tokenizer), &TOKENIZERS, "tokenizer", say);
     check_known(&model.parameters, &PARAMETERS, "parameter", say);
+    check_known(&model.categories, &CATEGORIES, "category", say);
     let mut seen = BTreeSet::new();
     for offer in &model.offers {
         let mut say = |what: String| say(format!("offer of {}: {what}", offer.provider));

@@ -47,7 +47,7 @@ fn data_policy(policy: &DataPolicy) -> String {
 
 pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut String) {
     let Model { slug, name, created, context_length, tokenizer, .. } = model;
-    let Model { hugging_face_id, knowledge_cutoff, expires, successor, distillable, .. } = model;
+    let Model { categories, hugging_face_id, knowledge_cutoff, expires, successor, distillable, .. } = model;
     let description = model.described();
     let canonical_slug = model.canonical_slug.as_ref().unwrap_or(slug);
     let _ = write!(
@@ -56,7 +56,7 @@ pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str,
          description: {description:?}, created: {created}, expires: {expires:?}, successor: {successor:?}, \
          distillable: {distillable:?}, default_parameters: &{:?}, context_length: {context_length}, \
          input_modalities: {}, output_modalities: {}, tokenizer: {tokenizer:?}, \
-         hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, reasoning: {}, \
+         hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, categories: &{categories:?}, reasoning: {}, \
          offers: &[",
         model.default_parameters.iter().map(|(name, number)| (name, number.to_string())).collect::<Vec<_>>(),
         modalities(&model.input),

@@ -189,6 +189,8 @@ pub struct Model {
     pub hugging_face_id: Option<&'static str>,
     /// `2025-01-31`.
     pub knowledge_cutoff: Option<&'static str>,
+    /// What it is known for, of the words in [`vocabulary`]; empty if nobody has said.
+    pub categories: &'static [&'static str],
     /// `None` for models that do not reason.
     pub reasoning: Option<Reasoning>,
     pub offers: &'static [Offer],

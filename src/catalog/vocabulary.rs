@@ -42,3 +42,18 @@ pub const TOKENIZERS: [&str; 20] = [
 ];
 pub const REGIONS: [&str; 4] = ["us", "eu", "ap", "cn"];
 pub const SERVICE_TIERS: [&str; 2] = ["flex", "priority"];
+/// What models may be known for: OpenRouter's names.
+pub const CATEGORIES: [&str; 12] = [
+    "programming",
+    "roleplay",
+    "marketing",
+    "marketing/seo",
+    "technology",
+    "science",
+    "translation",
+    "legal",
+    "finance",
+    "health",
+    "trivia",
+    "academia",
+];

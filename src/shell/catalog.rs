@@ -50,6 +50,7 @@ pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Fail
         Endpoint::EmbeddingsModels => Filter::read(call.query)?.of_output(Modality::Embeddings),
         _ => Filter::read("")?,
     };
+    let filter = filter.known_to(call.config.catalog)?;
     let shows = |model: &Model, offer: &Offer| {
         let admitted = rules.as_ref().is_none_or(|(rules, _)| admits(&rules.policy, model, offer));
         admitted && call.config.is_live(offer.provider)

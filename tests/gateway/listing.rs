@@ -209,10 +209,14 @@ fn a_filter_keeps_what_it_names() {
 }
 
 #[test]
-fn what_nothing_is_known_of_is_in_no_range() {
-    for query in ["category=programming", "min_intelligence_index=1", "max_tool_success_rate=1"] {
-        assert_eq!(models(query)["total_count"], 0, "{query}");
+fn what_nothing_is_known_of_is_refused() {
+    for query in ["min_intelligence_index=1", "max_tool_success_rate=1"] {
+        let failure = Filter::read(query).unwrap_err();
+        assert!(failure.message.ends_with("no such figures; leave it out"), "{}", failure.message);
     }
+    let refused = Filter::read("category=programming").unwrap().known_to(Catalog::BUILT_IN).unwrap_err();
+    assert!(refused.message.starts_with("category: no model"), "{}", refused.message);
+    assert!(Filter::read("q=gpt").unwrap().known_to(Catalog::BUILT_IN).is_ok());
 }
 
 #[test]

@@ -362,6 +362,37 @@ fn private() -> Value {
     })
 }
 
+#[test]
+fn a_category_is_what_the_operator_says() {
+    let says = |list: Value| json!({ "models": { "openai/gpt-4.1": { "categories": list } } });
+    let catalog = lay(says(json!(["programming"])));
+    let found = parse(&models(catalog, "category=programming"));
+    assert_eq!(found["data"].as_array().unwrap().len(), 1);
+    assert_eq!(found["data"][0]["id"], "openai/gpt-4.1");
+    assert_eq!(parse(&models(catalog, "category=legal"))["total_count"], 0);
+    assert!(Filter::read("category=legal").unwrap().known_to(catalog).is_ok());
+    let (_, mistakes) = draft(&read(&says(json!(["cooking"]))), &mut Names::default());
+    assert!(mistakes.iter().any(|it| it.contains("unknown category")), "{mistakes:?}");
+}
+
+#[test]
+fn a_price_of_searches_is_laid_with_its_parameter() {
+    let catalog = lay(json!({ "models": {
+        "openai/gpt-4.1": { "offers": { "azure": { "web_search": "0.02", "web_search_once": true } } },
+        "acme/chat": { "name": "A", "context_length": 1000, "offers": { "azure": {
+            "model": "a", "prompt": "0.000001", "completion": "0.000002",
+            "parameters": ["temperature", "web_search_options"],
+        } } },
+    } }));
+    let offer = offer_of(catalog, "openai/gpt-4.1", "azure");
+    let search = offer.prices.web_search.unwrap();
+    assert_eq!((search.price.to_usd().as_str(), search.once), ("0.02", true));
+    assert!(offer.honours("web_search_options"));
+    let unpriced = offer_of(catalog, "acme/chat", "azure");
+    assert!(unpriced.prices.web_search.is_none() && !unpriced.honours("web_search_options"));
+    assert!(unpriced.honours("temperature"));
+}
+
 fn read(document: &Value) -> Document {
     Document::read(&document.to_string()).unwrap()
 }

@@ -10,7 +10,7 @@ const MODEL_LINES = [
   ["slug", "canonical_slug", "name", "source"],
   ["description"],
   ["created", "expires", "successor", "context_length", "input", "output", "tokenizer"],
-  ["hugging_face_id", "knowledge_cutoff", "distillable"],
+  ["hugging_face_id", "knowledge_cutoff", "categories", "distillable"],
   ["reasoning"],
   ["default_parameters"],
   ["parameters"],

@@ -3,7 +3,8 @@
 
 use super::endpoint::retains_nothing;
 use super::{Listed, Scope, all};
-use crate::catalog::{Modality, Offer};
+use crate::catalog::vocabulary::CATEGORIES;
+use crate::catalog::{Catalog, Modality, Offer};
 use crate::error::Failure;
 use crate::money::{Money, Price};
 use crate::query;
@@ -29,21 +30,7 @@ const MODALITIES: [&str; 10] = [
     "transcription",
     "decisions",
 ];
-const CATEGORIES: [&str; 12] = [
-    "programming",
-    "roleplay",
-    "marketing",
-    "marketing/seo",
-    "technology",
-    "science",
-    "translation",
-    "legal",
-    "finance",
-    "health",
-    "trivia",
-    "academia",
-];
-/// What the catalog has no figures of. No model is known to lie within such a range.
+/// What the catalog has no figures of.
 const UNMEASURED: [&str; 8] = [
     "min_intelligence_index",
     "max_intelligence_index",
@@ -76,8 +63,7 @@ pub struct Filter {
     distillable: Option<bool>,
     zdr: bool,
     region: Option<String>,
-    /// It asks for what nothing is known of.
-    unmeasured: bool,
+    category: Option<String>,
     order: Option<Order>,
     offset: Option<usize>,
     limit: Option<usize>,
@@ -111,11 +97,14 @@ impl Filter {
             Some(all) if all == "all" => None,
             Some(names) => Some(known("output_modalities", split(Some(names)), &MODALITIES)?),
         };
+        // No model would lie within such a range, which would look as if none were good enough.
         for name in UNMEASURED {
-            money(name, text(name))?;
+            if money(name, text(name))?.is_some() {
+                return Err(Failure::invalid(format!(
+                    "{name}: this gateway has no such figures; leave it out"
+                )));
+            }
         }
-        known("category", text("category").into_iter().collect(), &CATEGORIES)?;
-        let unmeasured = UNMEASURED.iter().chain(&["category"]).any(|name| text(name).is_some());
         Ok(Filter {
             words: text("q")
                 .map(|q| q.to_lowercase().split_whitespace().map(str::to_owned).collect())
@@ -137,7 +126,7 @@ impl Filter {
                 .map(|value| value == "true"),
             zdr: choice("zdr", text("zdr"), &["true", "false"])?.is_some_and(|value| value == "true"),
             region: choice("region", text("region"), &["eu", "us"])?,
-            unmeasured,
+            category: choice("category", text("category"), &CATEGORIES)?,
             order: text("sort").map(|name| Order::read(&name)).transpose()?,
             offset: number("offset", text("offset"))?.map(|offset| offset as usize),
             limit: number("limit", text("limit"))?.map(page_size).transpose()?,
@@ -148,6 +137,17 @@ impl Filter {
     /// The same of the models that make only `output`.
     pub fn of_output(self, output: Modality) -> Filter {
         Filter { outputs: Some(vec![output.name().to_owned()]), ..self }
+    }
+
+    /// The same, unless it asks for a category of a catalog that knows none.
+    pub fn known_to(self, catalog: Catalog) -> Result<Filter, Failure> {
+        let blank = || catalog.models().all(|model| model.categories.is_empty());
+        match self.category.is_some() && blank() {
+            true => {
+                Err(Failure::invalid("category: no model of this gateway's catalog has one; leave it out"))
+            }
+            false => Ok(self),
+        }
     }
 
     /// Whether what it selects depends on how endpoints fare at the moment.
@@ -187,7 +187,8 @@ impl Filter {
                     || name.eq_ignore_ascii_case(offer.provider.name)
             })
         };
-        !self.unmeasured
+        let category = self.category.as_deref();
+        category.is_none_or(|category| model.categories.contains(&category))
             && self.outputs.as_deref().is_none_or(|outputs| any(outputs, &makes))
             && self.inputs.iter().all(|name| takes(name))
             && self.names(row)

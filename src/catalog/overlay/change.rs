@@ -137,6 +137,7 @@ fn model_facts(model: &Model) -> Vec<Fact> {
         ("tokenizer", text(Some(model.tokenizer))),
         ("hugging_face_id", text(model.hugging_face_id)),
         ("knowledge_cutoff", text(model.knowledge_cutoff)),
+        ("categories", Some(model.categories.join(" "))),
         ("reasoning", model.reasoning.map(|reasoning| format!("{reasoning:?}"))),
     ]
 }

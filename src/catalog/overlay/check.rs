@@ -3,7 +3,7 @@
 
 use super::Draft;
 use super::row::{Row, Say};
-use crate::catalog::vocabulary::{PARAMETERS, QUANTIZATIONS, REGIONS, SERVICE_TIERS, TOKENIZERS};
+use crate::catalog::vocabulary::{CATEGORIES, PARAMETERS, QUANTIZATIONS, REGIONS, SERVICE_TIERS, TOKENIZERS};
 use crate::catalog::{self, DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider};
 use crate::money::Price;
 
@@ -105,6 +105,7 @@ pub(super) fn model(row: &Row, draft: &Draft, new: bool, say: Say) {
         say("has no offers".into());
     }
     check_known(&[model.tokenizer], &TOKENIZERS, "tokenizer", say);
+    check_known(model.categories, &CATEGORIES, "category", say);
     for row in offers {
         let mut say = |what: String| say(format!("offer of {}: {what}", row.tag));
         offer(row, model, &mut say);

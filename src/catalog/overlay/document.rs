@@ -79,6 +79,7 @@ const MODEL: &[(&str, Type)] = &[
     ("tokenizer", Text),
     ("hugging_face_id", Text),
     ("knowledge_cutoff", Text),
+    ("categories", Texts),
     ("reasoning", Reasoning),
     ("parameters", Texts),
 ];

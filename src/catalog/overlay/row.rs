@@ -240,6 +240,7 @@ fn blank(slug: &'static str) -> Row {
         tokenizer: "Other",
         hugging_face_id: None,
         knowledge_cutoff: None,
+        categories: &[],
         reasoning: None,
         offers: &[],
     };
@@ -258,6 +259,7 @@ fn change_model(model: &mut Model, patch: &Patch, new: bool, names: &mut Names, 
     model.successor = text("successor", model.successor);
     model.hugging_face_id = text("hugging_face_id", model.hugging_face_id);
     model.knowledge_cutoff = text("knowledge_cutoff", model.knowledge_cutoff);
+    model.categories = patch.texts("categories").map_or(model.categories, |list| names.list(&list));
     model.created = patch.number("created").unwrap_or(model.created);
     model.distillable = patch.flag("distillable").or(model.distillable);
     model.context_length = patch.number("context_length").unwrap_or(model.context_length);

@@ -95,6 +95,7 @@ fn only_models_whose_author_allows_it_may_be_distilled() {
             tokenizer,
             hugging_face_id: None,
             knowledge_cutoff: None,
+            categories: &[],
             reasoning: None,
             offers: base.offers,
         }))

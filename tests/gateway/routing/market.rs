@@ -115,6 +115,7 @@ pub fn model(slug: &str, offers: &str) -> &'static Model {
         tokenizer: "Other",
         hugging_face_id: None,
         knowledge_cutoff: None,
+        categories: &[],
         reasoning: None,
         offers: Vec::leak(offers),
     }))
