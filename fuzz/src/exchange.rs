@@ -134,6 +134,7 @@ impl Seen {
                 Step::Note(_) => continue,
                 Step::Send(..) => "send",
                 Step::Remember { .. } => "remember",
+                Step::Spurned(_) => "spurned",
                 Step::Cancel(_) => "cancel",
                 Step::Release(_) => "release",
                 Step::Reply(reply) => {
@@ -223,5 +224,7 @@ fn snapshot() -> KeySnapshot {
         expires_at: None,
         policy: None,
         byok: false,
+        workspace: None,
+        member: None,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::report::Settle;
 use super::store::{Column, Fault, Row, Sql, Store};
-use super::{Answer, KeySnapshot, difference, keyring, ledger, text};
+use super::{Answer, KeySnapshot, difference, keyring, ledger, team, text};
 use crate::id::AccountId;
 use crate::json;
 use crate::money::Money;
@@ -149,7 +149,9 @@ pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer,
         }
         ByokCommand::List { provider, workspace, offset, limit } => {
             let of_provider = |row: &ByokRow| provider.as_ref().is_none_or(|slug| *slug == row.provider);
-            let there = |row: &ByokRow| workspace.is_none() || row.policy.workspace_id == workspace;
+            let workspace = workspace.map(|at| shown(store, &at)).transpose()?;
+            let there =
+                |row: &ByokRow| workspace.is_none() || row.policy.workspace_id == workspace.clone().flatten();
             let all = all(store)?.into_iter().map(|(row, _)| row);
             let rows: Vec<ByokRow> = all.filter(|row| of_provider(row) && there(row)).collect();
             let total = rows.len() as u64;
@@ -230,16 +232,37 @@ fn listed(record: &str) -> Option<Money> {
     Money::from_text(&cost).ok()
 }
 
+/// A workspace, by id or slug, as clients see it.
+fn shown(store: &Store, at: &str) -> Result<Option<String>, Fault> {
+    let account = ledger::describe(store)?.id;
+    let kept = team::find_workspace(store, &account, at)?;
+    Ok(kept.map(|kept| team::shown_workspace(&account, &kept)))
+}
+
+/// Names the workspace of a policy by its id; `false` where there is none.
+fn place(store: &Store, policy: &mut Map<String, Value>) -> Result<bool, Fault> {
+    let Some(Value::String(at)) = policy.get_mut("workspace_id") else { return Ok(true) };
+    let found = shown(store, at)?;
+    let is = found.is_some();
+    *at = found.unwrap_or_default();
+    Ok(is)
+}
+
+const NO_WORKSPACE: &str = "workspace_id: no such workspace";
+
 fn create(
     store: &Store,
     now: Time,
     id: &str,
     provider: &str,
     (sealed, label): (String, String),
-    policy: Map<String, Value>,
+    mut policy: Map<String, Value>,
 ) -> Result<ByokAnswer, Fault> {
     if let Some(row) = find(store, id)? {
         return changed(store, Some(row));
+    }
+    if !place(store, &mut policy)? {
+        return Ok(ByokAnswer::Refused { message: NO_WORKSPACE.to_owned() });
     }
     if let Some(refusal) = refusal(store, &policy, Some(&sealed))? {
         return Ok(refusal);
@@ -270,7 +293,7 @@ fn create(
 fn change(
     store: &Store,
     id: &str,
-    patch: Map<String, Value>,
+    mut patch: Map<String, Value>,
     secret: Option<(String, String)>,
 ) -> Result<ByokAnswer, Fault> {
     let Some(row) = find(store, id)? else { return Ok(ByokAnswer::NotFound) };
@@ -278,6 +301,9 @@ fn change(
         Ok(Value::Object(policy)) => policy,
         _ => return Err(Fault::Corrupt("policy")),
     };
+    if !place(store, &mut patch)? {
+        return Ok(ByokAnswer::Refused { message: NO_WORKSPACE.to_owned() });
+    }
     policy.extend(patch);
     let sealed = secret.as_ref().map(|(sealed, _)| sealed.as_str());
     if let Some(refusal) = refusal(store, &policy, sealed)? {

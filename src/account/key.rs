@@ -117,6 +117,12 @@ pub struct KeySnapshot {
     /// The account has keys of its own at providers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub byok: bool,
+    /// The workspace that it is in, as clients see it; `None` for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::shared")]
+    pub workspace: Option<Rc<str>>,
+    /// The member who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::shared")]
+    pub member: Option<Rc<str>>,
 }
 
 impl KeySnapshot {

@@ -1,5 +1,6 @@
 //! The account's keys in its tables: made, found, listed, changed and ended, with what each spent.
 
+use super::budget::{self, Per, Tags};
 use super::command::{AccountRow, Answer, Holder, KeyChange, KeyRow, NewKeyPolicy, Refusal, Spending};
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::ledger::{self, refused};
@@ -174,7 +175,16 @@ pub(super) fn get(store: &Store, now: Time, hash: &KeyHash, only: Option<KeyKind
     let Some(key) = find_living(store, hash, only)? else {
         return Ok(Answer::NotFound);
     };
-    Ok(Answer::Key { key: row(store, now, &ledger::describe(store)?, key)? })
+    let owner = Owner {
+        workspace: key.workspace.clone(),
+        user: key.holder.creator_user_id.clone(),
+        line: key.line.clone(),
+    };
+    let tags = Tags { key: key.hash.clone(), owner, end_user: None, models: Vec::new() };
+    // Those that are the same whatever model and end user are asked for.
+    let mut budgets = budget::standings(store, now, &tags)?;
+    budgets.retain(|standing| standing.budget.per != Per::EndUser && standing.budget.model.is_none());
+    Ok(Answer::Key { key: KeyRow { budgets, ..row(store, now, &ledger::describe(store)?, key)? } })
 }
 
 pub(super) fn update(store: &Store, now: Time, change: &KeyChange) -> Result<Answer, Fault> {
@@ -380,6 +390,7 @@ pub(super) fn row(store: &Store, now: Time, account: &AccountRow, key: Key) -> R
         holder: key.holder,
         replaces: key.replaces,
         is_free_tier: account.granted <= Money::ZERO,
+        budgets: Vec::new(),
     })
 }
 
@@ -454,6 +465,8 @@ impl Key {
             expires_at: self.expires_at,
             policy: None,
             byok: false,
+            workspace: (!self.workspace.is_empty()).then(|| self.workspace.as_str().into()),
+            member: self.holder.creator_user_id.as_deref().map(Rc::from),
         }
     }
 

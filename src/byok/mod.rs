@@ -7,10 +7,11 @@ pub mod view;
 
 pub use credential::{Access, Credential};
 
+use crate::account::KeySnapshot;
 use crate::account::byok::{Mirror, MirrorKey, Policy};
 use crate::catalog::{Catalog, Provider};
 use crate::config::Config;
-use crate::id::{AccountId, KeyHash};
+use crate::id::AccountId;
 use crate::routing::Candidate;
 
 /// The keys that a request may use.
@@ -27,6 +28,8 @@ pub struct OwnKey {
     pub policy: Policy,
     /// `None` where it cannot be opened: its rules hold all the same.
     credential: Option<Credential>,
+    /// Its provider refused it a moment ago: it is tried when nothing else is left.
+    pub spurned: bool,
 }
 
 /// What a sealed text is bound to, so that none can be put in the place of another.
@@ -42,22 +45,31 @@ impl Own {
             let credential =
                 provider.zip(text).and_then(|(provider, text)| Credential::read(provider, &text).ok());
             let MirrorKey { id, provider, policy, .. } = key;
-            OwnKey { id, provider, policy, credential }
+            OwnKey { id, provider, policy, credential, spurned: false }
         };
         Own { keys: mirror.keys.into_iter().zip(opened).map(own).collect() }
     }
 
-    /// Those that a request with this key and of this `user` may use.
-    pub fn allowed(&self, key: &KeyHash, user: Option<&str>) -> Own {
+    /// Those that requests with this key may use: in its workspace, by itself and by the member who made it.
+    pub fn allowed(&self, key: &KeySnapshot, spurned: impl Fn(&str) -> bool) -> Own {
+        let workspace = key.workspace.as_deref().unwrap_or(key.account.as_str());
         let listed = |list: &Option<Vec<String>>, one: Option<&str>| match list {
             None => true,
             Some(list) => one.is_some_and(|one| list.iter().any(|each| each == one)),
         };
         let allowed = |own: &&OwnKey| {
-            listed(&own.policy.allowed_api_key_hashes, Some(key.as_str()))
-                && listed(&own.policy.allowed_user_ids, user)
+            own.policy.workspace_id.as_deref().is_none_or(|one| one == workspace)
+                && listed(&own.policy.allowed_api_key_hashes, Some(key.hash.as_str()))
+                && listed(&own.policy.allowed_user_ids, key.member.as_deref())
         };
-        Own { keys: self.keys.iter().filter(allowed).cloned().collect() }
+        let told = |own: &OwnKey| OwnKey { spurned: spurned(&own.id), ..own.clone() };
+        Own { keys: self.keys.iter().filter(allowed).map(told).collect() }
+    }
+
+    /// The providers that they open, as one text.
+    pub fn providers(&self) -> String {
+        let usable = self.keys.iter().filter(|own| own.credential.is_some());
+        usable.map(|own| own.provider.as_str()).collect::<Vec<_>>().join(",")
     }
 
     pub fn is_empty(&self) -> bool {

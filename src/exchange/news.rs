@@ -69,7 +69,11 @@ impl Exchange {
     }
 
     pub(super) fn note(&mut self, event: Event) {
-        if self.routes[self.current].byok.is_some() {
+        // An own key is its account's matter: health hears nothing of it.
+        if let Some(id) = &self.routes[self.current].byok {
+            if matches!(event, Event::Failed(Blame::Denied | Blame::Key)) {
+                self.outbox.push_back(Step::Spurned(id.clone()));
+            }
             return;
         }
         let news = News { subject: self.subject(), sent: self.sent, probe: self.probe, event };

@@ -38,7 +38,7 @@ pub fn routes(plan: &Plan, config: &Config, seed: u64) -> Vec<Route> {
 }
 
 /// As [`routes`], with the account's own keys: for each model those that come first, then the gateway's,
-/// then those that are for when nothing else is left. May be empty, where keys that nobody can open
+/// then those that are for when nothing else is left; behind them all, keys that were refused. May be empty, where keys that nobody can open
 /// keep the gateway's own away.
 pub fn routes_with(plan: &Plan, config: &Config, own: &Own, seed: u64) -> Vec<Route> {
     let all: Vec<(usize, &Candidate)> = plan.candidates().iter().enumerate().collect();
@@ -52,19 +52,22 @@ pub fn routes_with(plan: &Plan, config: &Config, own: &Own, seed: u64) -> Vec<Ro
             .filter(|(_, candidate)| !own.excludes_shared(candidate, config.catalog))
             .copied()
             .collect();
-        routes.extend(shared(&open, config, seed));
+        routes.extend(shared(&open, config, seed).into_iter().map(|route| (false, route)));
         routes.extend(own_routes(model, config, own, true, &mut next));
     }
-    routes
+    let (mut routes, last): (Vec<_>, Vec<_>) = routes.into_iter().partition(|(spurned, _)| !spurned);
+    routes.extend(last);
+    routes.into_iter().map(|(_, route)| route).collect()
 }
 
+/// Each with whether its key was refused a moment ago.
 fn own_routes(
     model: &[(usize, &Candidate)],
     config: &Config,
     own: &Own,
     fallback: bool,
     next: &mut usize,
-) -> Vec<Route> {
+) -> Vec<(bool, Route)> {
     let mut routes = Vec::new();
     for (_, candidate) in model {
         for (key, access) in own.routes(candidate, config, fallback).take(KEYS_PER_OFFER) {
@@ -74,7 +77,8 @@ fn own_routes(
                 candidate.upstream_model = Cow::Owned(name);
             }
             let byok = Some(key.id.clone());
-            routes.push(Route { offer: *next, candidate, base_url, region, key: Some(secret), byok });
+            let route = Route { offer: *next, candidate, base_url, region, key: Some(secret), byok };
+            routes.push((key.spurned, route));
         }
         *next += 1;
     }

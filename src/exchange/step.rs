@@ -80,6 +80,8 @@ pub enum Step {
         pin: Pin,
         long: bool,
     },
+    /// A key of the account's own, by its id, was refused by its provider.
+    Spurned(String),
     /// One line for the log.
     Log(String),
     Done,
@@ -170,4 +172,6 @@ pub struct Caller {
     pub preset_id: Option<String>,
     /// It takes a provider's stream as it comes, if the protocol is the same.
     pub verbatim: bool,
+    /// What guardrails found in its request and did about it: `flag: Email address`.
+    pub found: Vec<String>,
 }

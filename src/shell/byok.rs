@@ -35,6 +35,8 @@ const BELIEVED: Duration = Duration::from_secs(15);
 const REMEMBERED: usize = 1_000;
 /// How long KV may take; then the account is asked.
 const KV_LIMIT: Duration = Duration::from_secs(2);
+/// How long a key is not tried, where anything else is, that its provider has refused.
+const SPURNED_FOR: Duration = Duration::from_secs(60);
 /// The form of what is sealed: `1.<id of the secret>.<bytes in hexadecimal>`.
 const FORM: &str = "1";
 
@@ -42,15 +44,12 @@ thread_local! {
     static KNOWN: RefCell<HashMap<AccountId, (Time, Rc<Own>)>> = RefCell::default();
     /// What was opened, by what was sealed: a list that is read again is not opened again.
     static OPENED: RefCell<HashMap<String, String>> = RefCell::default();
+    /// The keys that their providers refused, by their ids, and when.
+    static SPURNED: RefCell<HashMap<String, Time>> = RefCell::default();
 }
 
 /// The keys of its own that a request may use.
-pub async fn of(
-    env: &JsValue,
-    key: &KeySnapshot,
-    user: Option<&str>,
-    config: &Config,
-) -> Result<Own, Failure> {
+pub async fn of(env: &JsValue, key: &KeySnapshot, config: &Config) -> Result<Own, Failure> {
     if !key.byok {
         return Ok(Own::default());
     }
@@ -66,7 +65,21 @@ pub async fn of(
             own
         }
     };
-    Ok(own.allowed(&key.hash, user))
+    Ok(own.allowed(key, is_spurned))
+}
+
+/// Notes that a provider refused a key.
+pub fn spurn(id: String) {
+    SPURNED.with_borrow_mut(|spurned| {
+        if spurned.len() >= REMEMBERED {
+            spurned.clear();
+        }
+        spurned.insert(id, now());
+    });
+}
+
+fn is_spurned(id: &str) -> bool {
+    SPURNED.with_borrow(|spurned| spurned.get(id).is_some_and(|at| now().since(*at) < SPURNED_FOR))
 }
 
 /// Answers every endpoint about them.
@@ -128,6 +141,9 @@ async fn change(
     command: &ByokCommand,
 ) -> Result<Option<ByokRow>, Failure> {
     let answer = tell(call, account, command).await;
+    if let ByokCommand::Change { id, .. } = command {
+        SPURNED.with_borrow_mut(|spurned| spurned.remove(id));
+    }
     KNOWN.with_borrow_mut(|known| known.remove(account));
     forget_account(account);
     match answer? {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use web_sys::Response;
 
+use crate::byok::Own;
 use crate::catalog::listing::{self, Figures, Filter, Page, Pages, Scope};
 use crate::catalog::{Modality, Model, Offer};
 use crate::endpoint::Endpoint;
@@ -16,7 +17,7 @@ use crate::query;
 use crate::routing::admits;
 use crate::shell::auth::authenticate;
 use crate::shell::manage::Call;
-use crate::shell::{clock, health, reply, rules};
+use crate::shell::{byok, clock, health, reply, rules};
 
 const JSON: &str = "application/json";
 const RSS: &str = "application/rss+xml; charset=utf-8";
@@ -38,8 +39,12 @@ enum Reader {
     KeyHolder,
 }
 
-/// The rules of the key that asks, and which they are.
-type Own = (Rc<Rules>, String);
+/// What holds for the key that asks: its rules, the own keys that it may use, and which they are.
+struct Mine {
+    rules: Rc<Rules>,
+    keys: Own,
+    version: String,
+}
 
 /// Answers `endpoint`, which lists something of the catalog.
 pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Failure> {
@@ -52,8 +57,9 @@ pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Fail
     };
     let filter = filter.known_to(call.config.catalog)?;
     let shows = |model: &Model, offer: &Offer| {
-        let admitted = rules.as_ref().is_none_or(|(rules, _)| admits(&rules.policy, model, offer));
-        admitted && call.config.is_live(offer.provider)
+        let admitted = rules.as_ref().is_none_or(|own| admits(&own.rules.policy, model, offer));
+        let opened = || rules.as_ref().is_some_and(|own| own.keys.opens(offer.provider));
+        admitted && (call.config.is_live(offer.provider) || opened())
     };
     let measured = |model: &Model, offer: &Offer| figures(model, offer, reader);
     let scope = Scope { catalog: call.config.catalog, shows: &shows, measured: &measured, now };
@@ -68,7 +74,7 @@ pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Fail
         // A feed names its own address.
         if feed { origin(&call.request.url()) } else { String::new() },
         // So does what a key may ask for.
-        rules.as_ref().map_or_else(String::new, |(_, version)| version.clone()),
+        rules.as_ref().map_or_else(String::new, |own| own.version.clone()),
     );
     let page = PAGES.with_borrow_mut(|pages| {
         pages.get_or_write(&name, || write(call, endpoint, &scope, &filter, feed))
@@ -78,13 +84,16 @@ pub async fn list(call: &Call<'_>, endpoint: &Endpoint) -> Result<Response, Fail
 
 /// Only the list of a key's own models needs a key, and goes by its rules. Elsewhere a good one is shown
 /// more.
-async fn reader(call: &Call<'_>, endpoint: &Endpoint) -> Result<(Reader, Option<Own>), Failure> {
+async fn reader(call: &Call<'_>, endpoint: &Endpoint) -> Result<(Reader, Option<Mine>), Failure> {
     match endpoint {
         Endpoint::ModelsUser => {
             let key = authenticate(call.request, call.env).await?;
-            let version = format!("{} {}", key.hash, key.version);
-            let own = key.policy.is_some().then(|| rules::of(&key)).transpose()?;
-            Ok((Reader::KeyHolder, own.map(|rules| (rules, version))))
+            let keys = byok::of(call.env, &key, call.config).await?;
+            if key.policy.is_none() && keys.is_empty() {
+                return Ok((Reader::KeyHolder, None));
+            }
+            let version = format!("{} {} {}", key.hash, key.version, keys.providers());
+            Ok((Reader::KeyHolder, Some(Mine { rules: rules::of(&key)?, keys, version })))
         }
         Endpoint::ModelEndpoints(_) | Endpoint::EndpointsZdr => {
             let key = authenticate(call.request, call.env).await;

@@ -23,7 +23,7 @@ use crate::shell::inference;
 use crate::shell::relay::{Growth, Relay};
 use crate::shell::upstream::{Connection, Event};
 use crate::shell::wallets::{self, Background, Denied, SetAside};
-use crate::shell::{health, reply};
+use crate::shell::{byok, health, reply};
 use crate::time::Time;
 
 /// How often a reply that the runtime moves is looked at, and its limits with it.
@@ -119,6 +119,7 @@ impl Driver {
                 Step::Close => self.close().await,
                 Step::Settle(settlement) => self.settle(settlement),
                 Step::Remember { session, pin, long } => inference::remember(session, pin, long),
+                Step::Spurned(id) => byok::spurn(id),
                 Step::Log(line) => console_log(&line),
                 Step::Done => break,
             }

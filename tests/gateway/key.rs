@@ -65,6 +65,8 @@ fn a_snapshot_says_whether_its_key_is_good() {
             expires_at: expires.map(Time::from_ms),
             policy: None,
             byok: false,
+            workspace: None,
+            member: None,
         };
         assert_eq!(snapshot.check(Time::from_ms(100)), good, "{snapshot:?}");
         assert_eq!(snapshot.check_spending(Time::from_ms(100)), spends, "{snapshot:?}");

@@ -84,20 +84,36 @@ test("an own key is tried first, costs its fee, and what it refuses falls to the
   const current = await call(gateway, "GET", "/api/v1/key", { key: account.key });
   assert.equal(pico(current.json.data.byok_usage), pico(cost_details.upstream_inference_cost));
 
-  for (const status of [401, 429]) {
+  for (const status of [429, 401]) {
     const falls = upstream.plays(refused(status, "no"), streamed("ok"));
     const streamedReply = await stream(gateway, account.key, { model: MODEL, messages: user(falls), ...only });
     assert.deepEqual([streamedReply.text, sentTo(falls)], ["ok", [OWN, SHARED]]);
     assert.equal(streamedReply.usage.is_byok, false);
   }
+  // Its provider refused it a moment ago: it is put last, until it is changed.
+  const asked = async () => {
+    const prompt = upstream.plays(replied("ok"));
+    await chat(gateway, account.key, { model: MODEL, messages: user(prompt), ...only });
+    return sentTo(prompt);
+  };
+  assert.deepEqual(await asked(), [SHARED]);
+  const [{ id }] = (await account.api("GET")).json.data;
+  await account.api("PATCH", `/${id}`, { key: SECRET });
+  assert.deepEqual(await asked(), [OWN]);
 });
 
 test("an own key serves a provider of which the operator has none, for nothing within what is free", async () => {
   const account = await open();
   const prompt = upstream.plays(replied("ok"));
   const ask = () => chat(gateway, account.key, { model: ELSEWHERE, messages: user(prompt) });
+  const listed = async () => {
+    const { data } = (await call(gateway, "GET", "/api/v1/models/user", { key: account.key })).json;
+    return data.some((model) => model.id === ELSEWHERE);
+  };
   assert.equal((await ask()).status, 404, "nobody sells it");
+  assert.equal(await listed(), false);
   const { id } = await account.add({ provider: "mistral" });
+  assert.equal(await listed(), true);
   const reply = await ask();
   assert.deepEqual([reply.status, reply.json?.provider], [200, "Mistral"], reply.text);
   assert.deepEqual(sentTo(prompt), [`mistral ${SECRET}`]);
@@ -115,6 +131,26 @@ test("a fallback comes last, and a key for others does not come at all", async (
   const none = upstream.plays(replied("ok"));
   await chat(gateway, account.key, { model: MODEL, messages: user(none), ...only });
   assert.deepEqual(sentTo(none), [SHARED]);
+});
+
+test("an own key is for its workspace, and for the members it names", async () => {
+  const account = await open();
+  const { key: manager } = await account.createKey({ management: true });
+  const manage = (method, path, body) => call(gateway, method, `/api/v1${path}`, { key: manager, body });
+  await manage("POST", "/workspaces", { name: "Team", slug: "team" });
+  const made = await manage("POST", "/keys", { name: "t", workspace_id: "team", creator_user_id: "jane" });
+  const { id, workspace_id } = await account.add({ workspace_id: "team" });
+  assert.equal(workspace_id, made.json.data.workspace_id);
+  assertFailure(await account.api("PATCH", `/${id}`, { workspace_id: "none" }), 400, /workspace/);
+  const asked = async (key) => {
+    const prompt = upstream.plays(replied("ok"));
+    const reply = await chat(gateway, key, { model: MODEL, messages: user(prompt), ...only });
+    assert.equal(reply.status, 200, reply.text);
+    return sentTo(prompt)[0];
+  };
+  assert.deepEqual([await asked(made.json.key), await asked(account.key)], [OWN, SHARED]);
+  await account.api("PATCH", `/${id}`, { workspace_id: null, allowed_user_ids: ["jane"] });
+  assert.deepEqual([await asked(made.json.key), await asked(account.key)], [OWN, SHARED]);
 });
 
 test("what another secret sealed is not opened: the shared key serves, unless it must not", async () => {

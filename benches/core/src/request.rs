@@ -183,6 +183,8 @@ fn key() -> KeySnapshot {
         expires_at: None,
         policy: None,
         byok: false,
+        workspace: None,
+        member: None,
     }
 }
 

@@ -14,8 +14,8 @@ fn mirror(keys: &[&str]) -> String {
         let mut words = text.splitn(3, ' ');
         let [provider, key] = [words.next().unwrap(), words.next().unwrap()];
         let policy: Value = serde_json::from_str(words.next().unwrap_or("{}")).expect("rules");
-        let key = if key == "-" { "" } else { key };
-        json!({ "id": format!("id-{order}"), "provider": provider, "sealed": key, "sort_order": order, "policy": policy })
+        let sealed = if key == "-" { "" } else { key };
+        json!({ "id": format!("id-{order}{}", if key == "dead" { "-spurned" } else { "" }), "provider": provider, "sealed": sealed, "sort_order": order, "policy": policy })
     };
     json!({ "keys": keys.iter().enumerate().map(key).collect::<Vec<_>>() }).to_string()
 }
@@ -57,13 +57,18 @@ fn own_keys_come_first_or_last() {
         (&[r#"groq own {"is_required":true,"allowed_models":["a/b"]}"#], "", "shared-groq shared-deepinfra"),
         (&[r#"groq own {"is_byok_only":true,"allowed_models":["a/b"]}"#], "", "shared-deepinfra"),
         (&[r#"groq own {"allowed_models":["openai/gpt-oss-20b"]}"#], "", "own shared-groq shared-deepinfra"),
+        // The member whose key it is, whatever user the request names.
         (
             &[r#"groq own {"allowed_user_ids":["ann"]}"#],
-            r#""user":"ann","#,
+            r#""user":"bob","#,
             "own shared-groq shared-deepinfra",
         ),
-        (&[r#"groq own {"allowed_user_ids":["ann"]}"#], r#""user":"bob","#, "shared-groq shared-deepinfra"),
-        (&[r#"groq own {"allowed_user_ids":["ann"]}"#], "", "shared-groq shared-deepinfra"),
+        (&[r#"groq own {"allowed_user_ids":["bob"]}"#], r#""user":"bob","#, "shared-groq shared-deepinfra"),
+        (&[r#"groq own {"workspace_id":"0123456789Ab"}"#], "", "own shared-groq shared-deepinfra"),
+        (&[r#"groq own {"workspace_id":"another"}"#], "", "shared-groq shared-deepinfra"),
+        // Refused a moment ago: the last, and never left out.
+        (&["groq dead", "deepinfra own"], "", "own shared-groq shared-deepinfra dead"),
+        (&[r#"groq dead {"is_required":true}"#], "", "shared-deepinfra dead"),
         (&[&mine], "", "own shared-groq shared-deepinfra"),
         (&[&theirs], "", "shared-groq shared-deepinfra"),
         // One that cannot be opened is passed over, but for what its rules keep away.
@@ -130,7 +135,12 @@ fn health_hears_nothing_of_own_keys() {
         let mut play = Play::with_own_keys(request(""), &BOTH, &mirror(&["groq own"]), "0");
         play.held().skip();
         play.head(status).end();
-        play.expect(&["cancel", "send https://api.groq.com/openai/v1/chat/completions"]);
+        let next = ["cancel", "send https://api.groq.com/openai/v1/chat/completions"];
+        match status {
+            // What is wrong is the key: the isolate remembers for its account.
+            401 | 403 => play.expect(&[next[0], "spurned id-0", next[1]]),
+            _ => play.expect(&next),
+        };
         assert_eq!(play.news(), Vec::<String>::new(), "{status}");
         assert_eq!(play.key(), "Bearer shared-groq", "{status}");
     }

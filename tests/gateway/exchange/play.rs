@@ -144,7 +144,7 @@ impl Play {
         let key = snapshot();
         let intent = Intent::read(face, body.as_bytes(), &request, &key, None).expect("well formed");
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
-        let own = own.allowed(&key.hash, request.user.as_deref());
+        let own = own.allowed(&key, |id| id.ends_with("-spurned"));
         let live = |provider: &Provider| config.is_live(provider) || own.opens(provider);
         let plan = plan(&query, &live, 1).expect("there are endpoints");
         let routes = match own.is_empty() {
@@ -419,6 +419,7 @@ impl Play {
                 self.record = settlement.record;
                 format!("settle {}", self.settled)
             }
+            Step::Spurned(id) => format!("spurned {id}"),
             Step::Log(line) => {
                 let value: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
                 self.log = line;
@@ -611,5 +612,7 @@ pub fn snapshot() -> KeySnapshot {
         expires_at: None,
         policy: None,
         byok: false,
+        workspace: None,
+        member: Some("ann".into()),
     }
 }

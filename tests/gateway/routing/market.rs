@@ -33,6 +33,8 @@ pub fn key() -> KeySnapshot {
         expires_at: None,
         policy: None,
         byok: false,
+        workspace: None,
+        member: None,
     }
 }
 
