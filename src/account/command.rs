@@ -433,6 +433,9 @@ pub struct KeyRow {
     /// As clients see it.
     #[serde(default)]
     pub workspace_id: String,
+    /// To `GetKey`: how those stand that it is under, whatever it asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Standing>,
 }
 
 /// What a key spent: in all, and in the day, week (from Monday) and month in UTC.

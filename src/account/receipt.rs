@@ -29,7 +29,7 @@ pub(super) struct Generation<'a> {
     external_user: &'a Option<String>,
     preset_id: Option<String>,
     router: &'a Option<String>,
-    workspace_id: Option<String>,
+    workspace_id: &'a Option<String>,
     data_region: &'static str,
     api_type: &'a str,
     streamed: bool,
@@ -61,6 +61,9 @@ pub(super) struct Generation<'a> {
     response_cache_source_id: Option<String>,
     provider_responses: Vec<ProviderResponse<'a>>,
     receipt: Option<ReceiptObject<'a>>,
+    /// What guardrails found in the request; not OpenRouter's.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    guardrails: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -124,7 +127,7 @@ impl Generation<'_> {
             external_user: &record.external_user,
             preset_id: record.preset_id.clone(),
             router: &record.router,
-            workspace_id: None,
+            workspace_id: &record.workspace_id,
             data_region: match record.region.as_deref() {
                 Some("eu") => "europe",
                 Some("us") => "us",
@@ -163,6 +166,7 @@ impl Generation<'_> {
                 .receipt
                 .as_ref()
                 .map(|receipt| ReceiptObject::new(receipt, cost, record.hedge_loser_cost)),
+            guardrails: &record.guardrails,
         }
     }
 }

@@ -75,6 +75,12 @@ pub struct GenerationRecord {
     /// Where it had to be computed: `eu` or `us`; `None` for anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The workspace that the key was in, as clients see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<String>,
+    /// What guardrails found in the request and did about it: `flag: Email address`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<String>,
 }
 
 impl GenerationRecord {
@@ -118,6 +124,10 @@ impl GenerationRecord {
         out.put_some("hedge_loser_cost", usd(self.hedge_loser_cost));
         out.put_some("preset_id", self.preset_id.as_ref());
         out.put_some("region", self.region.as_ref());
+        out.put_some("workspace_id", self.workspace_id.as_ref());
+        if !self.guardrails.is_empty() {
+            out.put_list("guardrails", self.guardrails.iter());
+        }
         out.end()
     }
 }

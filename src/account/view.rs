@@ -1,6 +1,7 @@
 //! Keys and credits as OpenRouter's management API shows them. Dollars are JSON numbers
 //! with every digit they need: their text is spliced in, no float is involved.
 
+use super::budget::{Per, Scope, Standing};
 use super::command::{KeyRow, Spending};
 use super::key::KeyKind;
 use super::limit::LimitReset;
@@ -135,8 +136,9 @@ struct CurrentKey<'a> {
     expires_at: Option<String>,
     allowed_data_regions: [&'static str; 1],
     free_model_daily_requests: FreeModelDailyRequests,
-    budgets: Vec<Budget>,
-    effective_budget: Option<Budget>,
+    budgets: Vec<Budget<'a>>,
+    /// The one with the least left.
+    effective_budget: Option<Budget<'a>>,
     rate_limit: RateLimit,
 }
 
@@ -149,10 +151,10 @@ struct FreeModelDailyRequests {
 }
 
 #[derive(Serialize)]
-struct Budget {
+struct Budget<'a> {
     scope: &'static str,
-    guardrail_id: Option<String>,
-    budget_id: Option<String>,
+    guardrail_id: Option<&'a str>,
+    budget_id: Option<&'a String>,
     limit_usd: Number,
     spend_usd: Number,
     remaining_usd: Number,
@@ -230,8 +232,8 @@ impl CurrentKey<'_> {
             expires_at: row.expires_at.map(Time::to_iso8601),
             allowed_data_regions: ["global"],
             free_model_daily_requests: FreeModelDailyRequests { used: 0, limit: -1, remaining: -1 },
-            budgets: Budget::of_limit(row).into_iter().collect(),
-            effective_budget: Budget::of_limit(row),
+            budgets: row.budgets.iter().filter_map(Budget::new).collect(),
+            effective_budget: row.budgets.iter().min_by_key(|one| remaining(one)).and_then(Budget::new),
             rate_limit: RateLimit {
                 requests: -1,
                 interval: "10s",
@@ -241,29 +243,37 @@ impl CurrentKey<'_> {
     }
 }
 
-impl Budget {
-    /// The key's own limit: the only budget there is.
-    fn of_limit(row: &KeyRow) -> Option<Budget> {
-        let limit = row.limit?;
-        let spent = match row.limit_reset {
-            None => row.usage.total,
-            Some(LimitReset::Daily) => row.usage.daily,
-            Some(LimitReset::Weekly) => row.usage.weekly,
-            Some(LimitReset::Monthly) => row.usage.monthly,
-        };
+impl Budget<'_> {
+    fn new(standing: &Standing) -> Option<Budget<'_>> {
+        let budget = &standing.budget;
+        let guardrail = budget.source.as_deref().and_then(|source| source.strip_prefix("guardrail:"));
+        let by_default = guardrail.is_some() && budget.per != Per::All;
         Some(Budget {
-            scope: "key_limit",
-            guardrail_id: None,
-            budget_id: None,
-            limit_usd: usd(limit),
-            spend_usd: usd(spent),
-            // Both are amounts of one account, never below zero: their difference always fits.
-            remaining_usd: usd(limit.checked_sub(spent).unwrap_or(Money::ZERO)),
-            reset_interval: row.limit_reset,
-            resets_at: row.limit_resets_at.map(Time::to_iso8601),
-            include_byok: row.include_byok_in_limit,
+            scope: match (budget.scope, budget.per) {
+                (_, Per::User) if by_default => "workspace_default_member",
+                (_, Per::Key) if by_default => "workspace_default_key",
+                (Scope::User, _) | (_, Per::User) => "member",
+                (Scope::Key, _) | (_, Per::Key) => "api_key",
+                (Scope::Workspace, _) => "workspace",
+                // OpenRouter has no word for a budget of a whole account.
+                (Scope::Account, _) => return None,
+            },
+            guardrail_id: guardrail,
+            budget_id: guardrail.is_none().then_some(&budget.id),
+            limit_usd: usd(budget.amount),
+            spend_usd: usd(standing.spent),
+            remaining_usd: usd(remaining(standing)),
+            reset_interval: budget.window,
+            resets_at: standing.resets_at.map(Time::to_iso8601),
+            include_byok: budget.include_byok,
         })
     }
+}
+
+/// Never below zero.
+fn remaining(standing: &Standing) -> Money {
+    let left = standing.budget.amount.checked_sub(standing.spent).filter(|left| !left.is_negative());
+    left.unwrap_or(Money::ZERO)
 }
 
 /// Dollars as a JSON number, exactly.

@@ -63,6 +63,11 @@ impl Exchange {
             hedge_loser_cost: self.hedge_loser_cost(),
             preset_id: arrival.caller.preset_id.clone(),
             region: arrival.routed.region.map(str::to_owned),
+            workspace_id: Some(match &arrival.key.workspace {
+                Some(workspace) => workspace.to_string(),
+                None => arrival.key.account.to_string(),
+            }),
+            guardrails: arrival.caller.found.clone(),
             ..GenerationRecord::default()
         };
         record.to_json()

@@ -310,8 +310,14 @@ impl Exchange {
             "attempts": self.attempts.iter().map(|attempt| self.attempt_view(attempt)).collect::<Vec<_>>(),
             "dropped": self.losses(),
         });
-        if let (Some(router), Value::Object(members)) = (&about.router, &mut view) {
-            members.insert("router".to_owned(), router.clone());
+        if let Some(router) = &about.router {
+            view["router"] = router.clone();
+        }
+        let found = &self.arrival.caller.found;
+        if !found.is_empty() {
+            let part =
+                |found: &String| json!({ "type": "guardrail", "name": "content-filter", "summary": found });
+            view["pipeline"] = found.iter().map(part).collect();
         }
         view
     }

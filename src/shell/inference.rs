@@ -64,12 +64,12 @@ pub async fn answer(
     let body = body::read(request, config.limits.body_bytes).await?;
     let (body, preset_id) = presets::apply(env, &key.account, &mut asked, body).await?;
     let rules = rules::of(&key)?;
-    let body = rules::screened(&key, &rules, body)?;
+    let (body, found) = rules::screened(&key, &rules, body)?;
     let chat = with_default(asked.face.read_request(&body, &asked.model, asked.stream)?, &rules);
     let intent = intent(request, asked.face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
     let told = told(request);
-    let own = byok::of(env, &key, chat.user.as_deref(), config).await?;
+    let own = byok::of(env, &key, config).await?;
     let plan = health::with(config, |health| {
         let query = intent.query(&chat, config.catalog, health, arrived);
         plan(&query, &|provider| config.is_live(provider) || own.opens(provider), seed)
@@ -94,7 +94,7 @@ pub async fn answer(
         request: chat,
         limits: config.limits,
         show_attempts: told,
-        caller: Caller { preset_id, ..caller(request) },
+        caller: Caller { preset_id, found, ..caller(request) },
         routed,
     };
     let mut exchange = Exchange::new(arrival, routes);
@@ -131,11 +131,11 @@ pub async fn explain(
     let mut asked = Asked { face, model: String::new(), stream: false };
     let (body, _) = presets::apply(env, &key.account, &mut asked, body).await?;
     let rules = rules::of(&key)?;
-    let body = rules::screened(&key, &rules, body)?;
+    let (body, _) = rules::screened(&key, &rules, body)?;
     let chat = with_default(face.read_request(&body, &asked.model, false)?, &rules);
     let intent = intent(request, face, &body, &chat, &key, arrived)?.within(&rules.policy);
     let seed = u64::from_le_bytes(random());
-    let own = byok::of(env, &key, chat.user.as_deref(), config).await?;
+    let own = byok::of(env, &key, config).await?;
     let told = health::with(config, |health| {
         let query = intent.query(&chat, config.catalog, health, arrived);
         let survey = survey(&query, &|provider| config.is_live(provider) || own.opens(provider), seed)?;
@@ -215,6 +215,7 @@ fn caller(request: &Incoming) -> Caller {
         user_agent: header(request, "user-agent"),
         betas: request.header("anthropic-beta").map(str::to_owned),
         preset_id: None,
+        found: Vec::new(),
         verbatim: request.header("x-millrace-stream") == Some("verbatim"),
     }
 }

@@ -2,7 +2,7 @@
 //! that has none costs nothing.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::json;
@@ -43,20 +43,21 @@ pub fn of(key: &KeySnapshot) -> Result<Rc<Rules>, Failure> {
     Ok(rules)
 }
 
-/// The request as it may be sent. What was found in it is told to the log, not what it was.
-pub fn screened(key: &KeySnapshot, rules: &Rules, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+/// The request as it may be sent, and what was found in it, never its text. The log is told the same.
+pub fn screened(key: &KeySnapshot, rules: &Rules, body: Vec<u8>) -> Result<(Vec<u8>, Vec<String>), Failure> {
     if rules.filters.is_empty() {
-        return Ok(body);
+        return Ok((body, Vec::new()));
     }
     let screened = screen(body, &rules.filters)?;
-    if !screened.found.is_empty() {
-        tell(key, &screened.found);
+    let words = |one: &Finding| format!("{}: {}", one.action.name(), one.name);
+    let found: Vec<String> = screened.found.iter().map(words).collect();
+    if !found.is_empty() {
+        tell(key, &found);
     }
-    Ok(screened.body)
+    Ok((screened.body, found))
 }
 
-fn tell(key: &KeySnapshot, found: &BTreeSet<Finding>) {
-    let found: Vec<String> = found.iter().map(|one| format!("{}: {}", one.action.name(), one.name)).collect();
+fn tell(key: &KeySnapshot, found: &[String]) {
     let line = json!({
         "event": "guardrail",
         "account": key.account.as_str(),

@@ -395,13 +395,49 @@ fn a_key_is_shown_as_openrouter_shows_it() {
     assert_eq!(view::write_keys(&[]), r#"{"data":[]}"#);
     assert_eq!(view::write_created_key(&row, "sk"), format!(r#"{{"data":{key},"key":"sk"}}"#));
     assert_eq!(view::write_deleted_key(), r#"{"deleted":true}"#);
-    let budget = r#"{"scope":"key_limit","guardrail_id":null,"budget_id":null,"limit_usd":0.3,"spend_usd":0.100000000001,"remaining_usd":0.199999999999,"reset_interval":"monthly","resets_at":"2026-12-01T00:00:00.000Z","include_byok":false}"#;
     assert_eq!(
         view::write_current_key(&row),
         format!(
-            r#"{{"data":{{"label":"sk-mr-v1-...",{limit},{usage},"is_free_tier":false,"is_management_key":false,"is_provisioning_key":false,"creator_user_id":null,"organization_id":null,"workspace_id":"Account00000","expires_at":"2027-02-28T00:00:00.000Z","allowed_data_regions":["global"],"free_model_daily_requests":{{"used":0,"limit":-1,"remaining":-1}},"budgets":[{budget}],"effective_budget":{budget},"rate_limit":{{"requests":-1,"interval":"10s","note":"This field is deprecated and safe to ignore."}}}}}}"#
+            r#"{{"data":{{"label":"sk-mr-v1-...",{limit},{usage},"is_free_tier":false,"is_management_key":false,"is_provisioning_key":false,"creator_user_id":null,"organization_id":null,"workspace_id":"Account00000","expires_at":"2027-02-28T00:00:00.000Z","allowed_data_regions":["global"],"free_model_daily_requests":{{"used":0,"limit":-1,"remaining":-1}},"budgets":[],"effective_budget":null,"rate_limit":{{"requests":-1,"interval":"10s","note":"This field is deprecated and safe to ignore."}}}}}}"#
         )
     );
+}
+
+#[test]
+fn a_key_sees_the_budgets_that_it_is_under_and_not_its_own_limit_among_them() {
+    let mut database = Database::new();
+    for line in ["create", "grant g1 100", "key k limit 0.3"] {
+        database.tell(time("0s"), &read_command(line));
+    }
+    for budget in [
+        "day key:k reset daily amount 2",
+        "each account per key amount 1",
+        "all account amount 50",
+        "team workspace amount 9",
+        "some key:k model x/* amount 1",
+        "users key:k per end_user amount 1",
+        "other key:l amount 1",
+    ] {
+        database.tell(time("0s"), &read_command(&format!("budget {budget}")));
+    }
+    database.tell(time("1s"), &read_command("settle a k 0.25"));
+    let row = match database.tell(time("2s"), &read_command("get k")) {
+        Answer::Key { key } => key,
+        other => panic!("{other:?}"),
+    };
+    let shown: serde_json::Value = serde_json::from_str(&view::write_current_key(&row)).unwrap();
+    let said = |budget: &serde_json::Value| {
+        let (scope, id) = (budget["scope"].as_str().unwrap(), budget["budget_id"].as_str().unwrap());
+        format!("{scope} {id} {} of {}", budget["remaining_usd"], budget["limit_usd"])
+    };
+    let budgets: Vec<String> = shown["data"]["budgets"].as_array().unwrap().iter().map(said).collect();
+    assert_eq!(budgets, ["api_key each 0.75 of 1", "api_key day 1.75 of 2", "workspace team 8.75 of 9"]);
+    assert_eq!(said(&shown["data"]["effective_budget"]), budgets[0]);
+    let listed = match database.tell(time("2s"), &read_command("keys")) {
+        Answer::Keys { keys } => keys,
+        other => panic!("{other:?}"),
+    };
+    assert!(listed[0].budgets.is_empty(), "a list does not look for them");
 }
 
 #[test]
@@ -494,6 +530,8 @@ fn a_record_is_written_as_serde_writes_it() {
         hedge_loser_cost: Some(usd("2")),
         preset_id: some("p"),
         region: some("eu"),
+        workspace_id: some("w"),
+        guardrails: vec!["flag: Email \"address\"".into(), "redact: x".into()],
     };
     for record in [GenerationRecord::default(), full] {
         assert_eq!(record.to_json(), serde_json::to_string(&record).unwrap());

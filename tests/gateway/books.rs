@@ -9,6 +9,7 @@ use millrace::account::books::csv::Csv;
 use millrace::account::books::{BooksCommand, export};
 use millrace::account::ledger::RECORD_BYTES;
 use millrace::account::record::{Attempt, GenerationRecord, Line, Receipt};
+use millrace::account::team::{Deed, TeamCommand};
 use millrace::account::{Answer, Command, Report, Settle};
 use millrace::id::{AccountId, KeyHash};
 use millrace::money::Money;
@@ -52,6 +53,47 @@ fn activity_of_a_user_is_that_of_the_keys_they_made() {
         let answer = books.ask("0d", &BooksCommand::Activity(question)).unwrap();
         assert_eq!(activity::read_rows(&answer).unwrap().len(), charges);
     }
+}
+
+#[test]
+fn a_charge_is_counted_in_the_workspace_that_its_key_was_in() {
+    let mut books = Books::new();
+    let team = TeamCommand {
+        id: "11111111-2222-4333-8444-555555555555".into(),
+        body: r#"{"name":"Team","slug":"team"}"#.into(),
+        ..TeamCommand::new(Deed::CreateWorkspace)
+    };
+    books.tell("0d", &team.told());
+    for (key, workspace) in [("k", "team"), ("l", "")] {
+        let Command::CreateKey(mut policy) = read_command(&format!("key {key}")) else { unreachable!() };
+        policy.workspace = workspace.to_owned();
+        books.tell("0d", &Command::CreateKey(policy));
+        books.charge("0d", key, key, "x X 7 input 1");
+    }
+    let names = vec![KeyHash::of("k").to_string()];
+    let moved = TeamCommand { at: "default".into(), names, ..TeamCommand::new(Deed::MoveKeys) };
+    books.tell("0d", &moved.told());
+    books.charge("0d", "later", "k", "x X 5 input 1");
+    let mut spent = |workspace: Option<&str>| {
+        let rows = books.rows_of(None, workspace.map(str::to_owned), By::default());
+        rows.iter().map(|row| row.usage.pico()).sum::<i64>()
+    };
+    for (workspace, pico) in [
+        (None, 19),
+        (Some("team"), 7),
+        (Some(team.id.as_str()), 7),
+        (Some("default"), 12),
+        (Some("Account00000"), 12),
+        (Some("none"), 0),
+    ] {
+        assert_eq!(spent(workspace), pico, "{workspace:?}");
+    }
+    let body = books.activity(None, None, By { day: true, workspace: true, ..By::default() }, true);
+    assert!(body.contains(&team.id) && body.contains("Account00000"), "{body}");
+    let statement = books.statement("0d", "2026-11");
+    let places: Vec<&Value> =
+        statement["usage"].as_array().unwrap().iter().map(|row| &row["workspace_id"]).collect();
+    assert_eq!(places.len(), 3, "{statement}");
 }
 
 #[test]

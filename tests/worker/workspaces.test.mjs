@@ -67,6 +67,23 @@ test("a provider never sees what is taken out, in any protocol", async () => {
   assert.ok(gateway.log.every((one) => !one.includes(CANARY.reply)));
 });
 
+test("what is only flagged is sent, and told in the metadata and the record", async () => {
+  const account = await open();
+  await guard(account, { content_filter_builtins: [{ slug: "email", action: "flag" }] });
+  const prompt = upstream.plays(replied("hello"));
+  const body = { model: MODEL, messages: user(`${prompt} ${MAIL}`) };
+  const reply = await chat(gateway, account.key, body, { headers: { "x-openrouter-metadata": "enabled" } });
+  assert.equal(reply.status, 200, reply.text);
+  assert.deepEqual(reply.json.openrouter_metadata.pipeline, [
+    { type: "guardrail", name: "content-filter", summary: "flag: Email address" },
+  ]);
+  const record = await call(gateway, "GET", `/api/v1/generation?id=${reply.json.id}`, { key: account.key });
+  assert.deepEqual(record.json.data.guardrails, ["flag: Email address"]);
+  const { data: workspace } = await account.api("GET", "/workspaces/default");
+  assert.equal(record.json.data.workspace_id, workspace.id);
+  assert.ok(!record.text.includes(CANARY.reply));
+});
+
 test("what is to be blocked is refused in the client's own words, and nobody is asked", async () => {
   const account = await open();
   await guard(account, {

@@ -155,7 +155,7 @@ pub(in super::super) fn add<'s>(
     now: Time,
     charges: impl Iterator<Item = &'s Settle>,
 ) -> Result<(), Fault> {
-    let mut by_names: BTreeMap<[String; 6], Sums> = BTreeMap::new();
+    let mut by_names: BTreeMap<[String; 5], Sums> = BTreeMap::new();
     for settle in charges {
         let record = settle.record.as_deref().map(serde_json::from_str::<GenerationRecord>);
         let record = record.and_then(Result::ok).unwrap_or_default();
@@ -171,13 +171,13 @@ pub(in super::super) fn add<'s>(
     by_names.into_iter().try_for_each(|(names, sums)| write(store, now.day(), names, sums))
 }
 
-fn names(settle: &Settle, record: &GenerationRecord) -> [String; 6] {
+fn names(settle: &Settle, record: &GenerationRecord) -> [String; 5] {
     let (permaslug, endpoint) = match &record.receipt {
         Some(receipt) => (receipt.permaslug.clone(), receipt.endpoint.clone()),
         None => (record.model.clone(), String::new()),
     };
     let provider = record.provider.clone().unwrap_or_default();
-    [record.model.clone(), permaslug, provider, endpoint, settle.key.to_string(), String::new()]
+    [record.model.clone(), permaslug, provider, endpoint, settle.key.to_string()]
 }
 
 fn amounts(settle: &Settle, record: &GenerationRecord) -> [Money; 3] {
@@ -187,17 +187,18 @@ fn amounts(settle: &Settle, record: &GenerationRecord) -> [Money; 3] {
     }
 }
 
-fn write(store: &Store, day: Day, names: [String; 6], mut sums: Sums) -> Result<(), Fault> {
+fn write(store: &Store, day: Day, names: [String; 5], mut sums: Sums) -> Result<(), Fault> {
     let columns = [NAMES.as_slice(), &COUNTS, &AMOUNTS].concat();
     let values: Vec<String> =
-        (NAMES.len()..columns.len()).map(|at| format!("CAST(?{} AS INTEGER)", at + 2)).collect();
+        (NAMES.len()..columns.len()).map(|at| format!("CAST(?{} AS INTEGER)", at + 1)).collect();
     // A sum that would not fit stays at the most that does: a charge never fails for its statistics.
     let more: Vec<String> = columns[NAMES.len()..]
         .iter()
         .map(|column| format!("{column} = {column} + MIN(excluded.{column}, {} - {column})", i64::MAX))
         .collect();
     let statement = format!(
-        "INSERT INTO activity_day (day, {}) VALUES (CAST(?1 AS INTEGER), ?2, ?3, ?4, ?5, ?6, ?7, {})
+        "INSERT INTO activity_day (day, {}) VALUES (CAST(?1 AS INTEGER), ?2, ?3, ?4, ?5, ?6,
+         COALESCE((SELECT workspace_id FROM api_key WHERE hash = ?6), ''), {})
          ON CONFLICT DO UPDATE SET {}",
         columns.join(", "),
         values.join(", "),
