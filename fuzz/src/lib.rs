@@ -7,6 +7,7 @@ mod check;
 mod exchange;
 mod face;
 mod grammar;
+mod ledger;
 mod memory;
 mod text;
 mod wallet;
@@ -38,6 +39,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("wire_vectors", wire::check_vectors),
     ("exchange", exchange::check),
     ("wallet", wallet::check),
+    ("account_ledger", ledger::check),
     ("billing_events", billing::check),
     ("sse", text::check_sse),
     ("json", text::check_json),

@@ -189,7 +189,7 @@ impl AccountBody {
             return Ok(());
         }
         // The output gate waits for the write; nothing needs the promise.
-        let _ = self.storage.set_alarm(at_ms as f64)?;
+        let _ = self.storage.set_alarm(at_ms.saturating_sub(failpoint::ahead_ms()) as f64)?;
         self.alarm_at.set(Some(at_ms));
         Ok(())
     }

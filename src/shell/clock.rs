@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use worker::Delay;
 
+use crate::shell::failpoint;
 use crate::time::Time;
 
 thread_local! {
@@ -54,7 +55,7 @@ impl Drop for TurnEnds {
 }
 
 fn read() -> Time {
-    Time::from_ms(js_sys::Date::now() as u64)
+    Time::from_ms(js_sys::Date::now() as u64 + failpoint::ahead_ms())
 }
 
 pub fn delay_until(moment: Time) -> Delay {

@@ -18,6 +18,8 @@ struct Service {
 thread_local! {
     static ACCOUNTS: Cell<Service> = Cell::default();
     static KEYS: Cell<Service> = Cell::default();
+    /// How far this isolate's clock is ahead, in milliseconds.
+    static AHEAD: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Something that a call is meant to find broken.
@@ -36,6 +38,11 @@ pub fn keys_read() -> Result<(), Down> {
 /// Notes a write to KV, and says whether it is to be made.
 pub fn keys_write() -> Result<bool, Down> {
     call(&KEYS).map(|service| !service.stale)
+}
+
+/// How far the clock of this isolate, and of the objects in it, is ahead. Timers and alarms are not.
+pub fn ahead_ms() -> u64 {
+    if cfg!(feature = "failpoints") { AHEAD.get() } else { 0 }
 }
 
 fn call(service: &'static std::thread::LocalKey<Cell<Service>>) -> Result<Service, Down> {
@@ -61,7 +68,10 @@ pub fn set(name: &str) -> Result<Response, Failure> {
         "keys-stale" => change(&KEYS, |service| Service { stale: true, ..service }),
         "keys-up" => change(&KEYS, |service| Service { down: false, stale: false, ..service }),
         "count" => {}
-        _ => return Err(Failure::invalid("no such failpoint")),
+        _ => match name.strip_prefix("clock-").map(str::parse) {
+            Some(Ok(ms)) => AHEAD.set(ms),
+            Some(Err(_)) | None => return Err(Failure::invalid("no such failpoint")),
+        },
     }
     let body = json!({ "accounts": ACCOUNTS.get().calls, "keys": KEYS.get().calls });
     Ok(reply::json(200, &body.to_string()))

@@ -1,5 +1,6 @@
 //! The account's money under random interleavings: what is answered is what a model in plain Rust
-//! says, and after every command the totals are what the ledger and the leases add up to.
+//! says, and after every command the totals are what the ledger and the leases add up to. Steps come by
+//! chance here, and from the fuzzer's input in fuzz/src/ledger.rs.
 
 use crate::account::script::{Database, START, generation, lease};
 use millrace::account::budget::command::BudgetCommand;
@@ -13,32 +14,42 @@ use millrace::catalog::pattern::matches;
 use millrace::id::{AccountId, KeyHash};
 use millrace::money::Money;
 use millrace::time::Time;
+#[cfg(test)]
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn agrees_with_the_model(steps in prop::collection::vec(step(), 1..250)) {
-        let mut database = Database::new();
-        let account = AccountId::parse("Account00000").unwrap();
-        database.tell(Time::from_ms(START), &Command::Create { account, name: String::new() });
-        let mut model = Model::default();
-        let mut now = Time::from_ms(START);
-        let mut told: Vec<Command> = Vec::new();
-        for step in &steps {
-            now = Time::from_ms(now.ms() + step.pause_ms);
-            let command = match step.replay {
-                Some(at) if !told.is_empty() => told[at.index(told.len())].clone(),
-                Some(_) | None => step.command(now),
-            };
-            let answer = say(&database.tell(now, &command));
-            prop_assert_eq!(answer, model.apply(now, &command), "at {:?}", command);
-            check_sums(&database)?;
-            told.push(command);
-        }
+        prop_assert_eq!(agrees(&steps), Ok(()));
     }
+}
+
+/// Whether an account and the model answer alike at each step, and the totals add up after it.
+pub fn agrees(steps: &[Step]) -> Result<(), String> {
+    let mut database = Database::new();
+    let account = AccountId::parse("Account00000").unwrap();
+    database.tell(Time::from_ms(START), &Command::Create { account, name: String::new() });
+    let mut model = Model::default();
+    let mut now = Time::from_ms(START);
+    let mut told: Vec<Command> = Vec::new();
+    for step in steps {
+        now = Time::from_ms(now.ms() + step.pause_ms);
+        let command = match step.replay {
+            Some(at) if !told.is_empty() => told[at % told.len()].clone(),
+            Some(_) | None => step.command(now),
+        };
+        let (answer, expected) = (say(&database.tell(now, &command)), model.apply(now, &command));
+        if answer != expected {
+            return Err(format!("{answer:?} where the model says {expected:?}, at {command:?}"));
+        }
+        check_sums(&database)?;
+        told.push(command);
+    }
+    Ok(())
 }
 
 /// The account in the plainest terms: amounts are picodollars, ids are texts.
@@ -403,30 +414,38 @@ const SUMS: [(&str, &str); 11] = [
     ),
 ];
 
-fn check_sums(database: &Database) -> Result<(), TestCaseError> {
+fn check_sums(database: &Database) -> Result<(), String> {
     for (what, query) in SUMS {
-        prop_assert_eq!(database.text(query), "0", "{}", what);
+        let exceptions = database.text(query);
+        if exceptions != "0" {
+            return Err(format!("{what}: {exceptions}"));
+        }
     }
     Ok(())
 }
 
 /// One thing that happens, in numbers small enough that everything meets everything.
 #[derive(Clone, Debug)]
-struct Step {
-    pause_ms: u64,
-    replay: Option<prop::sample::Index>,
-    verb: u32,
-    generation: u32,
-    key: u32,
-    amount: i64,
-    span_ms: u64,
-    flag: bool,
-    reset: Option<LimitReset>,
+pub struct Step {
+    pub pause_ms: u64,
+    /// The command of an earlier step, told again.
+    pub replay: Option<usize>,
+    /// Below 100.
+    pub verb: u32,
+    pub generation: u32,
+    /// Below 4; the last is a management key.
+    pub key: u32,
+    /// Picodollars, below 1000.
+    pub amount: i64,
+    pub span_ms: u64,
+    pub flag: bool,
+    pub reset: Option<LimitReset>,
 }
 
+#[cfg(test)]
 fn step() -> impl Strategy<Value = Step> {
     let pause = prop_oneof![6 => 0..20_000u64, 1 => 0..200_000_000u64];
-    let replay = prop::option::weighted(0.15, any::<prop::sample::Index>());
+    let replay = prop::option::weighted(0.15, any::<usize>());
     let reset = prop::option::of(prop::sample::select(vec![
         LimitReset::Daily,
         LimitReset::Weekly,
