@@ -441,3 +441,33 @@ ALTER TABLE workspace_member ADD COLUMN role TEXT CHECK (role IN ('admin', 'memb
 -- Where a key is to be that a code stands for, and which member agreed.
 ALTER TABLE auth_code ADD COLUMN workspace_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE auth_code ADD COLUMN creator_user_id TEXT;
+
+-- Limits of rate.
+
+-- How many requests and tokens a minute, and how many requests at once, a scope or each of its keys,
+-- members or end users may have. NULL is no limit.
+CREATE TABLE rate_limit (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  scope TEXT NOT NULL CHECK (scope IN ('account', 'workspace', 'key', 'user')),
+  subject TEXT NOT NULL,
+  per TEXT NOT NULL CHECK (per IN ('all', 'key', 'user', 'end_user')),
+  model TEXT,
+  requests INTEGER CHECK (requests >= 0),
+  tokens INTEGER CHECK (tokens >= 0),
+  concurrent INTEGER CHECK (concurrent >= 0)
+) STRICT;
+
+-- What was taken of a limit in a minute, counted from 1970; slices that isolates have are taken. Limit 0
+-- is that of free models: `minute`, and `day` with a day instead.
+CREATE TABLE rate_count (
+  rate INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  minute INTEGER NOT NULL,
+  requests INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  PRIMARY KEY (rate, who)
+) STRICT, WITHOUT ROWID;
+
+-- How many requests may be under way on it: one for a hold.
+ALTER TABLE lease ADD COLUMN slots INTEGER NOT NULL DEFAULT 0 CHECK (slots >= 0);

@@ -226,6 +226,8 @@ fn read_free_limits(set: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Str
     FreeLimits {
         per_minute: number("MILLRACE_FREE_PER_MINUTE", default.per_minute),
         per_day: number("MILLRACE_FREE_PER_DAY", default.per_day),
+        per_day_low: number("MILLRACE_FREE_PER_DAY_LOW", default.per_day_low),
+        credits: number("MILLRACE_FREE_CREDITS", default.credits),
     }
 }
 

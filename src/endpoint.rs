@@ -12,7 +12,7 @@ pub use access::Access;
 pub use alert::Alert;
 pub use billing::Billing;
 pub use books::Books;
-pub use budgets::Budgets;
+pub use budgets::{Budgets, Deed, Kind};
 pub use byok::Byok;
 pub use team::Team;
 

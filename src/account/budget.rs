@@ -2,17 +2,17 @@
 //! or each end user, on all models or on some. What is spent and held is counted for each budget in
 //! the turn that spends or holds; leases look into it by [`standings`].
 
+mod aim;
 pub mod command;
 mod tags;
 
+pub(super) use aim::{Aim, Breadth};
 pub(super) use tags::Tags;
 
 use super::difference;
-use super::keyring;
 use super::limit::LimitReset;
 use super::store::{Column, Fault, Row, Store};
 use super::text;
-use crate::id::KeyHash;
 use crate::money::Money;
 use crate::time::{Day, Time};
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ const COLUMNS: &str = "budget.id, scope, subject, per, model, window, CAST(amoun
     CAST(include_byok AS TEXT), source";
 
 /// The budgets that are about a key `?1`, in a workspace `?2`, of a member `?3`.
-const ABOUT: &str = "((scope = 'account') OR (scope = 'workspace' AND subject = ?2)
+pub(super) const ABOUT: &str = "((scope = 'account') OR (scope = 'workspace' AND subject = ?2)
     OR (scope = 'key' AND subject = ?1) OR (scope = 'user' AND subject = ?3))";
 
 /// What comes of [`set`].
@@ -137,7 +137,7 @@ pub(super) enum Set {
 /// Makes a budget, or replaces the one of the same id. Where only the amount changes, or whether the
 /// owner's own keys count, what was counted stays.
 pub(super) fn set(store: &Store, now: Time, budget: &Budget) -> Result<Set, Fault> {
-    let budget = &in_line(store, budget)?;
+    let budget = &Budget { subject: budget.aim().subject_in_line(store)?, ..budget.clone() };
     if let Some((number, before)) = find(store, &budget.id)? {
         if before.counts_like(budget) {
             store.write(
@@ -176,14 +176,6 @@ pub(super) fn set(store: &Store, now: Time, budget: &Budget) -> Result<Set, Faul
     count_spent(store, now, number, budget)?;
     count_held(store, number, budget)?;
     Ok(Set::Done)
-}
-
-/// A budget of a key that was rotated is one of all that it was and will be.
-fn in_line(store: &Store, budget: &Budget) -> Result<Budget, Fault> {
-    let key = KeyHash::parse(&budget.subject).filter(|_| budget.scope == Scope::Key);
-    let owner = key.map(|key| keyring::owner(store, &key)).transpose()?;
-    let line = owner.and_then(|owner| owner.line).map(|line| line.to_string());
-    Ok(Budget { subject: line.unwrap_or(budget.subject.clone()), ..budget.clone() })
 }
 
 /// Ends a budget; whether there was one.
@@ -361,7 +353,7 @@ fn count_held(store: &Store, number: u64, budget: &Budget) -> Result<(), Fault> 
     for mut row in leases {
         let amount: Money = row.next()?;
         let tags = Tags::read(row.next()?, &mut row)?;
-        if let Some(who) = budget.whose(&tags) {
+        if let Some(who) = budget.aim().whose(&tags) {
             hold_one(store, number, &who, amount)?;
         }
     }
@@ -375,27 +367,22 @@ fn window_start(window: Option<LimitReset>, now: Time) -> Day {
 impl Budget {
     /// What makes it senseless in any account, if anything does.
     pub fn flaw(&self) -> Option<&'static str> {
-        let long = |text: &String| text.len() > TEXT_BYTES;
-        let texts = [Some(&self.id), Some(&self.subject), self.model.as_ref(), self.source.as_ref()];
+        let long = self.source.as_ref().is_some_and(|text| text.len() > TEXT_BYTES);
         let flaws = [
-            (
-                self.id.is_empty() || texts.into_iter().flatten().any(long),
-                "a text of 1 to 256 bytes is expected",
-            ),
+            (long, "a text of 1 to 256 bytes is expected"),
             (self.amount.is_negative(), "a budget below zero"),
-            (self.scope == Scope::Account && !self.subject.is_empty(), "an account has no subject"),
-            (
-                matches!(self.scope, Scope::Key | Scope::User) && self.subject.is_empty(),
-                "a subject is missing",
-            ),
         ];
-        flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
+        flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words).or_else(|| self.aim().flaw(&self.id))
     }
 
-    /// Whether it tells models or end users apart. Money for such a budget is held request by
-    /// request: a lease of an isolate serves any.
+    pub(super) fn aim(&self) -> Aim<'_> {
+        let Budget { scope, subject, per, model, .. } = self;
+        Aim { scope: *scope, subject, per: *per, model: model.as_deref() }
+    }
+
+    /// Whether it tells models or end users apart: see [`Aim::is_tagged`].
     pub fn is_tagged(&self) -> bool {
-        self.model.is_some() || self.per == Per::EndUser
+        self.aim().is_tagged()
     }
 
     fn counts_like(&self, other: &Budget) -> bool {
@@ -406,37 +393,13 @@ impl Budget {
 
     /// Sorts the narrowest first.
     fn breadth(&self) -> (Breadth, u8, String) {
-        let breadth = match (self.is_tagged(), self.scope, self.per) {
-            (true, ..) => Breadth::Tagged,
-            (false, Scope::Key, _) | (false, _, Per::Key) => Breadth::Key,
-            (false, Scope::User, _) | (false, _, Per::User) => Breadth::User,
-            (false, Scope::Workspace, Per::All | Per::EndUser) => Breadth::Workspace,
-            (false, Scope::Account, Per::All | Per::EndUser) => Breadth::Account,
-        };
         let window = match self.window {
             None => 0,
             Some(LimitReset::Monthly) => 1,
             Some(LimitReset::Weekly) => 2,
             Some(LimitReset::Daily) => 3,
         };
-        (breadth, window, self.id.clone())
-    }
-
-    /// For whom money with these tags is counted, if it is.
-    fn whose(&self, tags: &Tags) -> Option<String> {
-        let about = match self.scope {
-            Scope::Account => true,
-            Scope::Workspace => tags.owner.workspace == self.subject,
-            Scope::User => tags.owner.user.as_ref() == Some(&self.subject),
-            Scope::Key => tags.line().as_str() == self.subject,
-        };
-        let who = match self.per {
-            Per::All => Some(String::new()),
-            Per::Key => Some(tags.line().to_string()),
-            Per::User => tags.owner.user.clone(),
-            Per::EndUser => Some(tags.end_user.clone().unwrap_or_default()),
-        };
-        who.filter(|_| about && tags.may_go_to(self.model.as_deref()))
+        (self.aim().breadth(), window, self.id.clone())
     }
 
     fn read(row: &mut Row) -> Result<Budget, Fault> {
@@ -452,16 +415,6 @@ impl Budget {
             source: row.next()?,
         })
     }
-}
-
-/// How narrow a level is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Breadth {
-    Tagged,
-    Key,
-    User,
-    Workspace,
-    Account,
 }
 
 impl Standing {

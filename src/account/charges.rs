@@ -22,6 +22,12 @@ pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<S
             fresh.push(settle);
         }
     }
+    for settle in &fresh {
+        // Before what was held for it is gone, which tells whose it was.
+        if let Some(used) = &settle.used {
+            lease::correct(store, now, settle, used)?;
+        }
+    }
     let held = held_for(store, &fresh)?;
     for (settle, held) in fresh.iter().zip(&held) {
         let exceeded_hold = exceeds(settle, *held);

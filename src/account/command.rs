@@ -6,6 +6,7 @@ use super::billing::{BillingAnswer, BillingCommand};
 use super::budget::Standing;
 use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::limit::LimitReset;
+use super::rate::Limited;
 use super::report::{Report, Reported};
 use super::text;
 use crate::id::{AccountId, GenerationId, KeyHash};
@@ -366,6 +367,8 @@ pub enum Refusal {
         #[serde(with = "text")]
         missing: Money,
     },
+    /// A limit of rate has too little left.
+    Rate(Box<Limited>),
     /// The hold's time was over when it was asked for, or its generation was settled or expired.
     Ended,
 }
@@ -436,6 +439,14 @@ pub struct KeyRow {
     /// To `GetKey`: how those stand that it is under, whatever it asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Standing>,
+    /// Requests for free models in the day so far, and what the account was given in all; 0 in lists.
+    #[serde(default)]
+    pub free_requests_today: u64,
+    #[serde(with = "text", default)]
+    pub granted: Money,
+    /// The fewest requests that a limit of rate lets it make in a minute; `None` in lists.
+    #[serde(default)]
+    pub requests_per_minute: Option<u64>,
 }
 
 /// What a key spent: in all, and in the day, week (from Monday) and month in UTC.

@@ -6,8 +6,7 @@ use super::key::{KeyKind, KeyRefusal, KeySnapshot};
 use super::ledger::{self, refused};
 use super::limit::LimitReset;
 use super::store::{Column, Fault, Row, Store};
-use super::team;
-use super::{byok, difference};
+use super::{byok, difference, rate, team};
 use crate::id::{AccountId, KeyHash};
 use crate::money::Money;
 use crate::time::Time;
@@ -184,7 +183,14 @@ pub(super) fn get(store: &Store, now: Time, hash: &KeyHash, only: Option<KeyKind
     // Those that are the same whatever model and end user are asked for.
     let mut budgets = budget::standings(store, now, &tags)?;
     budgets.retain(|standing| standing.budget.per != Per::EndUser && standing.budget.model.is_none());
-    Ok(Answer::Key { key: KeyRow { budgets, ..row(store, now, &ledger::describe(store)?, key)? } })
+    Ok(Answer::Key {
+        key: KeyRow {
+            budgets,
+            free_requests_today: rate::used_today(store, now)?,
+            requests_per_minute: rate::least_requests(&rate::standings(store, now, &tags)?),
+            ..row(store, now, &ledger::describe(store)?, key)?
+        },
+    })
 }
 
 pub(super) fn update(store: &Store, now: Time, change: &KeyChange) -> Result<Answer, Fault> {
@@ -391,6 +397,9 @@ pub(super) fn row(store: &Store, now: Time, account: &AccountRow, key: Key) -> R
         replaces: key.replaces,
         is_free_tier: account.granted <= Money::ZERO,
         budgets: Vec::new(),
+        free_requests_today: 0,
+        granted: account.granted,
+        requests_per_minute: None,
     })
 }
 

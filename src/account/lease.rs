@@ -6,7 +6,8 @@ use super::command::Refusal;
 use super::difference;
 use super::keyring::{self, Key};
 use super::ledger;
-use super::report::{Held, Hold, LeaseReport, LeaseState, Part};
+use super::rate::{self, Limited, Take, Used};
+use super::report::{Held, Hold, LeaseReport, LeaseState, Part, Settle};
 use super::store::{Column, Fault, Store};
 use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
@@ -26,6 +27,9 @@ const PART: i64 = 16;
 struct Room {
     key: Key,
     counters: Vec<Counter>,
+    rates: Vec<rate::Standing>,
+    /// What the account was given in all.
+    granted: Money,
 }
 
 /// Something that runs out.
@@ -43,7 +47,7 @@ enum Level {
 impl Room {
     /// Where several levels are short, the first is named.
     fn find(store: &Store, now: Time, tags: &Tags) -> Result<Result<Room, Refusal>, Fault> {
-        let account = ledger::describe(store)?;
+        let (account, rated) = ledger::describe_rated(store)?;
         let key = match keyring::find_spending(store, now, &account.id, &tags.key)? {
             Ok(key) => key,
             Err(reason) => return Ok(Err(Refusal::Key { reason })),
@@ -62,7 +66,8 @@ impl Room {
         }
         counters.extend(counted(beyond).collect::<Result<Vec<_>, Fault>>()?);
         counters.push(Counter { level: Level::Credit, available: account.available });
-        Ok(Ok(Room { key, counters }))
+        let rates = if rated { rate::standings(store, now, tags)? } else { Vec::new() };
+        Ok(Ok(Room { key, counters, rates, granted: account.granted }))
     }
 
     /// What can be set aside, or which counter has less than is needed.
@@ -88,7 +93,20 @@ impl Room {
     /// Whether an isolate may lease, whatever its requests ask for.
     fn is_shared(&self) -> bool {
         let tagged = |counter: &Counter| matches!(&counter.level, Level::Budget(standing) if standing.budget.is_tagged());
-        !self.counters.iter().any(tagged)
+        !self.counters.iter().any(tagged) && !rate::is_tagged(&self.rates)
+    }
+
+    /// Counts a request against every limit of rate, or none: says which it is beyond.
+    fn take(&self, store: &Store, now: Time, take: &Take) -> Result<Option<Limited>, Fault> {
+        if let Some(limited) = rate::refusal(now, &self.rates, take) {
+            return Ok(Some(limited));
+        }
+        if let Some(limits) = take.free
+            && let Some(limited) = rate::admit_free(store, now, limits, self.granted)?
+        {
+            return Ok(Some(limited));
+        }
+        rate::take(store, now, &self.rates, take).map(|()| None)
     }
 
     fn is_solvent(&self) -> bool {
@@ -117,9 +135,7 @@ pub(super) fn hold(store: &Store, now: Time, hold: &Hold) -> Result<Held, Fault>
     if let Some(before) = open(store, id)? {
         return match hold.part {
             Part::More if before.amount < hold.least() => grow(store, now, hold, before),
-            Part::More | Part::Most | Part::Least => {
-                Ok(Held::Held { amount: before.amount, expires_at: before.expires_at })
-            }
+            Part::More | Part::Most | Part::Least => Ok(held(&before, true)),
         };
     }
     if hold.part == Part::More || hold.expires_at <= now || has_ended(store, hold.generation.as_str())? {
@@ -132,12 +148,20 @@ pub(super) fn hold(store: &Store, now: Time, hold: &Hold) -> Result<Held, Fault>
     };
     match room.admit(now, hold.least(), hold.amount)? {
         Ok(most) => {
+            if let Some(limited) = room.take(store, now, &hold.take)? {
+                return Ok(Held::Refused { refusal: Refusal::Rate(Box::new(limited)) });
+            }
             let (amount, expires_at) = (hold.given(most), hold.expires_at);
-            add(store, id, &Lease { tags, amount, expires_at, report: 0 })?;
-            Ok(Held::Held { amount, expires_at })
+            let lease = Lease { tags, amount, expires_at, report: 0, slots: 1 };
+            add(store, id, &lease)?;
+            Ok(held(&lease, !room.rates.is_empty()))
         }
         Err(refusal) => Ok(Held::Refused { refusal }),
     }
+}
+
+fn held(lease: &Lease, rated: bool) -> Held {
+    Held::Held { amount: lease.amount, expires_at: lease.expires_at, rated }
 }
 
 /// Lets an open hold hold more. What it holds is never taken from it.
@@ -152,7 +176,7 @@ fn grow(store: &Store, now: Time, hold: &Hold, before: Lease) -> Result<Held, Fa
             let most = most.checked_add(before.amount).ok_or(Fault::Corrupt("amount"))?;
             let after = Lease { amount: hold.given(most), ..before.clone() };
             replace(store, hold.generation.as_str(), &before, &after)?;
-            Ok(Held::Held { amount: after.amount, expires_at: after.expires_at })
+            Ok(held(&after, !room.rates.is_empty()))
         }
         Err(refusal) => Ok(Held::Refused { refusal }),
     }
@@ -161,7 +185,13 @@ fn grow(store: &Store, now: Time, hold: &Hold, before: Lease) -> Result<Held, Fa
 /// Makes, enlarges, shrinks or ends an isolate's lease as it reports. Never takes from it what the
 /// isolate has not offered.
 pub(super) fn renew(store: &Store, now: Time, report: &LeaseReport) -> Result<LeaseState, Fault> {
-    let state = |amount, admits_ms| LeaseState { id: report.id.clone(), amount, admits_ms, ended: false };
+    let state = |amount, admits_ms| LeaseState {
+        id: report.id.clone(),
+        amount,
+        admits_ms,
+        ended: false,
+        slice: None,
+    };
     let none = || LeaseState { ended: true, ..state(Money::ZERO, 0) };
     let id = report.id.as_str();
     let (before, is_new) = match open(store, id)? {
@@ -171,22 +201,29 @@ pub(super) fn renew(store: &Store, now: Time, report: &LeaseReport) -> Result<Le
         None if report.number > 1 || has_ended(store, id)? => return Ok(none()),
         None => {
             let tags = tags(store, &report.key, None, &[])?;
-            (Lease { tags, amount: Money::ZERO, expires_at: now, report: 0 }, true)
+            (Lease { tags, amount: Money::ZERO, expires_at: now, report: 0, slots: 0 }, true)
         }
     };
     let room = Room::find(store, now, &before.tags)?.ok();
     let amount = amount_of(&before, report, room.as_ref());
-    let solvent = room.is_some_and(|room| room.is_shared() && room.is_solvent());
+    let solvent = room.as_ref().is_some_and(|room| room.is_shared() && room.is_solvent());
     let admits = solvent && (amount > report.open || report.unit == Money::ZERO);
     let outlives = ADMITS + Duration::from_millis(report.outlives_ms);
     let expires_at = if admits { now.plus(outlives).max(before.expires_at) } else { before.expires_at };
-    let after = Lease { tags: before.tags.clone(), amount, expires_at, report: report.number };
+    let rates = room.map_or(Vec::new(), |room| room.rates);
+    let slice = match (rates.is_empty(), is_new && !admits) {
+        (false, false) => Some(rate::renew(store, now, &rates, before.slots, report.slice.as_ref())?),
+        (true, _) | (_, true) => None,
+    };
+    let slots = slice.and_then(|slice| slice.slots).unwrap_or(0);
+    let after = Lease { tags: before.tags.clone(), amount, expires_at, report: report.number, slots };
     match (is_new, admits) {
         (true, false) => return Ok(none()),
         (true, true) => add(store, id, &after)?,
         (false, _) => replace(store, id, &before, &after)?,
     }
-    Ok(state(amount, if admits { ADMITS.as_millis() as u64 } else { 0 }))
+    let admits_ms = if admits { ADMITS.as_millis() as u64 } else { 0 };
+    Ok(LeaseState { slice, ..state(amount, admits_ms) })
 }
 
 /// What a lease is to hold: what the isolate wants, but no more than a slice of what there is, and
@@ -209,14 +246,16 @@ struct Lease {
     expires_at: Time,
     /// The last report of its isolate; 0 for a lease of one request.
     report: u64,
+    /// How many requests may be under way on it.
+    slots: u64,
 }
 
 fn add(store: &Store, id: &str, lease: &Lease) -> Result<(), Fault> {
     let [workspace, user, line, end_user, models] = lease.tags.written();
     store.write(
         "INSERT INTO lease (id, key_hash, amount, expires_at, report, workspace_id, creator_user_id,
-         line, end_user, models) VALUES (?1, ?2, CAST(?3 AS INTEGER), CAST(?4 AS INTEGER),
-         CAST(?5 AS INTEGER), ?6, ?7, ?8, ?9, ?10)",
+         line, end_user, models, slots) VALUES (?1, ?2, CAST(?3 AS INTEGER), CAST(?4 AS INTEGER),
+         CAST(?5 AS INTEGER), ?6, ?7, ?8, ?9, ?10, CAST(?11 AS INTEGER))",
         &[
             id.to_owned().cell(),
             lease.tags.key.cell(),
@@ -228,6 +267,7 @@ fn add(store: &Store, id: &str, lease: &Lease) -> Result<(), Fault> {
             line,
             end_user,
             models,
+            lease.slots.cell(),
         ],
     )?;
     add_to_held(store, &lease.tags, lease.amount)
@@ -236,8 +276,14 @@ fn add(store: &Store, id: &str, lease: &Lease) -> Result<(), Fault> {
 fn replace(store: &Store, id: &str, before: &Lease, after: &Lease) -> Result<(), Fault> {
     store.write(
         "UPDATE lease SET amount = CAST(?2 AS INTEGER), expires_at = CAST(?3 AS INTEGER),
-         report = CAST(?4 AS INTEGER) WHERE id = ?1",
-        &[id.to_owned().cell(), after.amount.cell(), after.expires_at.cell(), after.report.cell()],
+         report = CAST(?4 AS INTEGER), slots = CAST(?5 AS INTEGER) WHERE id = ?1",
+        &[
+            id.to_owned().cell(),
+            after.amount.cell(),
+            after.expires_at.cell(),
+            after.report.cell(),
+            after.slots.cell(),
+        ],
     )?;
     add_to_held(store, &after.tags, difference(after.amount, before.amount)?)
 }
@@ -258,15 +304,22 @@ fn add_to_held(store: &Store, tags: &Tags, amount: Money) -> Result<(), Fault> {
 /// A lease that has not ended.
 fn open(store: &Store, id: &str) -> Result<Option<Lease>, Fault> {
     let row = store.row(
-        "SELECT CAST(amount AS TEXT), CAST(expires_at AS TEXT), CAST(report AS TEXT), key_hash,
-         workspace_id, creator_user_id, line, end_user, models FROM lease WHERE id = ?1",
+        "SELECT CAST(amount AS TEXT), CAST(expires_at AS TEXT), CAST(report AS TEXT),
+         CAST(slots AS TEXT), key_hash, workspace_id, creator_user_id, line, end_user, models FROM lease WHERE id = ?1",
         &[id.to_owned().cell()],
     )?;
     row.map(|mut row| {
         let (amount, expires_at, report) = (row.next()?, row.next()?, row.next()?);
-        Ok(Lease { tags: Tags::read(row.next()?, &mut row)?, amount, expires_at, report })
+        let slots = row.next()?;
+        Ok(Lease { tags: Tags::read(row.next()?, &mut row)?, amount, expires_at, report, slots })
     })
     .transpose()
+}
+
+/// Puts limits of rate right by what a request has used, if what was held for it is still open.
+pub(super) fn correct(store: &Store, now: Time, settle: &Settle, used: &Used) -> Result<(), Fault> {
+    let id = settle.lease.as_ref().map_or(settle.generation.as_str(), LeaseId::as_str);
+    open(store, id)?.map_or(Ok(()), |lease| rate::correct(store, now, &lease.tags, used))
 }
 
 pub(super) fn is_open(store: &Store, generation: &GenerationId) -> Result<bool, Fault> {

@@ -38,16 +38,21 @@ pub(super) fn create(store: &Store, now: Time, account: &AccountId, name: &str) 
 }
 
 pub(super) fn describe(store: &Store) -> Result<AccountRow, Fault> {
+    Ok(describe_rated(store)?.0)
+}
+
+/// The account, and whether it has limits of rate.
+pub(super) fn describe_rated(store: &Store) -> Result<(AccountRow, bool), Fault> {
     let row = store.row(
         "SELECT id, name, CAST(created_at AS TEXT), CAST(granted AS TEXT), CAST(charged AS TEXT),
-         CAST(held AS TEXT) FROM account",
+         CAST(held AS TEXT), CAST(EXISTS (SELECT 1 FROM rate_limit) AS TEXT) FROM account",
         &[],
     )?;
     let mut row = row.ok_or(Fault::Corrupt("account"))?;
     let (id, name, created_at) = (row.next()?, row.next()?, row.next()?);
     let (granted, charged, held) = (row.next()?, row.next()?, row.next()?);
     let available = difference(difference(granted, charged)?, held)?;
-    Ok(AccountRow { id, name, created_at, granted, charged, held, available })
+    Ok((AccountRow { id, name, created_at, granted, charged, held, available }, row.next()?))
 }
 
 pub(super) fn grant(

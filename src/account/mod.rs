@@ -19,6 +19,7 @@ pub mod lease;
 pub mod ledger;
 pub mod limit;
 pub mod purchase;
+pub mod rate;
 pub mod receipt;
 pub mod record;
 pub mod report;
@@ -99,6 +100,7 @@ pub fn execute(sql: &dyn Sql, now: Time, command: &Command) -> Result<Answer, Fa
             let holds = lease::expire(&store, now)?;
             let records = ledger::drop_old_records(&store, now)?;
             budget::drop_old(&store, now)?;
+            rate::drop_old(&store, now)?;
             Ok(Answer::Expired { holds, records, next_alarm: next_alarm(&store)? })
         }
         Command::Generation { id } => ledger::generation(&store, id),

@@ -5,6 +5,7 @@ use super::byok;
 use super::command::{Answer, Refusal};
 use super::lease;
 use super::ledger;
+use super::rate::{HIGHEST, Slice, SliceReport, Take, Used};
 use super::store::{Fault, Store};
 use super::{alert, next_alarm, text};
 use crate::id::{AccountId, GenerationId, KeyHash, LeaseId};
@@ -52,6 +53,9 @@ pub struct Settle {
     /// is not kept; the charge is made all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
+    /// What it used of limits of rate, where there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
 /// Sets money aside for one request.
@@ -79,6 +83,9 @@ pub struct Hold {
     /// The request's `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
+    /// What it takes of limits of rate.
+    #[serde(default)]
+    pub take: Take,
 }
 
 /// What a hold gets that cannot get all it asks for, if it gets the minimum.
@@ -122,6 +129,9 @@ pub struct LeaseReport {
     pub unit: Money,
     /// How long a request may go on after it was admitted, until its charge is here.
     pub outlives_ms: u64,
+    /// What of limits of rate it has and wants, once the isolate knows that there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<SliceReport>,
 }
 
 /// To a [`Report`].
@@ -160,6 +170,9 @@ pub enum Held {
         amount: Money,
         #[serde(with = "text::ms")]
         expires_at: Time,
+        /// Limits of rate want to know what it will have used.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rated: bool,
     },
     /// None is.
     Refused { refusal: Refusal },
@@ -176,6 +189,9 @@ pub struct LeaseState {
     pub admits_ms: u64,
     /// There is no such lease: it was not made, or its time is over.
     pub ended: bool,
+    /// What it may take of limits of rate; `None` where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
 }
 
 impl Report {
@@ -188,11 +204,15 @@ impl Report {
         let askew = |lease: &LeaseReport| {
             lease.open.is_negative() || lease.unit.is_negative() || lease.want < lease.open
         };
+        let crowded = |lease: &LeaseReport| {
+            lease.slice.is_some_and(|slice| slice.slots < slice.running || slice.slots > HIGHEST)
+        };
         let endless = |lease: &LeaseReport| lease.outlives_ms > OUTLIVES_MS || lease.number == 0;
         let flaws = [
             (self.charges.iter().any(|settle| settle.amount.is_negative()), "a charge below zero"),
             (self.hold.as_ref().is_some_and(impossible), "a hold needs 0 <= minimum <= amount"),
             (self.leases.iter().any(askew), "a lease needs 0 <= open <= want and 0 <= unit"),
+            (self.leases.iter().any(crowded), "a slice needs running <= slots"),
             (self.leases.iter().any(endless), "a lease is numbered from 1 and outlived by a day at most"),
             (self.charges.len() > CHARGES || self.leases.len() > LEASES, "more than a report may carry"),
         ];

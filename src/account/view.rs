@@ -5,8 +5,10 @@ use super::budget::{Per, Scope, Standing};
 use super::command::{KeyRow, Spending};
 use super::key::KeyKind;
 use super::limit::LimitReset;
+use super::rate;
 use crate::id::KeyHash;
 use crate::money::Money;
+use crate::routing::rate::FreeLimits;
 use crate::time::Time;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -51,8 +53,8 @@ pub fn write_deleted_key() -> String {
 }
 
 /// The body of `GET /key`: the key as it sees itself.
-pub fn write_current_key(row: &KeyRow) -> String {
-    json(&Data { data: CurrentKey::new(row) })
+pub fn write_current_key(row: &KeyRow, free: FreeLimits) -> String {
+    json(&Data { data: CurrentKey::new(row, free) })
 }
 
 /// The body of `GET /credits`.
@@ -142,7 +144,7 @@ struct CurrentKey<'a> {
     rate_limit: RateLimit,
 }
 
-/// There is no quota of free requests; -1 says so, as it does in `rate_limit`.
+/// -1 says that there is no limit, as it does in `rate_limit`.
 #[derive(Serialize)]
 struct FreeModelDailyRequests {
     used: i64,
@@ -214,7 +216,7 @@ impl KeyObject<'_> {
 }
 
 impl CurrentKey<'_> {
-    fn new(row: &KeyRow) -> CurrentKey<'_> {
+    fn new(row: &KeyRow, free: FreeLimits) -> CurrentKey<'_> {
         let management = row.kind == KeyKind::Management;
         CurrentKey {
             label: &row.label,
@@ -231,15 +233,32 @@ impl CurrentKey<'_> {
             workspace_id: &row.workspace_id,
             expires_at: row.expires_at.map(Time::to_iso8601),
             allowed_data_regions: ["global"],
-            free_model_daily_requests: FreeModelDailyRequests { used: 0, limit: -1, remaining: -1 },
+            free_model_daily_requests: FreeModelDailyRequests::new(row, free),
             budgets: row.budgets.iter().filter_map(Budget::new).collect(),
             effective_budget: row.budgets.iter().min_by_key(|one| remaining(one)).and_then(Budget::new),
-            rate_limit: RateLimit {
-                requests: -1,
-                interval: "10s",
-                note: "This field is deprecated and safe to ignore.",
-            },
+            rate_limit: RateLimit::new(row.requests_per_minute),
         }
+    }
+}
+
+impl FreeModelDailyRequests {
+    fn new(row: &KeyRow, free: FreeLimits) -> FreeModelDailyRequests {
+        let used = i64::try_from(row.free_requests_today).unwrap_or(i64::MAX);
+        let (limit, remaining) = match rate::free_per_day(free, row.granted) {
+            (0, _) => (-1, -1),
+            (limit, _) => (i64::from(limit), i64::from(limit).saturating_sub(used).max(0)),
+        };
+        FreeModelDailyRequests { used, limit, remaining }
+    }
+}
+
+impl RateLimit {
+    fn new(requests_per_minute: Option<u64>) -> RateLimit {
+        let (requests, interval) = match requests_per_minute {
+            Some(requests) => (i64::try_from(requests).unwrap_or(i64::MAX), "60s"),
+            None => (-1, "10s"),
+        };
+        RateLimit { requests, interval, note: "This field is deprecated and safe to ignore." }
     }
 }
 

@@ -6,11 +6,13 @@
 //! the account holds for it, whatever was lost or came late on the way.
 
 mod lease;
+mod slice;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::command::Refusal;
+use super::rate::{HIGHEST, Take, Used, minute_of};
 use super::report::{self, Held, Hold, LeaseReport, Part, Report, Reported, Settle};
 use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
@@ -54,6 +56,8 @@ pub struct Draw {
     pub models: Vec<String>,
     /// The `user` that it names.
     pub end_user: Option<String>,
+    /// What it takes of limits of rate.
+    pub take: Take,
 }
 
 /// Money set aside for one request. Ends by [`Wallet::settle`] or [`Wallet::abandon`], once.
@@ -64,6 +68,8 @@ pub struct Ticket {
     held: Money,
     /// The lease it is drawn from; `None` for a hold of its own.
     lease: Option<LeaseId>,
+    /// The minute of its admission and the tokens it was counted with, where limits of rate ask.
+    counted: Option<(u64, u64)>,
 }
 
 /// Whether a request may be sent.
@@ -144,8 +150,9 @@ impl Ticket {
 
 impl Draw {
     fn hold(&self) -> Hold {
-        let Draw { generation, key, amount, expires_at, minimum, part, models, end_user } = self.clone();
-        Hold { generation, key, amount, minimum, part, expires_at, models, end_user }
+        let Draw { generation, key, amount, expires_at, minimum, part, models, end_user, take } =
+            self.clone();
+        Hold { generation, key, amount, minimum, part, expires_at, models, end_user, take }
     }
 }
 
@@ -155,13 +162,16 @@ impl Wallet {
         self.lose_flights(now);
         let lease = self.leases.entry(draw.key.clone()).or_default();
         lease.note_demand(now, draw);
-        if now < lease.admits_until && lease.free() >= draw.amount {
+        // Free models have a limit of which so little is left that each request asks.
+        let leased = now < lease.admits_until && lease.free() >= draw.amount && draw.take.free.is_none();
+        if leased && lease.slice.take(now, draw.take.tokens) {
             lease.open = sum(lease.open, draw.amount);
             return Admission::Admitted(Ticket {
                 generation: draw.generation.clone(),
                 key: draw.key.clone(),
                 held: draw.amount,
                 lease: lease.id.clone(),
+                counted: lease.slice.is_limited().then(|| (minute_of(now), draw.take.tokens)),
             });
         }
         Admission::Ask(self.ask(now, draw))
@@ -172,16 +182,18 @@ impl Wallet {
         let hold = answer.hold.clone();
         self.answered(now, number, answer);
         match hold {
-            Some(Held::Held { amount, .. }) => {
+            Some(Held::Held { amount, rated, .. }) => {
                 let lease = self.leases.entry(draw.key.clone()).or_default();
                 lease.own = sum(lease.own, amount);
                 lease.note_peak();
                 let (generation, key) = (draw.generation.clone(), draw.key.clone());
-                Admission::Admitted(Ticket { generation, key, held: amount, lease: None })
+                let counted = rated.then(|| (minute_of(now), draw.take.tokens));
+                Admission::Admitted(Ticket { generation, key, held: amount, lease: None, counted })
             }
             // What this isolate holds back from itself is given back before the client is refused.
             Some(Held::Refused {
-                refusal: Refusal::Credit { .. } | Refusal::KeyLimit { .. } | Refusal::Budget { .. },
+                refusal:
+                    Refusal::Credit { .. } | Refusal::KeyLimit { .. } | Refusal::Budget { .. } | Refusal::Rate(_),
             }) if self.has_spare() => {
                 let mut sending = self.give_back(now);
                 sending.report.hold = Some(draw.hold());
@@ -196,7 +208,7 @@ impl Wallet {
     pub fn not_admitted(&mut self, now: Time, number: u64, draw: &Draw) -> Admission {
         self.failed(now, number);
         let (generation, key) = (draw.generation.clone(), draw.key.clone());
-        let release = Settle { generation, key, amount: Money::ZERO, lease: None, record: None };
+        let release = Settle { generation, key, amount: Money::ZERO, lease: None, record: None, used: None };
         if self.outbox.len() < report::CHARGES {
             self.outbox.push_back((now, release));
         }
@@ -217,6 +229,7 @@ impl Wallet {
             expires_at: now,
             models: Vec::new(),
             end_user: None,
+            take: Take::default(),
         });
         sending
     }
@@ -239,24 +252,40 @@ impl Wallet {
 
     /// Ends a request: what it cost is on its way to the account.
     pub fn settle(&mut self, now: Time, ticket: Ticket, amount: Money, record: Option<String>) {
-        let Ticket { generation, key, held, lease: from } = ticket;
+        let tokens = ticket.counted.map_or(0, |(_, tokens)| tokens);
+        self.settle_used(now, ticket, amount, record, tokens);
+    }
+
+    /// As [`Wallet::settle`], of a request that has used so many tokens.
+    pub fn settle_used(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        amount: Money,
+        record: Option<String>,
+        tokens: u64,
+    ) {
+        let Ticket { generation, key, held, lease: from, counted } = ticket;
+        let used = counted.map(|(minute, counted)| Used { minute, beyond: beyond(tokens, counted) });
+        let used = used.filter(|used| used.beyond != 0);
         let lease = self.leases.entry(key.clone()).or_default();
         lease.last_used = now;
         match &from {
             Some(id) if lease.id.as_ref() == Some(id) => {
                 lease.open = difference(lease.open, held);
+                lease.slice.end_one();
                 lease.owed = sum(lease.owed, amount);
                 lease.note_peak();
             }
             Some(_) => {}
             None => lease.own = difference(lease.own, held),
         }
-        self.outbox.push_back((now, Settle { generation, key, amount, lease: from, record }));
+        self.outbox.push_back((now, Settle { generation, key, amount, lease: from, record, used }));
     }
 
     /// Ends a request of which nothing is known.
     pub fn abandon(&mut self, now: Time, ticket: Ticket) {
-        self.settle(now, ticket, Money::ZERO, None);
+        self.settle_used(now, ticket, Money::ZERO, None, 0);
     }
 
     /// Whether the caller is to carry what this wallet has to tell, because no one does.
@@ -499,6 +528,7 @@ impl Wallet {
         };
         let reported = sending.report.charges.iter().filter(|settle| settle.lease.as_ref() == Some(&id));
         let reported = reported.fold(Money::ZERO, |total, settle| sum(total, settle.amount));
+        let slice = lease.slice.tell(now, want.is_some());
         let open = sum(lease.open, difference(lease.owed, reported)).max(Money::ZERO);
         let want = want.unwrap_or(open).max(open);
         lease.number += 1;
@@ -514,10 +544,17 @@ impl Wallet {
             want,
             unit: lease.unit,
             outlives_ms: lease.outlives.as_millis() as u64,
+            slice,
         });
     }
 
     fn has_spare(&self) -> bool {
         self.leases.values().any(Lease::has_spare)
     }
+}
+
+/// How many tokens were used beyond those that were counted, in what a limit of rate can be of.
+fn beyond(tokens: u64, counted: u64) -> i64 {
+    let bounded = |tokens: u64| tokens.min(HIGHEST) as i64;
+    bounded(tokens) - bounded(counted)
 }

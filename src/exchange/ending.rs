@@ -131,7 +131,7 @@ impl Exchange {
 
     pub(super) fn settle(&mut self, now: Time, outcome: Outcome, charge: Charge, facts: Option<&Facts>) {
         let record = self.record(now, &outcome, &charge, facts);
-        let settlement = Settlement { amount: charge.due, record };
+        let settlement = Settlement { amount: charge.due, record, tokens: charge.usage.total() };
         let line = self.log_line(now, &outcome, Some(&charge));
         self.outbox.push_back(Step::Settle(settlement));
         self.outbox.push_back(Step::Log(line));

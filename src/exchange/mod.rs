@@ -44,7 +44,7 @@ pub use route::{Route, routes, routes_with};
 use stage::{Attempt, Failing, Stage};
 pub use step::{Arrival, Caller, Head, Input, Racer, Reply, Step};
 pub use timing::Timing;
-pub use view::{account_down, key_refusal};
+pub use view::{account_down, key_refusal, rate_headers};
 
 /// The largest reply that is not streamed, in bytes.
 const MAX_REPLY: usize = 64 * 1024 * 1024;

@@ -91,6 +91,8 @@ pub struct Settlement {
     pub amount: Money,
     /// JSON of a [`crate::account::GenerationRecord`].
     pub record: String,
+    /// Tokens that were used, for limits of rate.
+    pub tokens: u64,
 }
 
 impl Outcome {

@@ -2,6 +2,7 @@
 //! stream is metered: it asks for more as tokens flow, and ends as cut by a limit of length where
 //! there is none. A whole reply is limited beforehand to what is held.
 
+use crate::account::rate::Take;
 use crate::chat::Output;
 use crate::chat::RequestSize;
 use crate::error::Failure;
@@ -9,6 +10,7 @@ use crate::json::{self, Edit, Member};
 use crate::money::Money;
 use crate::pricing;
 use crate::protocol::bridge::Face;
+use crate::routing::rate::{FreeLimits, is_free};
 use crate::time::Time;
 use std::borrow::Cow;
 
@@ -19,6 +21,8 @@ const FIRST_TOKENS: u64 = 512;
 /// Bytes of what is delivered that count as a token, until the provider's own count comes: fewer than
 /// text of almost any language has.
 const BYTES_PER_TOKEN: u64 = 3;
+/// Output tokens that limits of rate take a choice to have where the request does not say.
+const USUAL_TOKENS: u64 = 1024;
 
 /// What is held for a request that was admitted in part.
 pub(super) struct Purse {
@@ -69,6 +73,19 @@ impl Exchange {
             }
         }
         models
+    }
+
+    /// What it takes of limits of rate: about as many tokens as its prompt has and its output may have.
+    /// One for a free model is counted by the account, where `free` limits anything.
+    pub fn take(&self, free: FreeLimits) -> Take {
+        let size = &self.arrival.request.size;
+        let output = size.max_tokens.unwrap_or(USUAL_TOKENS).saturating_mul(u64::from(size.choices.max(1)));
+        let output = if size.inputs > 0 { 0 } else { output };
+        let is_free = self.routes.first().is_some_and(|route| is_free(&route.candidate.model));
+        Take {
+            tokens: pricing::estimate_usage(size, 0).total().saturating_add(output),
+            free: Some(free).filter(|free| is_free && free.is_any()),
+        }
     }
 
     /// The `user` that the request names.

@@ -7,6 +7,7 @@ use crate::account::LimitReset;
 use crate::account::budget::{Per, Scope, Standing};
 use crate::account::command::Refusal;
 use crate::account::key::KeyRefusal;
+use crate::account::rate::{Limited, Measure};
 use crate::chat::{Facts, ProviderError, ReplyFault};
 use crate::error::{Cause, Failure};
 use crate::id::GenerationId;
@@ -20,6 +21,8 @@ use super::{Attempt, Exchange, Head};
 
 /// When to try again after the account could not be asked.
 const ACCOUNT_RETRY_S: u32 = 2;
+const RATE_LIMIT: [&str; 3] = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
+const FREE_TIER: &str = "openrouter_free_tier_daily";
 
 pub fn stream_head(face: Face, generation: &GenerationId) -> Head {
     let mut head = head(200, face.stream_type(), generation);
@@ -38,6 +41,7 @@ pub fn failure_head(failure: &Failure, generation: &GenerationId) -> Head {
     if let Some(seconds) = failure.retry_after_s {
         head.headers.push(("retry-after", seconds.to_string()));
     }
+    head.headers.extend(rate_headers(failure));
     head
 }
 
@@ -124,24 +128,79 @@ pub fn refusal(refusal: &Refusal, affordable: impl Fn(Money) -> u64) -> Failure 
             };
             about_budget(failure, standing)
         }
+        Refusal::Rate(limited) => limited_failure(limited),
         Refusal::Ended => Failure::new(Cause::Internal, "The request's hold had ended before it began"),
     }
+}
+
+/// What a client is told that is beyond a limit of rate of its account's, with the headers that say so
+/// as `metadata.headers`.
+fn limited_failure(limited: &Limited) -> Failure {
+    let Limited { measure, most, remaining, resets_at, wait_ms, limit } = limited;
+    let (words, source) = match (limit, measure) {
+        (Some(limit), _) => {
+            let whose = whose(limit.per, limit.scope);
+            let words = format!(
+                "Rate limit exceeded: {}. {whose} limit '{}' is {most}, of which {remaining} is left",
+                measure.as_str(),
+                limit.id
+            );
+            (words, "millrace_rate_limit")
+        }
+        (None, Measure::FreePerDayLow) => (
+            "Rate limit exceeded: free-models-per-day. Add credits to unlock more free model requests per day"
+                .to_owned(),
+            FREE_TIER,
+        ),
+        (None, _) => (format!("Rate limit exceeded: {}", measure.as_str()), FREE_TIER),
+    };
+    let headers = json!({
+        "X-RateLimit-Limit": most.to_string(),
+        "X-RateLimit-Remaining": remaining.to_string(),
+        "X-RateLimit-Reset": resets_at.ms().to_string(),
+    });
+    let wait_s = u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+    let mut failure = Failure::new(Cause::RateLimited, words)
+        .with("headers", headers)
+        .with("limit_source", source)
+        .retry_after(wait_s);
+    if let Some(limit) = limit {
+        failure = failure
+            .with("measure", measure.as_str())
+            .with("rate_limit_id", limit.id.as_str())
+            .with("scope", limit.scope.as_str())
+            .with("model", limit.model.as_deref());
+    }
+    failure
+}
+
+/// What a failure tells in headers beside its metadata.
+pub fn rate_headers(failure: &Failure) -> impl Iterator<Item = (&'static str, String)> {
+    let told = failure.metadata.get("headers");
+    RATE_LIMIT.into_iter().filter_map(move |name| {
+        let value = told?.get(name)?.as_str()?;
+        Some((name, value.to_owned()))
+    })
 }
 
 /// A budget as a sentence begins: `The workspace's monthly budget`.
 fn budget_name(standing: &Standing) -> String {
     let budget = &standing.budget;
-    let whose = match (budget.per, budget.scope) {
+    let whose = whose(budget.per, budget.scope);
+    let window = budget.window.map_or("lifetime", LimitReset::as_str);
+    match &budget.model {
+        Some(model) => format!("{whose} {window} budget for {model}"),
+        None => format!("{whose} {window} budget"),
+    }
+}
+
+fn whose(per: Per, scope: Scope) -> &'static str {
+    match (per, scope) {
         (Per::EndUser, _) => "The user's",
         (Per::Key, _) | (Per::All, Scope::Key) => "The key's",
         (Per::User, _) | (Per::All, Scope::User) => "The member's",
         (Per::All, Scope::Workspace) => "The workspace's",
         (Per::All, Scope::Account) => "The account's",
-    };
-    let window = budget.window.map_or("lifetime", LimitReset::as_str);
-    match &budget.model {
-        Some(model) => format!("{whose} {window} budget for {model}"),
-        None => format!("{whose} {window} budget"),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::account::wallet::Draw;
 use crate::exchange::{Exchange, Head, Input, Racer, Reply, Settlement, Step};
 use crate::media::Hosts;
 use crate::money::Money;
+use crate::routing::rate::FreeLimits;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{self, IdentityTransformStream, console_log};
 use crate::shell::clock::{delay_until, now};
@@ -43,6 +44,7 @@ pub struct Driver {
     connections: [Connection; 2],
     /// Where links may lead besides the public internet.
     hosts: Hosts,
+    free: FreeLimits,
     /// Takes the head of the reply, once.
     answer: Option<oneshot::Sender<Response>>,
     writer: Option<WritableStreamDefaultWriter>,
@@ -58,6 +60,7 @@ impl Driver {
         exchange: Exchange,
         account: AccountClient,
         hosts: Hosts,
+        free: FreeLimits,
         background: Background,
         signal: AbortSignal,
         answer: oneshot::Sender<Response>,
@@ -69,6 +72,7 @@ impl Driver {
             held: Held::default(),
             connections: [Connection::Closed, Connection::Closed],
             hosts,
+            free,
             answer: Some(answer),
             writer: None,
             writable: None,
@@ -137,7 +141,8 @@ impl Driver {
             let (generation, key) = (exchange.generation().clone(), exchange.key().clone());
             let (models, end_user) = (exchange.models(), exchange.end_user());
             let part = if exchange.is_streamed() { Part::Least } else { Part::Most };
-            Draw { generation, key, amount, minimum: least, part, expires_at, models, end_user }
+            let take = exchange.take(self.free);
+            Draw { generation, key, amount, minimum: least, part, expires_at, models, end_user, take }
         };
         match wallets::set_aside(&self.account, &draw).await {
             Ok(held) => {
@@ -275,7 +280,7 @@ impl Driver {
     fn settle(&mut self, settlement: Settlement) {
         let held = self.held.borrow_mut().take();
         if let Some(held) = held {
-            held.settle(settlement.amount, settlement.record);
+            held.settle(settlement);
             wallets::carry(&self.account, &self.background);
         }
     }

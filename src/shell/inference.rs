@@ -20,9 +20,7 @@ use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, Intent, Route, Routed, account_down, routes, routes_with};
 use crate::guard::Rules;
 use crate::id::GenerationId;
-use crate::media::Hosts;
 use crate::protocol::bridge::Face;
-use crate::routing::rate::{self, FreeCounts};
 use crate::routing::sticky::{Pin, Pins};
 use crate::routing::{Plan, describe, plan, survey, untried};
 use crate::shell::accounts::AccountClient;
@@ -37,8 +35,6 @@ use crate::time::Time;
 thread_local! {
     /// Where the sessions that this isolate served have their caches.
     static PINS: RefCell<Pins> = RefCell::new(Pins::default());
-    /// How often accounts asked this isolate for free models.
-    static FREE: RefCell<FreeCounts> = RefCell::new(FreeCounts::default());
 }
 
 /// As much of a header as a record keeps, in characters.
@@ -77,10 +73,6 @@ pub async fn answer(
     let region = intent.region;
     let plan = plan.map_err(|failure| if told { explained(&chat, region, failure) } else { failure })?;
     health::expect(&plan);
-    if rate::is_free(&plan.first().model) {
-        let counted = FREE.with_borrow_mut(|counts| counts.admit(&key.account, config.free, arrived));
-        counted.map_err(|limited| limited.failure(arrived))?;
-    }
     let routes = routes_of(&plan, config, &own, seed)?;
     let hedge = intent.hedge(&config.hedging)?;
     let routed = Routed { about: plan.about.clone(), region: intent.region, session: intent.session, hedge };
@@ -101,7 +93,7 @@ pub async fn answer(
     if exchange.has_own_keys() {
         exchange = exchange.with_own_keys(config.byok.terms, wallets::byok_used(account.account()));
     }
-    start(exchange, account, config.media_hosts.clone(), request.signal(), context, env.clone()).await
+    start(exchange, account, config, request.signal(), context, env.clone()).await
 }
 
 /// The attempts that may be made, with the account's own keys.
@@ -190,14 +182,15 @@ pub fn remember(session: u64, pin: Pin, long: bool) {
 async fn start(
     exchange: Exchange,
     account: AccountClient,
-    hosts: Hosts,
+    config: &Config,
     signal: AbortSignal,
     context: worker_sys::Context,
     env: JsValue,
 ) -> Result<Response, Failure> {
     let (sender, receiver) = oneshot::channel();
     let background = Background::new(context);
-    let driver = Driver::new(exchange, account, hosts, background.clone(), signal, sender);
+    let (hosts, free) = (config.media_hosts.clone(), config.free);
+    let driver = Driver::new(exchange, account, hosts, free, background.clone(), signal, sender);
     // A panic ends this exchange alone; what was set aside for it is given back.
     let run = async move {
         let run = AssertUnwindSafe(driver.run()).catch_unwind();

@@ -162,7 +162,7 @@ impl Call<'_> {
                 Err(Failure::new(Cause::Conflict, words).with("available", available.to_usd()))
             }
             Answer::Refused {
-                refusal: Refusal::KeyLimit { .. } | Refusal::Budget { .. } | Refusal::Ended,
+                refusal: Refusal::KeyLimit { .. } | Refusal::Budget { .. } | Refusal::Rate(_) | Refusal::Ended,
             } => Err(unexpected()),
             Answer::Invalid { message } => Err(Failure::invalid(message)),
             answer => Ok(answer),
@@ -176,7 +176,7 @@ impl Call<'_> {
     async fn current_key(&self) -> Result<Response, Failure> {
         let key = authenticate(self.request, self.env).await?;
         match self.ask(&key.account, Command::GetKey { hash: key.hash, only: None }).await? {
-            Answer::Key { key } => Ok(reply::json(200, &view::write_current_key(&key))),
+            Answer::Key { key } => Ok(reply::json(200, &view::write_current_key(&key, self.config.free))),
             _ => Err(unexpected()),
         }
     }

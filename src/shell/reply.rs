@@ -3,14 +3,12 @@
 use web_sys::{Headers, ReadableStream, Response, ResponseInit};
 
 use crate::error::Failure;
-use crate::exchange::Head;
+use crate::exchange::{Head, rate_headers};
 use crate::protocol::bridge::Face;
 use crate::shell::edge;
 
 /// Headers of ours that scripts in a browser may read.
 const EXPOSED: &str = "x-generation-id, retry-after, etag, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-next-cursor, link, x-overhead-ms, server-timing";
-/// What a failure may tell in headers beside its metadata.
-const RATE_LIMIT: [&str; 3] = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 
 pub fn whole(head: &Head, body: &[u8]) -> Response {
     edge::reply(head.status, &lines(&head.headers), body).expect("statuses and header names are ours")
@@ -42,11 +40,7 @@ pub fn failure(face: Face, failure: &Failure) -> Response {
     if let Some(seconds) = failure.retry_after_s {
         headers.push(("retry-after", seconds.to_string()));
     }
-    let told = failure.metadata.get("headers");
-    for name in RATE_LIMIT {
-        let value = told.and_then(|told| told.get(name)).and_then(|value| value.as_str());
-        headers.extend(value.map(|value| (name, value.to_owned())));
-    }
+    headers.extend(rate_headers(failure));
     if let Some(allow) = failure.metadata.get("allow").and_then(|allow| allow.as_str()) {
         headers.push(("allow", allow.to_owned()));
     }

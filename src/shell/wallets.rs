@@ -15,6 +15,7 @@ use worker::worker_sys;
 use crate::account::command::{Answer, Command, Refusal};
 use crate::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
 use crate::account::{Report, Reported, Settle, kept_name};
+use crate::exchange::Settlement;
 use crate::id::{AccountId, KeyHash};
 use crate::money::Money;
 use crate::shell::accounts::{AccountClient, AccountDown};
@@ -69,9 +70,11 @@ impl SetAside {
     }
 
     /// Ends the request: its cost is on its way to the account.
-    pub fn settle(mut self, amount: Money, record: String) {
+    pub fn settle(mut self, Settlement { amount, record, tokens }: Settlement) {
         if let Some(ticket) = self.ticket.take() {
-            with(&self.account, |wallet| wallet.settle(now(), ticket, amount, Some(record)));
+            with(&self.account, |wallet| {
+                wallet.settle_used(now(), ticket, amount, Some(record), tokens);
+            });
         }
     }
 }

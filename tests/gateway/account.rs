@@ -3,8 +3,9 @@
 pub mod script;
 
 use millrace::account::record::{Attempt, Basis, GenerationRecord, Line, Receipt};
-use millrace::account::{self, Answer, Command, KeyRefusal, receipt, store, view};
+use millrace::account::{self, Answer, Command, KeyRefusal, KeyRow, receipt, store, view};
 use millrace::error::Cause;
+use millrace::routing::rate::FreeLimits;
 use script::{Database, check, check_line, generation, read_command, time, usd};
 
 #[test]
@@ -395,10 +396,25 @@ fn a_key_is_shown_as_openrouter_shows_it() {
     assert_eq!(view::write_keys(&[]), r#"{"data":[]}"#);
     assert_eq!(view::write_created_key(&row, "sk"), format!(r#"{{"data":{key},"key":"sk"}}"#));
     assert_eq!(view::write_deleted_key(), r#"{"deleted":true}"#);
+    let limited = KeyRow { free_requests_today: 51, requests_per_minute: Some(5), ..row.clone() };
+    for (free, expected) in [
+        (
+            FreeLimits { credits: 1_000_000, ..FreeLimits::default() },
+            r#""free_model_daily_requests":{"used":51,"limit":50,"remaining":0}"#,
+        ),
+        (
+            FreeLimits { per_day: 0, ..FreeLimits::default() },
+            r#""free_model_daily_requests":{"used":51,"limit":-1,"remaining":-1}"#,
+        ),
+        (FreeLimits::default(), r#""rate_limit":{"requests":5,"interval":"60s","note":""#),
+    ] {
+        let told = view::write_current_key(&limited, free);
+        assert!(told.contains(expected), "{told}");
+    }
     assert_eq!(
-        view::write_current_key(&row),
+        view::write_current_key(&row, FreeLimits::default()),
         format!(
-            r#"{{"data":{{"label":"sk-mr-v1-...",{limit},{usage},"is_free_tier":false,"is_management_key":false,"is_provisioning_key":false,"creator_user_id":null,"organization_id":null,"workspace_id":"Account00000","expires_at":"2027-02-28T00:00:00.000Z","allowed_data_regions":["global"],"free_model_daily_requests":{{"used":0,"limit":-1,"remaining":-1}},"budgets":[],"effective_budget":null,"rate_limit":{{"requests":-1,"interval":"10s","note":"This field is deprecated and safe to ignore."}}}}}}"#
+            r#"{{"data":{{"label":"sk-mr-v1-...",{limit},{usage},"is_free_tier":false,"is_management_key":false,"is_provisioning_key":false,"creator_user_id":null,"organization_id":null,"workspace_id":"Account00000","expires_at":"2027-02-28T00:00:00.000Z","allowed_data_regions":["global"],"free_model_daily_requests":{{"used":0,"limit":1000,"remaining":1000}},"budgets":[],"effective_budget":null,"rate_limit":{{"requests":-1,"interval":"10s","note":"This field is deprecated and safe to ignore."}}}}}}"#
         )
     );
 }
@@ -425,7 +441,8 @@ fn a_key_sees_the_budgets_that_it_is_under_and_not_its_own_limit_among_them() {
         Answer::Key { key } => key,
         other => panic!("{other:?}"),
     };
-    let shown: serde_json::Value = serde_json::from_str(&view::write_current_key(&row)).unwrap();
+    let shown: serde_json::Value =
+        serde_json::from_str(&view::write_current_key(&row, FreeLimits::default())).unwrap();
     let said = |budget: &serde_json::Value| {
         let (scope, id) = (budget["scope"].as_str().unwrap(), budget["budget_id"].as_str().unwrap());
         format!("{scope} {id} {} of {}", budget["remaining_usd"], budget["limit_usd"])

@@ -56,6 +56,7 @@ impl Account {
             amount: usd(amount),
             lease: None,
             record: Some(serde_json::to_string(&record).unwrap()),
+            used: None,
         };
         let report = Report { charges: vec![settle], ..Report::default() };
         for _ in 0..2 {

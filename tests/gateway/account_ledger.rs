@@ -230,7 +230,7 @@ impl Model {
             BudgetCommand::Remove { id } => {
                 self.budgets.remove(&id);
             }
-            BudgetCommand::List => {}
+            BudgetCommand::List | BudgetCommand::Rate(_) => {}
         }
         "budgets".into()
     }
@@ -353,7 +353,7 @@ fn say_reported(Reported { charges, hold, leases, .. }: &Reported) -> String {
         format!("settled {} {exceeded_hold}{}", amount.pico(), if *already { " again" } else { "" })
     });
     let hold = hold.iter().map(|held| match held {
-        Held::Held { amount, expires_at } => format!("held {} until {}", amount.pico(), expires_at.ms()),
+        Held::Held { amount, expires_at, .. } => format!("held {} until {}", amount.pico(), expires_at.ms()),
         Held::Refused { refusal } => say_refusal(refusal),
     });
     let leases = leases.iter().map(|lease| match lease.ended {
@@ -375,6 +375,7 @@ fn say_refusal(refusal: &Refusal) -> String {
         Refusal::Budget { standing, available, missing } => {
             format!("{} {} missing {}", standing.budget.id, available.pico(), missing.pico())
         }
+        Refusal::Rate(limited) => format!("rate {:?}", limited.measure),
         Refusal::Ended => "ended".into(),
     }
 }
@@ -531,6 +532,7 @@ impl Step {
             amount: pico(self.amount / 4),
             lease: (self.amount % 3 == 0).then(|| isolate.clone()),
             record: self.flag.then(|| format!(r#"{{"model":"{}","external_user":"{user}"}}"#, models[0])),
+            used: None,
         };
         let hold = || Hold {
             generation: generation.clone(),
@@ -541,6 +543,7 @@ impl Step {
             expires_at: until,
             models: models[..self.amount as usize % 3].to_vec(),
             end_user: Some(user.to_string()).filter(|user| user != "0"),
+            take: Default::default(),
         };
         let renew = || LeaseReport {
             id: isolate.clone(),
@@ -550,6 +553,7 @@ impl Step {
             want: pico(self.amount % 10 + self.amount / 8),
             unit: pico(self.amount % 4),
             outlives_ms: self.span_ms,
+            slice: None,
         };
         Report {
             charges: if parts & 1 > 0 { vec![settle(generation.clone())] } else { Vec::new() },
@@ -595,6 +599,7 @@ fn a_dollar_admits_ten_of_five_hundred() {
             expires_at: Time::from_ms(START + 60_000),
             models: vec![],
             end_user: None,
+            take: Default::default(),
         };
         match database.tell(now, &Command::Report(Report { hold: Some(hold), ..Report::default() })) {
             Answer::Reported(Reported { hold: Some(Held::Held { .. }), .. }) => admitted += 1,
@@ -616,6 +621,7 @@ fn a_dollar_admits_ten_of_five_hundred() {
             amount: dime,
             lease: None,
             record: None,
+            used: None,
         };
         database.tell(now, &Command::Report(Report { charges: vec![settle], ..Report::default() }));
     }

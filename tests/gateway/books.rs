@@ -489,6 +489,7 @@ fn settle(id: &str, key: &str, told: &str) -> Settle {
         amount: Money::from_pico(amount.parse().unwrap()),
         lease: None,
         record: Some(serde_json::to_string(&record).unwrap()),
+        used: None,
     }
 }
 

@@ -11,10 +11,13 @@ mod timing;
 mod verbatim;
 
 use millrace::account::GenerationRecord;
+use millrace::account::budget::{Per, Scope};
+use millrace::account::rate::{Limited, Measure, RateLimit};
 use millrace::account::record::Basis;
 use millrace::chat::conversation::Source;
 use millrace::media::{Kind, Link};
 use millrace::money::Money;
+use millrace::time::Time;
 use play::{Play, delta, finish, reply, usage};
 
 const COST_OF_REPORTED_USAGE: &str = "0.000012";
@@ -294,6 +297,55 @@ fn a_refusal_sends_nothing() {
     let mut play = Play::new(r#""model":"millrace/echo""#);
     play.account_down();
     play.expect(&["hold", "reply 503 retry-after 2", "log refused", "done"]);
+}
+
+#[test]
+fn a_limit_of_rate_is_told_by_its_name_with_headers() {
+    let limit = RateLimit {
+        id: "team".into(),
+        scope: Scope::Workspace,
+        subject: "w".into(),
+        per: Per::All,
+        model: None,
+        requests_per_minute: Some(50),
+        tokens_per_minute: None,
+        concurrent_requests: None,
+    };
+    let limited = |measure, limit| Limited {
+        measure,
+        most: 50,
+        remaining: 0,
+        resets_at: Time::from_ms(1_787_184_000_000),
+        wait_ms: 1_001,
+        limit,
+    };
+    for (limited, words) in [
+        (
+            limited(Measure::RequestsPerMinute, Some(limit)),
+            &[
+                "requests_per_minute. The workspace's limit 'team' is 50",
+                r#""limit_source":"millrace_rate_limit""#,
+                r#""rate_limit_id":"team""#,
+            ],
+        ),
+        (
+            limited(Measure::FreePerDayLow, None),
+            &[
+                "Rate limit exceeded: free-models-per-day. Add credits",
+                r#""limit_source":"openrouter_free_tier_daily""#,
+                r#""X-RateLimit-Reset":"1787184000000""#,
+            ],
+        ),
+    ] {
+        let mut play = Play::new(r#""model":"millrace/echo""#);
+        play.expect(&["hold"]);
+        play.refused_rate(limited).expect(&["reply 429 retry-after 2", "log refused", "done"]);
+        for words in words {
+            assert!(play.body().contains(words), "{words} in {}", play.body());
+        }
+        let told = ["X-RateLimit-Limit: 50", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 1787184000000"];
+        assert_eq!(play.rate_headers(), told);
+    }
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod preset;
 mod pricing;
 mod protocol_millrace;
 mod protocol_openai_chat;
+mod rate;
 mod recorded;
 mod rerank;
 mod routing;

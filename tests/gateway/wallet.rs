@@ -6,6 +6,8 @@ pub mod world;
 
 use std::time::Duration;
 
+use millrace::account::budget::{Per, Scope};
+use millrace::account::rate::RateLimit;
 use millrace::account::wallet::{Admission, Draw, Next, Sending, Wallet};
 use millrace::account::{Held, LeaseState, Part, Refusal, Report, Reported};
 use millrace::id::KeyHash;
@@ -33,6 +35,45 @@ proptest! {
         world.settle_down();
         prop_assert_eq!(world.check_end(), Ok(()));
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_minute_has_more_than_its_limit_and_no_more_are_under_way(
+        rates in rates(),
+        events in prop::collection::vec(event(), 1..300),
+    ) {
+        let mut world = World::rated(10_000_000, rates);
+        for event in &events {
+            world.happen(event);
+            prop_assert_eq!(world.check(), Ok(()));
+        }
+        world.settle_down();
+        prop_assert_eq!(world.check_end(), Ok(()));
+    }
+}
+
+fn rates() -> impl Strategy<Value = RateLimit> {
+    let some = |range| prop::option::weighted(0.6, range);
+    let most =
+        (some(1..100u64), some(50..2_000u64), some(1..60u64), prop::option::weighted(0.2, Just("x/*")));
+    let with_one =
+        |(requests, tokens, concurrent, model): (Option<u64>, Option<u64>, Option<u64>, Option<&str>)| {
+            let requests = requests.or((tokens, concurrent).eq(&(None, None)).then_some(9));
+            RateLimit {
+                id: "r".into(),
+                scope: Scope::Account,
+                subject: String::new(),
+                per: Per::All,
+                model: model.map(str::to_owned),
+                requests_per_minute: requests,
+                tokens_per_minute: tokens,
+                concurrent_requests: concurrent,
+            }
+        };
+    most.prop_map(with_one)
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -263,8 +304,9 @@ fn what_an_answer_says_of_another_lease_is_not_believed() {
         amount: usd("5"),
         admits_ms: 10_000,
         ended: false,
+        slice: None,
     };
-    let held = Held::Held { amount: usd("1"), expires_at: draw.expires_at };
+    let held = Held::Held { amount: usd("1"), expires_at: draw.expires_at, rated: false };
     let answer = Reported {
         charges: vec![],
         hold: Some(held),
@@ -288,6 +330,7 @@ fn draw(now: Time, name: &str, amount: &str) -> Draw {
         part: Part::Most,
         models: vec![],
         end_user: None,
+        take: Default::default(),
     }
 }
 

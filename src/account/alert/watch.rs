@@ -76,7 +76,7 @@ pub(in crate::account) fn watch_refusal(
     match refusal {
         Refusal::KeyLimit { .. } => watch_limit(store, now, key, Asked::Refused),
         Refusal::Budget { standing, .. } => watch_budget(store, now, standing, Asked::Refused),
-        Refusal::Key { .. } | Refusal::Credit { .. } | Refusal::Ended => Ok(()),
+        Refusal::Key { .. } | Refusal::Credit { .. } | Refusal::Rate(_) | Refusal::Ended => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::account::command::Answer;
 use crate::account::key::KeyRefusal;
 use crate::account::ledger::{invalid, refused};
 use crate::account::limit::LimitReset;
+use crate::account::rate::{self, command::RateCommand};
 use crate::account::request::{Fields, text};
 use crate::account::store::{Fault, Store};
 use crate::account::view::{Number, json, usd};
@@ -20,8 +21,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum BudgetCommand {
     Set(Budget),
-    Remove { id: String },
+    Remove {
+        id: String,
+    },
     List,
+    /// About limits of rate, which are about requests as budgets are about money.
+    Rate(RateCommand),
 }
 
 /// Answers with every budget as it stands, after the command.
@@ -45,12 +50,13 @@ pub(in crate::account) fn carry_out(store: &Store, now: Time, command: &str) -> 
             remove(store, &id)?;
         }
         BudgetCommand::List => {}
+        BudgetCommand::Rate(command) => return rate::command::carry_out(store, now, &command),
     }
     let answer = serde_json::to_string(&list(store, now, None)?);
     Ok(Answer::Budgets { standings: answer.map_err(|_| Fault::Corrupt("budget"))? })
 }
 
-fn is_key(store: &Store, subject: &str) -> Result<bool, Fault> {
+pub(in crate::account) fn is_key(store: &Store, subject: &str) -> Result<bool, Fault> {
     match KeyHash::parse(subject) {
         Some(hash) => keyring::exists(store, &hash),
         None => Ok(false),
@@ -64,26 +70,28 @@ pub fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(plain)
 }
 
+/// Reads whose requests something is about, and for whom they are counted.
+pub(in crate::account) fn read_aim(fields: &Fields) -> Result<(Scope, Per), Failure> {
+    let scope = fields.string("scope")?.map_or(Some(Scope::Account), |text| Scope::parse(&text));
+    let per = fields.string("per")?.map_or(Some(Per::All), |text| Per::parse(&text));
+    Ok((
+        scope.ok_or_else(|| Failure::invalid("scope: must be account, workspace, key or user"))?,
+        per.ok_or_else(|| Failure::invalid("per: must be all, key, user or end_user"))?,
+    ))
+}
+
 /// Reads the body of `PUT /budgets/{id}`.
 pub fn read(id: &str, body: &[u8]) -> Result<Budget, Failure> {
     let known =
         ["scope", "subject", "per", "model", "reset_interval", "limit_usd", "include_byok_in_budgets"];
     let fields = Fields::read(text(body)?, &known)?;
-    let word = |name: &'static str, words: &str| {
-        let words = format!("{name}: must be {words}");
-        fields.string(name).map(|text| (text, Failure::invalid(words)))
-    };
-    let scope = match word("scope", "account, workspace, key or user")? {
-        (None, _) => Scope::Account,
-        (Some(text), failure) => Scope::parse(&text).ok_or(failure)?,
-    };
-    let per = match word("per", "all, key, user or end_user")? {
-        (None, _) => Per::All,
-        (Some(text), failure) => Per::parse(&text).ok_or(failure)?,
-    };
-    let window = match word("reset_interval", "daily, weekly, monthly or null")? {
-        (None, _) => None,
-        (Some(text), failure) => Some(LimitReset::parse(&text).ok_or(failure)?),
+    let (scope, per) = read_aim(&fields)?;
+    let window = match fields.string("reset_interval")? {
+        None => None,
+        Some(text) => Some(
+            LimitReset::parse(&text)
+                .ok_or_else(|| Failure::invalid("reset_interval: must be daily, weekly, monthly or null"))?,
+        ),
     };
     let amount = fields.required_money("limit_usd")?;
     if amount <= Money::ZERO {

@@ -38,14 +38,19 @@ impl Tags {
 
     /// Whether the money may go to a model of a pattern.
     pub(super) fn may_go_to(&self, model: Option<&str>) -> bool {
+        Tags::may_go(&self.models, model)
+    }
+
+    /// Whether what may go to `models`, or to any, may go to a model of a pattern.
+    pub(in crate::account) fn may_go(models: &[String], model: Option<&str>) -> bool {
         let Some(model) = model else { return true };
         let plain = |slug: &str| slug.split(':').next().map(str::to_owned).unwrap_or_default();
         let matches = |slug: &String| pattern::matches(model, slug) || pattern::matches(model, &plain(slug));
-        self.models.is_empty() || self.models.iter().any(matches)
+        models.is_empty() || models.iter().any(matches)
     }
 
     /// The arguments of [`ABOUT`], and the end user.
-    pub(super) fn cells(&self) -> [Cell; 4] {
+    pub(in crate::account) fn cells(&self) -> [Cell; 4] {
         let end_user = self.end_user.clone().unwrap_or_default();
         [self.line().cell(), self.owner.workspace.cell(), self.owner.user.cell(), end_user.cell()]
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::lease::ADMITS;
 use super::super::report::LeaseState;
+use super::slice::Slice;
 use super::{Draw, IDLE};
 use crate::id::LeaseId;
 use crate::money::Money;
@@ -35,6 +36,7 @@ pub(super) struct Lease {
     pub outlives: Duration,
     /// A report that asks for more is under way, or was refused: not again before that.
     pub ask_again: Time,
+    pub slice: Slice,
 }
 
 impl Lease {
@@ -47,7 +49,7 @@ impl Lease {
     }
 
     pub fn has_spare(&self) -> bool {
-        self.id.is_some() && self.free() > Money::ZERO
+        self.id.is_some() && (self.free() > Money::ZERO || self.slice.has_spare())
     }
 
     pub fn is_under_way(&self) -> bool {
@@ -59,7 +61,10 @@ impl Lease {
     }
 
     pub fn is_forgotten(&self, now: Time) -> bool {
-        !self.is_busy() && self.amount <= Money::ZERO && now.since(self.last_used) >= IDLE
+        !self.is_busy()
+            && self.amount <= Money::ZERO
+            && !self.slice.has_spare()
+            && now.since(self.last_used) >= IDLE
     }
 
     /// What requests under way and charges on their way take.
@@ -71,6 +76,7 @@ impl Lease {
         self.unit = draw.amount;
         self.outlives = draw.expires_at.since(now).max(self.outlives);
         self.last_used = now;
+        self.slice.note_demand(draw.take.tokens);
         self.peaks[0] = self.peaks[0].max(sum(self.needed(), draw.amount));
     }
 
@@ -112,6 +118,7 @@ impl Lease {
         if state.ended {
             return self.end();
         }
+        self.slice.take_in(sent_at, state.slice, number == self.number && state.admits_ms > 0);
         if number != self.number {
             return;
         }
@@ -119,7 +126,7 @@ impl Lease {
         self.amount = state.amount;
         self.admits_until = sent_at.plus(Duration::from_millis(state.admits_ms));
         let granted = state.admits_ms > 0;
-        if granted && asked_for_more && self.free() >= self.unit {
+        if granted && asked_for_more && self.free() >= self.unit && self.slice.has_room(now) {
             self.ask_again = now;
         }
     }
@@ -129,6 +136,7 @@ impl Lease {
         self.id = None;
         (self.amount, self.open, self.owed) = (Money::ZERO, Money::ZERO, Money::ZERO);
         self.admits_until = Time::default();
+        self.slice = Slice::default();
     }
 }
 

@@ -2,12 +2,15 @@
 
 use millrace::account::budget::command::BudgetCommand;
 use millrace::account::budget::{Budget, Per, Scope, Standing};
+use millrace::account::rate::command::RateCommand;
+use millrace::account::rate::{RateLimit, Slice, SliceReport, Take, Used, minute_of};
 use millrace::account::{
     self, Answer, Cell, Command, Held, Hold, KeyChange, KeyKind, LeaseReport, LimitReset, NewKeyPolicy, Part,
     Refusal, Report, Reported, Settle, Sql, SqlError,
 };
 use millrace::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use millrace::money::Money;
+use millrace::routing::rate::FreeLimits;
 use millrace::time::Time;
 use rusqlite::types::{ToSql, Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
@@ -195,20 +198,58 @@ fn say_reported(Reported { charges, hold, leases, next_alarm, .. }: &Reported) -
         format!("settled {}{exceeded}{already}", settled.amount.to_usd())
     });
     let hold = hold.iter().map(|held| match held {
-        Held::Held { amount, expires_at } => {
+        Held::Held { amount, expires_at, .. } => {
             format!("held {} until {}{}", amount.to_usd(), when(*expires_at), say_alarm(next_alarm))
         }
         Held::Refused { refusal } => format!("refused {}", say_refusal(refusal)),
     });
     let leases = leases.iter().map(|lease| match (lease.ended, lease.admits_ms) {
         (true, _) => "no lease".to_owned(),
-        (false, 0) => format!("lease {}", lease.amount.to_usd()),
-        (false, ms) => format!("lease {} admits {}s", lease.amount.to_usd(), ms / 1000),
+        (false, 0) => format!("lease {}{}", lease.amount.to_usd(), say_slice(&lease.slice)),
+        (false, ms) => {
+            format!("lease {} admits {}s{}", lease.amount.to_usd(), ms / 1000, say_slice(&lease.slice))
+        }
     });
     charges.chain(hold).chain(leases).collect::<Vec<_>>().join(", ")
 }
 
+fn say_slice(slice: &Option<Slice>) -> String {
+    let say = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+    slice.map_or(String::new(), |slice| {
+        format!(" slice {}/{}/{}", say(slice.requests), say(slice.tokens), say(slice.slots))
+    })
+}
+
+/// `a 2+50 of 3/100/-`, with `[who]` where it is counted by each, and `*2` for what is under way.
+fn say_rates(limits: &[serde_json::Value]) -> String {
+    let say = |limit: &serde_json::Value| {
+        let most = ["requests_per_minute", "tokens_per_minute", "concurrent_requests"];
+        let most = most.map(|name| limit[name].as_u64().map_or("-".to_owned(), |most| most.to_string()));
+        let running = limit["running"].as_u64().map_or(String::new(), |count| format!("*{count}"));
+        let counts: Vec<String> = limit["counts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|count| {
+                let who = count["subject"]
+                    .as_str()
+                    .map_or(String::new(), |who| format!("[{}]", &who[..who.len().min(4)]));
+                let number = |name: &str| count[name].as_u64().unwrap_or(0);
+                format!("{who}{}+{}", number("requests"), number("tokens"))
+            })
+            .collect();
+        let counts = if counts.is_empty() { "0+0".to_owned() } else { counts.join(" ") };
+        format!("{} {counts}{running} of {}", limit["id"].as_str().unwrap(), most.join("/"))
+    };
+    limits.iter().map(say).collect::<Vec<_>>().join(", ")
+}
+
 fn say_budgets(standings: &str) -> String {
+    if let Ok(limits) = serde_json::from_str::<Vec<serde_json::Value>>(standings)
+        && limits.iter().any(|limit| limit.get("requests_per_minute").is_some())
+    {
+        return say_rates(&limits);
+    }
     let standings: Vec<Standing> = serde_json::from_str(standings).unwrap();
     let say = |standing: &Standing| {
         let Standing { budget, who, spent, held, .. } = standing;
@@ -240,6 +281,15 @@ fn say_refusal(refusal: &Refusal) -> String {
             let (id, spent) = (&standing.budget.id, standing.spent.to_usd());
             let (available, missing) = (available.to_usd(), missing.to_usd());
             format!("budget {id} spent {spent} available {available} missing {missing}{resets}")
+        }
+        Refusal::Rate(limited) => {
+            let id = limited.limit.as_ref().map_or(String::new(), |limit| format!("{} ", limit.id));
+            let (remaining, most) = (limited.remaining, limited.most);
+            format!(
+                "rate {id}{} {remaining} of {most} until {}",
+                limited.measure.as_str(),
+                when(limited.resets_at)
+            )
         }
         Refusal::Ended => "ended".into(),
     }
@@ -304,6 +354,23 @@ pub fn read_command(line: &str) -> Command {
                 source: None,
             }))
         }
+        "rate" => {
+            let scope = words[2].split_once(':').unwrap_or((words[2], ""));
+            let subject = if scope.0 == "key" { KeyHash::of(scope.1).to_string() } else { scope.1.into() };
+            let most = |name: &str| option(name).map(|most| most.parse().unwrap());
+            tell_budget(&BudgetCommand::Rate(RateCommand::Set(RateLimit {
+                id: words[1].into(),
+                scope: Scope::parse(scope.0).unwrap(),
+                subject,
+                per: option("per").map_or(Per::All, |per| Per::parse(per).unwrap()),
+                model: option("model").map(str::to_owned),
+                requests_per_minute: most("requests"),
+                tokens_per_minute: most("tokens"),
+                concurrent_requests: most("concurrent"),
+            })))
+        }
+        "unrate" => tell_budget(&BudgetCommand::Rate(RateCommand::Remove { id: words[1].into() })),
+        "rates" => tell_budget(&BudgetCommand::Rate(RateCommand::List)),
         "unbudget" => tell_budget(&BudgetCommand::Remove { id: words[1].into() }),
         "budgets" => tell_budget(&BudgetCommand::List),
         "delete" => Command::DeleteKey { hash: hash(), only },
@@ -335,6 +402,10 @@ pub fn read_report(line: &str) -> Report {
                     option("model").unwrap_or_default(),
                     option("user").unwrap_or_default()
                 )),
+                used: option("beyond").map(|beyond| Used {
+                    minute: minute_of(time(option("at").unwrap_or("0s"))),
+                    beyond: beyond.parse().unwrap(),
+                }),
             }),
             "hold" => {
                 report.hold = Some(Hold {
@@ -354,6 +425,15 @@ pub fn read_report(line: &str) -> Report {
                         .map(str::to_owned)
                         .collect(),
                     end_user: option("user").map(str::to_owned),
+                    take: Take {
+                        tokens: option("tokens").map_or(0, |tokens| tokens.parse().unwrap()),
+                        free: words.contains(&"free").then_some(FreeLimits {
+                            per_minute: 2,
+                            per_day: 5,
+                            per_day_low: 3,
+                            credits: 10,
+                        }),
+                    },
                 });
             }
             "lease" => report.leases.push(LeaseReport {
@@ -364,6 +444,16 @@ pub fn read_report(line: &str) -> Report {
                 want: option("want").map(usd).unwrap(),
                 unit: option("unit").map_or(Money::from_pico(1), usd),
                 outlives_ms: 60_000,
+                slice: option("slice").map(|slice| {
+                    let parts: Vec<i64> = slice.split('/').map(|part| part.parse().unwrap()).collect();
+                    SliceReport {
+                        minute: minute_of(time(option("at").unwrap_or("0s"))),
+                        requests: parts[0],
+                        tokens: parts[1],
+                        running: parts[2] as u64,
+                        slots: parts[3] as u64,
+                    }
+                }),
             }),
             other => panic!("no part of a report: {other}"),
         }

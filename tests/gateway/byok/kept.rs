@@ -192,7 +192,8 @@ fn use_is_counted_by_key_and_month_and_within_limits_that_say_so() {
         let listed = Money::parse_usd(listed).unwrap().to_text();
         let record = json!({ "is_byok": is_byok, "upstream_inference_cost": listed }).to_string();
         let amount = Money::from_pico(1);
-        let settle = Settle { generation, key: key.clone(), amount, lease: None, record: Some(record) };
+        let settle =
+            Settle { generation, key: key.clone(), amount, lease: None, record: Some(record), used: None };
         let report =
             |settle: &Settle| Command::Report(Report { charges: vec![settle.clone()], ..Report::default() });
         database.tell(NOW, &report(&settle));
@@ -229,6 +230,7 @@ fn use_is_counted_by_key_and_month_and_within_limits_that_say_so() {
             expires_at,
             models: Vec::new(),
             end_user: None,
+            take: Default::default(),
         };
         Command::Report(Report { hold: Some(hold), ..Report::default() })
     };

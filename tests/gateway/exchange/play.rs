@@ -1,6 +1,7 @@
 //! Plays an exchange: feeds what happens, and renders the steps that follow in a word or two.
 
 use millrace::account::byok::Mirror;
+use millrace::account::rate::Limited;
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::byok::Own;
 use millrace::catalog::{Catalog, Provider};
@@ -32,6 +33,7 @@ pub struct Play {
     now: Time,
     body: String,
     log: String,
+    rate_headers: Vec<String>,
     record: String,
     settled: String,
     hold: String,
@@ -176,6 +178,7 @@ impl Play {
             now,
             body: empty(),
             log: empty(),
+            rate_headers: Vec::new(),
             record: empty(),
             settled: empty(),
             hold: empty(),
@@ -247,6 +250,10 @@ impl Play {
     pub fn refused_credit(&mut self, available: &str, missing: &str) -> &mut Play {
         let usd = |text: &str| Money::parse_usd(text).expect("an amount");
         self.feed(Input::Refused(Refusal::Credit { available: usd(available), missing: usd(missing) }))
+    }
+
+    pub fn refused_rate(&mut self, limited: Limited) -> &mut Play {
+        self.feed(Input::Refused(Refusal::Rate(Box::new(limited))))
     }
 
     pub fn account_down(&mut self) -> &mut Play {
@@ -403,6 +410,8 @@ impl Play {
             Step::Release(racer) => format!("release{}", mark(racer)),
             Step::Reply(reply) => {
                 self.body = String::from_utf8(reply.body).expect("text");
+                let told = reply.head.headers.iter().filter(|(name, _)| name.starts_with("X-RateLimit"));
+                self.rate_headers = told.map(|(name, value)| format!("{name}: {value}")).collect();
                 let retry = reply.head.headers.iter().find(|(name, _)| *name == "retry-after");
                 let retry = retry.map(|(_, seconds)| format!(" retry-after {seconds}")).unwrap_or_default();
                 format!("reply {}{retry}", reply.head.status)
@@ -432,6 +441,11 @@ impl Play {
     /// The body of the reply, or what was written of a stream.
     pub fn body(&self) -> &str {
         &self.body
+    }
+
+    /// What the head of the reply says of a limit of rate.
+    pub fn rate_headers(&self) -> Vec<String> {
+        self.rate_headers.clone()
     }
 
     pub fn log(&self) -> &str {

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use millrace::account::budget::command::BudgetCommand;
+use millrace::account::rate::command::RateCommand;
+use millrace::account::rate::{RateLimit, Take, minute_of};
 use millrace::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
 use millrace::account::{
-    Answer, Command, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Part, Report, Reported, Settled,
+    Answer, Command, Held, KeyChange, KeyKind, LimitReset, NewKeyPolicy, Part, Report, Reported, Settled,
 };
 use millrace::id::{AccountId, GenerationId, KeyHash, LeaseId};
 use millrace::money::Money;
@@ -84,9 +87,23 @@ pub struct World {
     disabled_since: Option<Time>,
     limit: Option<i64>,
     wrong: Option<String>,
+    rates: Option<RateLimit>,
+    /// What was admitted in each minute: requests, and tokens less what is known not to be used.
+    admitted: BTreeMap<u64, (u64, i64)>,
+    holds: BTreeSet<GenerationId>,
 }
 
 impl World {
+    /// A world whose account has a limit of rate.
+    pub fn rated(credit: i64, rates: RateLimit) -> World {
+        let mut world = World::new(credit, None);
+        let command = BudgetCommand::Rate(RateCommand::Set(rates.clone()));
+        let command = Command::Budget { command: serde_json::to_string(&command).unwrap() };
+        assert!(matches!(world.database.tell(world.now, &command), Answer::Budgets { .. }));
+        world.rates = Some(rates);
+        world
+    }
+
     pub fn new(credit: i64, limit: Option<i64>) -> World {
         let mut database = Database::new();
         let now = Time::from_ms(START);
@@ -122,13 +139,16 @@ impl World {
             disabled_since: None,
             limit,
             wrong: None,
+            rates: None,
+            admitted: BTreeMap::new(),
+            holds: BTreeSet::new(),
         }
     }
 
     pub fn happen(&mut self, event: &Event) {
         self.now = self.now.plus(Duration::from_millis(event.pause_ms));
         match event.verb {
-            0..25 => self.arrive(event.isolate, event.amount),
+            0..25 => self.arrive(event.isolate, event.amount, event.which as u64 % 50),
             25..57 => self.pass(event, false),
             57..62 => self.pass(event, true),
             62..66 => self.lose(event),
@@ -141,7 +161,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, at: usize, amount: i64) {
+    fn arrive(&mut self, at: usize, amount: i64, tokens: u64) {
         let generation = generation(&self.draws.len().to_string());
         let (amount, expires_at) = (Money::from_pico(amount), self.now.plus(OUTLIVES));
         let draw = Draw {
@@ -153,6 +173,7 @@ impl World {
             part: Part::Most,
             models: vec![],
             end_user: None,
+            take: Take { tokens, free: None },
         };
         self.draws.insert(generation, draw.clone());
         let admission = self.isolates[at].wallet.admit(self.now, &draw);
@@ -160,7 +181,15 @@ impl World {
         if unnoticed && matches!(admission, Admission::Admitted(_)) {
             self.wrong = Some("a key that was switched off goes on".into());
         }
+        if matches!(admission, Admission::Admitted(_)) {
+            self.note_admission(tokens);
+        }
         self.admission(at, draw, admission);
+    }
+
+    fn note_admission(&mut self, tokens: u64) {
+        let count = self.admitted.entry(minute_of(self.now)).or_default();
+        *count = (count.0 + 1, count.1 + tokens as i64);
     }
 
     fn admission(&mut self, at: usize, draw: Draw, admission: Admission) {
@@ -251,7 +280,8 @@ impl World {
         }
         let (draw, ticket) = isolate.under_way.remove(which % isolate.under_way.len());
         let cost = Money::from_pico(draw.amount.pico() * percent / 100);
-        isolate.wallet.settle(self.now, ticket, cost, Some("{}".into()));
+        let tokens = draw.take.tokens * percent as u64 / 100;
+        isolate.wallet.settle_used(self.now, ticket, cost, Some("{}".into()), tokens);
         isolate.delivered.insert(draw.generation.clone());
         self.costs.insert(draw.generation, cost);
     }
@@ -316,6 +346,15 @@ impl World {
         };
         for (settle, settled) in report.charges.iter().zip(&answer.charges) {
             self.note_charge(now, &settle.generation, settled);
+            let used = settle.used.filter(|used| !settled.already && used.minute == minute_of(now));
+            if let Some(used) = used {
+                self.admitted.entry(used.minute).or_default().1 += used.beyond;
+            }
+        }
+        if let (Some(hold), Some(Held::Held { .. })) = (&report.hold, &answer.hold)
+            && self.holds.insert(hold.generation.clone())
+        {
+            self.note_admission(hold.take.tokens);
         }
         answer
     }
@@ -351,6 +390,9 @@ impl World {
         if let Some(wrong) = &self.wrong {
             return Err(wrong.clone());
         }
+        if let Some(rates) = &self.rates {
+            self.check_rates(rates)?;
+        }
         self.isolates.iter().try_for_each(|isolate| self.check_promises(isolate))?;
         let beyond = "SELECT COUNT(*) FROM ledger WHERE exceeded_hold = 1 AND held IS NOT NULL";
         must(self.number(beyond) == 0, || "a charge went beyond a lease that was open".into())?;
@@ -361,6 +403,19 @@ impl World {
             must(most <= limit + self.late.pico(), || format!("{most} on a day, the limit is {limit}"))?;
         }
         Ok(())
+    }
+
+    /// No minute has more requests and tokens than its limit, and no more requests are under way.
+    fn check_rates(&self, rates: &RateLimit) -> Result<(), String> {
+        let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        for (minute, (requests, tokens)) in &self.admitted {
+            must(*requests <= most(rates.requests_per_minute), || format!("{requests} in minute {minute}"))?;
+            let tokens = u64::try_from(*tokens).unwrap_or(0);
+            must(tokens <= most(rates.tokens_per_minute), || format!("{tokens} tokens in minute {minute}"))?;
+        }
+        let running = self.isolates.iter().flat_map(|isolate| &isolate.under_way);
+        let running = running.filter(|(draw, _)| self.now < draw.expires_at).count() as u64;
+        must(running <= most(rates.concurrent_requests), || format!("{running} at once"))
     }
 
     /// What an isolate promised from its leases is held for it at the account.
