@@ -7,8 +7,10 @@ use crate::chat::{ChatRequest, WebSearch};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members, quote};
 
-/// Searches that a ceiling counts with where the request sets no limit.
+/// Searches that a ceiling counts with where the request sets no limit, and where it has the tool on
+/// the side alone.
 const USUAL_MOST: u64 = 10;
+const MOST_ASIDE: u64 = 3;
 /// OpenRouter's tool that stands for the endpoint's own.
 const TOOL: &str = "openrouter:web_search";
 
@@ -19,7 +21,7 @@ pub fn is_search(kind: &str) -> bool {
 
 /// The most searches that a request is to be able to pay.
 pub fn bound(search: &WebSearch) -> u64 {
-    search.max_uses.unwrap_or(USUAL_MOST)
+    search.max_uses.unwrap_or(if search.optional { MOST_ASIDE } else { USUAL_MOST })
 }
 
 /// Whether some slug ends in `:online`, beside other endings.

@@ -64,7 +64,7 @@ fn a_search_is_asked_for_in_many_words() {
             "demanded 10",
         ),
         ("responses", r#""tools":[{"type":"web_search"}]"#, "demanded 10"),
-        ("responses", r#""tools":[{"type":"web_search"},{"type":"function","name":"f"}]"#, "optional 10"),
+        ("responses", r#""tools":[{"type":"web_search"},{"type":"function","name":"f"}]"#, "optional 3"),
         (
             "responses",
             r#""tool_choice":{"type":"web_search"},"tools":[{"type":"web_search"},{"type":"function","name":"f"}]"#,
