@@ -11,7 +11,7 @@ import wasm from "./millrace_bg.wasm";
 import { AccountBody, HealthBody, __worker_init_state, charge_card, deliver_alerts, handle, initSync } from "#bindings";
 
 const KV_LIMIT_MS = 3000;
-// Commands about workspaces and guardrails, which change what applies to keys.
+// What is answered to commands about workspaces and guardrails, which change what applies to keys.
 const TEAM = '{"team":';
 // An alarm that has more to tell comes again.
 const PUBLISH_ROUNDS = 20;
@@ -40,7 +40,7 @@ export class AccountObject extends DurableObject {
   // A command that fails leaves nothing behind, on disk or in memory.
   call(command) {
     const [answer, entries] = this.#turn((body) => [body.call(command), body.entries()]);
-    if (command.startsWith(TEAM)) return within(KV_LIMIT_MS, this.#publish()).then(() => answer);
+    if (answer.startsWith(TEAM)) return within(KV_LIMIT_MS, this.#publish()).then(() => answer);
     return entries.length === 0 ? answer : this.#write(entries).then(() => answer);
   }
 
