@@ -99,7 +99,7 @@ async fn exchange(call: &Call<'_>) -> Result<Response, Failure> {
     let wanted = ExchangeRequest::read(&call.body().await?)?;
     let account = parse_code(&wanted.code).ok_or_else(|| refusal(AccessRefusal::WrongCode))?;
     let new = NewKey::new(&account, &random::<SECRET_LENGTH>());
-    let client = AccountClient::new(call.env, &account).map_err(|_| account_down())?;
+    let client = AccountClient::new(call.env, &account);
     let command = AccessCommand::Exchange(wanted.told(&new)).told();
     match client.call(&command).await.map_err(|_| account_down())? {
         Answer::Missing => Err(refusal(AccessRefusal::WrongCode)),

@@ -21,15 +21,12 @@ pub struct AccountDown;
 #[derive(Clone)]
 pub struct AccountClient {
     env: JsValue,
-    namespace: ObjectNamespace,
     account: AccountId,
 }
 
 impl AccountClient {
-    pub fn new(env: &JsValue, account: &AccountId) -> Result<AccountClient, AccountDown> {
-        let namespace = binding(env, "ACCOUNTS").ok_or(AccountDown)?;
-        let namespace = namespace.unchecked_into();
-        Ok(AccountClient { env: env.clone(), namespace, account: account.clone() })
+    pub fn new(env: &JsValue, account: &AccountId) -> AccountClient {
+        AccountClient { env: env.clone(), account: account.clone() }
     }
 
     pub fn account(&self) -> &AccountId {
@@ -52,8 +49,10 @@ impl AccountClient {
     }
 
     async fn ask(&self, command: &str) -> Result<JsValue, JsValue> {
-        let id = self.namespace.id_from_name(self.account.as_str())?;
-        let stub: ObjectStub = self.namespace.object(&id)?;
+        let namespace: ObjectNamespace =
+            binding(&self.env, "ACCOUNTS").ok_or(JsValue::UNDEFINED)?.unchecked_into();
+        let id = namespace.id_from_name(self.account.as_str())?;
+        let stub: ObjectStub = namespace.object(&id)?;
         JsFuture::from(stub.call(command)?).await
     }
 }

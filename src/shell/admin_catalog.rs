@@ -100,8 +100,7 @@ fn if_match(call: &Call<'_>) -> Result<Option<u64>, Failure> {
 
 async fn stored(call: &Call<'_>, version: Option<u64>) -> Result<Option<Box<Kept>>, Failure> {
     let command = DocumentCommand::Get { kind: Kind::Catalog, slug: overlay::SLUG.to_owned(), version };
-    let client =
-        AccountClient::new(call.env, &overlay::operator()).map_err(|_| crate::exchange::account_down())?;
+    let client = AccountClient::new(call.env, &overlay::operator());
     let answer = client.call(&command.told()).await.map_err(|_| crate::exchange::account_down())?;
     match DocumentAnswer::read(&answer) {
         Some(DocumentAnswer::One { one }) => Ok(Some(one)),

@@ -135,7 +135,7 @@ async fn ask_account(
     account: &AccountId,
     hash: &KeyHash,
 ) -> Result<Result<KeySnapshot, KeyRefusal>, Failure> {
-    let client = AccountClient::new(env, account).map_err(|_| account_down())?;
+    let client = AccountClient::new(env, account);
     match client.call(&Command::Authenticate { hash: hash.clone() }).await {
         Ok(Answer::Authenticated { snapshot }) => Ok(Ok(snapshot)),
         Ok(Answer::Refused { refusal: Refusal::Key { reason } }) => Ok(Err(reason)),

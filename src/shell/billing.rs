@@ -94,7 +94,7 @@ impl Till<'_> {
     }
 
     async fn command(&self, account: &AccountId, command: Command) -> Result<Answer, Failure> {
-        let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
+        let client = AccountClient::new(self.env, account);
         match client.call(&command).await.map_err(|_| account_down())? {
             Answer::Missing => Err(Failure::new(Cause::NotFound, "No such account")),
             Answer::Forbidden { role, needed } => Err(forbidden(&role, &needed)),
@@ -150,7 +150,7 @@ impl Till<'_> {
         let RefundRequest { id, payment, amount } =
             RefundRequest::read(&self.body().await?, hex(&random::<16>()))?;
         // What isolates hold and do not need is not spent.
-        let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
+        let client = AccountClient::new(self.env, account);
         wallets::flush(&client).await;
         let ask = BillingCommand::AskRefund { id: id.clone(), payment, amount };
         let (payment, amount, state) = match self.tell(account, ask).await? {
@@ -202,7 +202,7 @@ impl Till<'_> {
 
     async fn tell_codes(&self, command: BillingCommand) -> Result<BillingAnswer, Failure> {
         let object = AccountId::new(&CODES_OBJECT);
-        let client = AccountClient::new(self.env, &object).map_err(|_| account_down())?;
+        let client = AccountClient::new(self.env, &object);
         match client.call(&Command::Billing { command }).await.map_err(|_| account_down())? {
             // There was never a code.
             Answer::Missing => Ok(BillingAnswer::Codes { codes: Vec::new() }),

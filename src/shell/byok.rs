@@ -172,7 +172,7 @@ async fn read_entry(env: &JsValue, account: &AccountId) -> Option<Mirror> {
 }
 
 async fn ask_mirror(env: &JsValue, account: &AccountId) -> Result<Mirror, Failure> {
-    let client = AccountClient::new(env, account).map_err(|_| account_down())?;
+    let client = AccountClient::new(env, account);
     let command = serde_json::to_string(&ByokCommand::Mirror).map_err(|_| unexpected())?;
     match client.call(&Command::Byok { command }).await {
         Ok(Answer::Byok { answer }) => match serde_json::from_str(&answer) {

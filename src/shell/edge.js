@@ -26,7 +26,7 @@ export class Attempt {
   send(url, headers, body, most) {
     const init = {
       method: "POST",
-      headers: object(headers),
+      headers: sent(headers),
       body: body.slice(),
       // A redirect would carry our key to an address that nobody configured.
       redirect: "manual",
@@ -38,6 +38,20 @@ export class Attempt {
   abort() {
     this.#controller.abort();
   }
+}
+
+// The headers of requests, by their lines: those to one provider with one key are the same each time.
+const SENT = new Map();
+const SENT_KEPT = 64;
+
+function sent(lines) {
+  let headers = SENT.get(lines);
+  if (headers === undefined) {
+    headers = new Headers(object(lines));
+    if (SENT.size >= SENT_KEPT) SENT.clear();
+    SENT.set(lines, headers);
+  }
+  return headers;
 }
 
 // An answer: `status`, `headers` as lines, and `bytes` of the whole `body` or a `reader` of it. A body

@@ -17,7 +17,7 @@ use crate::chat::ChatRequest;
 use crate::config::Config;
 use crate::endpoint;
 use crate::error::{Cause, Failure};
-use crate::exchange::{Arrival, Caller, Exchange, Intent, Route, Routed, account_down, routes, routes_with};
+use crate::exchange::{Arrival, Caller, Exchange, Intent, Route, Routed, routes, routes_with};
 use crate::guard::Rules;
 use crate::id::GenerationId;
 use crate::protocol::bridge::Face;
@@ -76,7 +76,7 @@ pub async fn answer(
     let routes = routes_of(&plan, config, &own, seed)?;
     let hedge = intent.hedge(&config.hedging)?;
     let routed = Routed { about: plan.about.clone(), region: intent.region, session: intent.session, hedge };
-    let account = AccountClient::new(env, &key.account).map_err(|_| account_down())?;
+    let account = AccountClient::new(env, &key.account);
     let arrival = Arrival {
         now: arrived,
         generation: GenerationId::new(arrived, &random()),
@@ -165,7 +165,7 @@ fn intent(
 ) -> Result<Intent, Failure> {
     let session = header(request, "x-session-id");
     let mut intent = Intent::read(face, body, chat, key, session.as_deref())?;
-    intent.keep_in(endpoint::region(&request.url()));
+    intent.keep_in(endpoint::region(request.address()));
     if let Some(session) = &mut intent.session {
         session.pin = PINS.with_borrow(|pins| pins.get(session.hash, now).cloned());
     }

@@ -147,7 +147,7 @@ impl Call<'_> {
     }
 
     pub async fn ask(&self, account: &AccountId, command: Command) -> Result<Answer, Failure> {
-        let client = AccountClient::new(self.env, account).map_err(|_| account_down())?;
+        let client = AccountClient::new(self.env, account);
         // So that the account knows what this isolate does.
         wallets::flush(&client).await;
         let by = self.acting.borrow().clone();
@@ -381,10 +381,8 @@ impl Call<'_> {
             Some(Ok(promise)) => JsFuture::from(promise).await.is_ok(),
             Some(Err(_)) | None => false,
         };
-        let object = match AccountClient::new(self.env, &AccountId::new(&HEALTH_OBJECT)) {
-            Ok(client) => matches!(client.call(&Command::Describe).await, Ok(Answer::Missing)),
-            Err(_) => false,
-        };
+        let object = AccountClient::new(self.env, &AccountId::new(&HEALTH_OBJECT));
+        let object = matches!(object.call(&Command::Describe).await, Ok(Answer::Missing));
         let models = self.config.catalog.models().count();
         let live: Vec<&str> =
             self.config.connections.iter().map(|connection| connection.provider.slug).collect();

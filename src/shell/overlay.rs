@@ -175,7 +175,7 @@ async fn refresh_cold(env: &JsValue, now: Time) {
 
 /// The document as the operator's object keeps it; `None` if there is none or it does not answer.
 pub async fn kept(env: &JsValue, version: Option<u64>) -> Option<Box<Kept>> {
-    let client = AccountClient::new(env, &operator()).ok()?;
+    let client = AccountClient::new(env, &operator());
     let command = DocumentCommand::Get { kind: Kind::Catalog, slug: SLUG.to_owned(), version };
     match DocumentAnswer::read(&client.call(&command.told()).await.ok()?)? {
         DocumentAnswer::One { one } => Some(one),

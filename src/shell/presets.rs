@@ -222,7 +222,7 @@ async fn find(env: &JsValue, account: &AccountId, slug: &str) -> Result<Found, F
     if let Some(entry) = read_entry(env, account, slug).await {
         return Ok(usable(&entry));
     }
-    let client = AccountClient::new(env, account).map_err(|_| account_down())?;
+    let client = AccountClient::new(env, account);
     let get = DocumentCommand::Get { kind: Kind::Preset, slug: slug.to_owned(), version: None };
     let answer = client.call(&get.told()).await.map_err(|_| account_down())?;
     match DocumentAnswer::read(&answer) {
