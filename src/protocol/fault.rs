@@ -13,7 +13,7 @@ pub fn read(
     body: &[u8],
     fault_in: impl FnOnce(&Members<'_>, &str) -> Option<ProviderError>,
 ) -> ProviderError {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let text = text.trim();
     let fault = json::members(first_object(text)).ok().and_then(|members| fault_in(&members, text));
     complete(fault.unwrap_or_default(), text)
@@ -31,7 +31,7 @@ pub fn complete(fault: ProviderError, text: &str) -> ProviderError {
 
 /// As [`read`], where the body is never more than the one object that `fault_of` reads.
 pub fn read_object(body: &[u8], fault_of: impl FnOnce(&Members<'_>) -> ProviderError) -> ProviderError {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let text = text.trim();
     let error = json::members(text).ok().filter(|error| error.value("error_description").is_none());
     complete(error.map(|error| fault_of(&error)).unwrap_or_default(), text)

@@ -247,7 +247,7 @@ fn broken_off(facts: &Facts) -> Facts {
 pub fn end_of_json(frames: &mut sse::Reader, mut each: impl FnMut(Frame<'_>)) -> Result<(), TooLong> {
     frames.end(|frame| {
         let mut balance = json::Balance::default();
-        balance.read(&String::from_utf8_lossy(frame.data));
+        balance.read(&crate::bytes::text(frame.data));
         if !balance.is_half() {
             each(frame);
         }

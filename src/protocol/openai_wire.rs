@@ -190,7 +190,7 @@ pub enum Data<'a> {
 
 /// Reads the data of a frame, and gives it to `each` with its text.
 pub fn read_frame(frame: &Frame<'_>, each: impl FnOnce(&str, Data<'_>)) {
-    let text = String::from_utf8_lossy(frame.data);
+    let text = crate::bytes::text(frame.data);
     let text = text.trim();
     if text == "[DONE]" {
         return each(text, Data::Done);

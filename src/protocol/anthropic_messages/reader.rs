@@ -97,7 +97,7 @@ impl Reader for StreamReader {
 
 /// Reads a body that came with status 200. `names` are those of the written request.
 pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let text = text.trim();
     let message = json::members(text).map_err(|error| ReplyFault::NotJson(error.to_string()))?;
     if message.value("content").is_none() {
@@ -142,7 +142,7 @@ impl Reply {
         if self.facts.fault.is_some() || self.facts.done {
             return None;
         }
-        let text = String::from_utf8_lossy(frame.data);
+        let text = crate::bytes::text(frame.data);
         let text = text.trim();
         match json::members(text) {
             Ok(members) => self.read_event(&members, frame.event, text, events),
@@ -157,7 +157,7 @@ impl Reply {
 
     /// An error may stand bare behind the frames.
     pub(super) fn read_stray(&mut self, stray: &[u8]) {
-        let stray = String::from_utf8_lossy(stray);
+        let stray = crate::bytes::text(stray);
         let stray = stray.trim();
         if self.facts.fault.is_none() && !self.facts.done {
             self.facts.fault = json::members(stray).ok().and_then(|it| wire::fault_in(&it, stray));
@@ -172,7 +172,7 @@ impl Reply {
         events: &mut Vec<Event>,
     ) -> Option<String> {
         let kind = members.string("type").map(|kind| kind.into_owned());
-        let kind = kind.unwrap_or_else(|| String::from_utf8_lossy(name).into_owned());
+        let kind = kind.unwrap_or_else(|| crate::bytes::text(name).into_owned());
         match kind.as_str() {
             "message_start" if self.started && self.facts.began => {
                 self.fail("The provider began a second message within the reply.", "");

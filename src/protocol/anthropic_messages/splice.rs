@@ -191,7 +191,7 @@ impl Rest {
         if self.reply.facts.fault.is_some() {
             return;
         }
-        let text = String::from_utf8_lossy(frame.data);
+        let text = crate::bytes::text(frame.data);
         match kind.as_str() {
             // A second opening says nothing new to a client that had the first.
             "message_start" => {
@@ -337,7 +337,7 @@ fn ending_with(text: &str, bill: &Bill) -> String {
 
 /// Writes a whole message for the client. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let message = json::members(text.trim()).expect("this body was read before");
     identify(&message, identity, Some(bill)).into_bytes()
 }

@@ -249,7 +249,7 @@ pub fn error_type(cause: Cause) -> &'static str {
 /// Reads the body of a provider's answer that is an error; what cannot be read at all gives a
 /// fault without a word of its own.
 pub fn read_error(body: &[u8]) -> Fault {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let text = text.trim();
     let fault = json::members(text).ok().and_then(|members| fault_in(&members, text));
     fault::complete(fault.unwrap_or_default(), text)

@@ -95,7 +95,7 @@ impl Blocks {
         if self.teller.facts.done || self.teller.facts.fault.is_some() {
             return;
         }
-        let text = String::from_utf8_lossy(&message.payload);
+        let text = crate::bytes::text(&message.payload);
         match message.header(":message-type") {
             Some("exception") => {
                 let name = message.header(":exception-type");

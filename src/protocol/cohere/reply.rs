@@ -8,7 +8,7 @@ use crate::protocol::lane::{Renamed, Teller, WholeReply};
 
 /// Reads a body that came with status 200. `names` are those of the written request.
 pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(&text).map_err(|error| ReplyFault::NotJson(error.to_string()))?;
     let native = reply.string("finish_reason").unwrap_or_default().into_owned();
     let Some(message) = reply.object("message") else {

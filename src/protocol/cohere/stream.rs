@@ -57,7 +57,7 @@ impl Reader for StreamReader {
         if end.is_err() {
             self.reply.fail_with("The provider sent a frame that is too long.", "");
         }
-        let stray = String::from_utf8_lossy(self.frames.stray());
+        let stray = crate::bytes::text(self.frames.stray());
         if json::members(&stray).is_ok_and(|stray| stray.has("message")) && !self.facts().done {
             self.reply.fail(wire::read_error(stray.as_bytes()));
         }
@@ -73,7 +73,7 @@ impl Reply {
         if self.teller.facts.done || self.teller.facts.fault.is_some() {
             return;
         }
-        let text = String::from_utf8_lossy(data);
+        let text = crate::bytes::text(data);
         let text = text.trim();
         match json::members(text) {
             Ok(event) => self.read_event(&event, text, events),

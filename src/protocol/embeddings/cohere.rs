@@ -94,7 +94,7 @@ fn part(piece: &Piece<'_>, position: usize) -> Result<String, Failure> {
 
 /// Reads a body that came with status 200.
 pub fn read_reply(body: &[u8], request: &EmbeddingsRequest) -> Result<EmbeddingsReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = reply::open(&text)?;
     let by_type = reply.object("embeddings").and_then(|types| types.array("float"));
     // Version 1 sends the list itself.

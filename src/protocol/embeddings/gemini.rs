@@ -75,7 +75,7 @@ pub(super) fn task_type(input_type: &str) -> Option<&'static str> {
 
 /// Reads a body that came with status 200.
 pub fn read_reply(body: &[u8], request: &EmbeddingsRequest) -> Result<EmbeddingsReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = reply::open(&text)?;
     let single = reply.object("embedding").map(|_| reply.get("embedding").into_iter().collect());
     let items: Vec<&str> = reply.array("embeddings").or(single).unwrap_or_default();

@@ -32,7 +32,7 @@ pub fn read_reply(
     dialect: Dialect,
     quirks: &Quirks,
 ) -> Result<EmbeddingsReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = open(&text)?;
     let packing = match dialect {
         Dialect::OpenAi | Dialect::Compatible | Dialect::Mistral | Dialect::Voyage => Packing::Floats,

@@ -63,7 +63,7 @@ fn write_content(request: &Members<'_>, body: &[u8], target: &Target<'_>) -> Res
         return Err(Failure::invalid(format!("`input` holds more than the 1 that {WIRE} takes at once.")));
     }
     let written = gemini::write_request(body, target)?;
-    let batch = String::from_utf8_lossy(&written.body);
+    let batch = crate::bytes::text(&written.body);
     let requests = json::members(&batch).ok().and_then(|batch| batch.array("requests")).unwrap_or_default();
     let only = requests.first().and_then(|only| json::members(only).ok());
     let own = |member: &Member<'_>| if member.key == "model" { Edit::Drop } else { Edit::Keep };
@@ -73,7 +73,7 @@ fn write_content(request: &Members<'_>, body: &[u8], target: &Target<'_>) -> Res
 
 /// Reads a body that came with status 200.
 pub fn read_reply(body: &[u8], request: &EmbeddingsRequest) -> Result<EmbeddingsReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = reply::open(&text)?;
     if reply.value("embedding").is_some() {
         return gemini::read_reply(body, request);

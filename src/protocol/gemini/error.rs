@@ -14,7 +14,7 @@ pub fn read_error(body: &[u8]) -> ProviderError {
 
 /// How long Google asks to wait: `RetryInfo`, for it sends no header.
 pub fn retry_delay(body: &[u8]) -> Option<Duration> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let error = json::members(first_object(text.trim())).ok()?.object("error")?;
     let delay = details(&error).into_iter().find_map(|detail| {
         json::members(detail).ok()?.string("retryDelay").map(|delay| delay.into_owned())

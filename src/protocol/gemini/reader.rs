@@ -49,7 +49,7 @@ impl Reader for StreamReader {
 
 /// Reads one frame; `true` if it was a response of the model's.
 pub(super) fn read_frame(reply: &mut Reply, frame: sse::Frame<'_>, events: &mut Vec<Event>) -> bool {
-    let text = String::from_utf8_lossy(frame.data);
+    let text = crate::bytes::text(frame.data);
     let text = text.trim();
     // Those who imitate Google may end as OpenAI does.
     if reply.facts.fault.is_some() || text == "[DONE]" {
@@ -70,7 +70,7 @@ pub(super) fn read_frame(reply: &mut Reply, frame: sse::Frame<'_>, events: &mut 
 
 /// Google ends a broken stream with its error's JSON, bare behind the frames.
 pub(super) fn read_stray(reply: &mut Reply, stray: &[u8]) {
-    let stray = String::from_utf8_lossy(stray);
+    let stray = crate::bytes::text(stray);
     let stray = stray.trim();
     let Ok(members) = json::members(first_object(stray)) else {
         if !stray.is_empty() {
@@ -86,7 +86,7 @@ pub(super) fn read_stray(reply: &mut Reply, stray: &[u8]) {
 /// Reads a body that came with status 200: one response, or the array of them that a stream
 /// without `alt=sse` is.
 pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let text = text.trim();
     let mut reply = Reply::new(names.to_vec());
     let mut events = Vec::new();

@@ -19,7 +19,7 @@ use crate::sse;
 /// The request as the provider gets it: the client's bytes without what speaks to the gateway,
 /// and without the seals of other issuers.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let same = || Written { body: body.to_vec(), ..Written::default() };
     let Ok(request) = json::members(&text) else { return same() };
     let sealed = seal::may_hold_envelope(&text);
@@ -179,7 +179,7 @@ impl Output {
         if let Some(held) = self.held.take() {
             self.frames.write(held.as_bytes(), out);
         }
-        let text = String::from_utf8_lossy(frame.data);
+        let text = crate::bytes::text(frame.data);
         let Ok(response) = json::members(fault::first_object(text.trim())) else { return };
         let own = response.edit(|member| own_member(member, &self.identity), &[]);
         if self.reply.may_be_over() {
@@ -200,7 +200,7 @@ fn own_member(member: &Member<'_>, identity: &Identity) -> Edit {
 
 /// A whole reply for the client. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     with_bill(text.trim(), identity, bill).into_bytes()
 }
 

@@ -109,7 +109,7 @@ pub fn token_request(signing_input: &str, signature: &[u8]) -> TokenRequest {
 
 /// Reads the answer to a [`TokenRequest`] that was sent at `sent`.
 pub fn read_token(body: &[u8], sent: Time) -> Result<Token, ProviderError> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let answer = json::members(text.trim()).ok();
     let value = answer.as_ref().and_then(|answer| answer.string("access_token"));
     let (Some(answer), Some(value)) = (&answer, value.filter(|value| !value.is_empty())) else {

@@ -47,7 +47,7 @@ impl Reader for StreamReader {
     fn end_of_input(&mut self, events: &mut Vec<Event>) {
         let line = std::mem::take(&mut self.line);
         // A line that breaks off is no JSON, and no answer either.
-        if json::members(&String::from_utf8_lossy(&line)).is_ok() {
+        if json::members(&crate::bytes::text(&line)).is_ok() {
             self.reply.read_line(&line, events);
         }
     }
@@ -71,7 +71,7 @@ impl StreamReader {
 
 /// Reads a body that came with status 200. `names` are those of the written request.
 pub fn read_whole(body: &[u8], _quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let line = json::members(&text).map_err(|error| ReplyFault::NotJson(error.to_string()))?;
     let (mut reply, mut events) = (Reply { teller: Teller::new(names.to_vec()), calls: 0 }, Vec::new());
     reply.read(&line, text.trim(), &mut events);
@@ -89,7 +89,7 @@ impl Reply {
     }
 
     fn read_line(&mut self, line: &[u8], events: &mut Vec<Event>) {
-        let text = String::from_utf8_lossy(line);
+        let text = crate::bytes::text(line);
         let text = text.trim();
         if self.is_over() || text.is_empty() {
             return;

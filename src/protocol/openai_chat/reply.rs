@@ -17,7 +17,7 @@ pub struct Reply {
 /// Reads a body that came with status 200. Blanks before the object are how providers keep a
 /// connection alive.
 pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     if let Some(fault) = openai_wire::fault_in(&reply, text.trim()) {
         return Err(ReplyFault::Error(fault));
@@ -89,7 +89,7 @@ pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
 }
 
 fn splice(body: &[u8], mut seen: Seen, identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(fault::first_object(&text)).expect("this body was read before");
     let mut out = openai_wire::opening(identity, "chat.completion");
     out.reserve(text.len() + 512);

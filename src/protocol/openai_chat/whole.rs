@@ -15,7 +15,7 @@ use crate::protocol::openai_wire;
 /// Reads a body that came with status 200.
 pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
     let mut facts = read_reply(body, quirks)?.facts;
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     let choices = reply.array("choices").unwrap_or_default();
     let (mut told, mut events) = (Facts::default(), Vec::new());

@@ -11,7 +11,7 @@ use crate::protocol::openai_wire;
 
 /// Reads a body that came with status 200. The events are those of the first choice.
 pub fn read_whole(body: &[u8], quirks: &Quirks) -> Result<WholeReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     if let Some(fault) = openai_wire::fault_in(&reply, text.trim()) {
         return Err(ReplyFault::Error(fault));
@@ -77,7 +77,7 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
 
 /// Writes the reply for the client. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(fault::first_object(&text)).expect("this body was read before");
     let mut out = openai_wire::opening(identity, wire::OBJECT);
     out.reserve(text.len() + 512);

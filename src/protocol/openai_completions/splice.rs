@@ -75,7 +75,7 @@ impl Lane for Splice {
         if lane::end_of_json(&mut self.reader, |frame| self.chunks.read_frame(frame, out)).is_err() {
             self.chunks.fail(TOO_LONG, "");
         }
-        let stray = String::from_utf8_lossy(self.reader.stray());
+        let stray = crate::bytes::text(self.reader.stray());
         let stray = stray.trim();
         if let Ok(members) = json::members(fault::first_object(stray)) {
             self.chunks.read_fault(&members, stray);

@@ -72,7 +72,7 @@ impl Reader for StreamReader {
 
 /// Reads a whole response.
 pub fn read_whole(body: &[u8], quirks: &Quirks, names: &[Renamed]) -> Result<WholeReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let text = text.trim();
     let response = json::members(text).map_err(|error| ReplyFault::NotJson(error.to_string()))?;
     let fault = wire::fault_in(&response, text);
@@ -153,7 +153,7 @@ impl Telling {
         if self.is_over() {
             return None;
         }
-        let text = String::from_utf8_lossy(frame.data);
+        let text = crate::bytes::text(frame.data);
         let text = text.trim();
         if text == "[DONE]" || text.is_empty() {
             return None;
@@ -180,7 +180,7 @@ impl Telling {
     pub fn read_event(&mut self, text: &str, name: &[u8], events: &mut Vec<Event>) {
         self.alike.form.forget();
         let Ok(event) = json::members(text) else { return };
-        let kind = event.string("type").unwrap_or_else(|| String::from_utf8_lossy(name));
+        let kind = event.string("type").unwrap_or_else(|| crate::bytes::text(name));
         match kind.as_ref() {
             "response.created" | "response.in_progress" | "response.queued" => {
                 if let Some(response) = event.object("response") {
@@ -255,7 +255,7 @@ impl Telling {
 
     /// An error that stands bare behind the frames.
     pub fn read_stray(&mut self, stray: &[u8]) {
-        let stray = String::from_utf8_lossy(stray);
+        let stray = crate::bytes::text(stray);
         if let Some(fault) = json::members(stray.trim()).ok().and_then(|it| wire::fault_in(&it, stray.trim()))
         {
             self.told.teller.facts.fault.get_or_insert(fault);

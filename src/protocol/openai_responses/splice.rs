@@ -210,7 +210,7 @@ impl Events {
             return;
         }
         let Ok(event) = json::members(&text) else { return };
-        let kind = event.string("type").unwrap_or_else(|| String::from_utf8_lossy(frame.event)).into_owned();
+        let kind = event.string("type").unwrap_or_else(|| crate::bytes::text(frame.event)).into_owned();
         if let Some(response) = event.value("response") {
             self.response = Some(response.to_owned());
         }
@@ -395,6 +395,6 @@ fn output_text(response: &Members<'_>) -> String {
 
 /// Writes a whole response. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     splice_response(text.trim(), identity, Some(bill), None).into_bytes()
 }

@@ -30,7 +30,7 @@ pub struct RerankResult {
 
 /// Reads a body that came with status 200, in Cohere's, Jina's or Voyage's form.
 pub fn read_reply(body: &[u8], request: &RerankRequest) -> Result<RerankReply, ReplyFault> {
-    let text = String::from_utf8_lossy(body);
+    let text = crate::bytes::text(body);
     let reply = json::members(fault::first_object(&text)).map_err(|e| ReplyFault::NotJson(e.to_string()))?;
     if let Some(fault) = wire::fault_in(&reply, text.trim()) {
         return Err(ReplyFault::Error(fault));
