@@ -72,6 +72,9 @@ pub fn opening(instructions: Option<&str>, turns: &[&str]) -> Option<u64> {
 
 /// A string, an object with `parts`, or an array of parts with `text`; of other parts the length.
 fn add_words(value: &str, hash: &mut Fnv) {
+    if value.starts_with('"') {
+        return hash.add(value);
+    }
     let parts = json::members(value).ok().and_then(|object| object.array("parts"));
     let Some(parts) = parts.or_else(|| json::elements(value).ok()) else { return hash.add(value) };
     for part in parts {
