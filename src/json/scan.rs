@@ -123,6 +123,7 @@ pub fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The end of the string that opens at `at`, and whether there are escapes in it.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     if bytes.get(at) != Some(&b'"') {
         return None;
@@ -130,7 +131,17 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     let mut at = at + 1;
     let mut escaped = false;
     loop {
-        at += bytes::find_string_stop(&bytes[at..])?;
+        let rest = &bytes[at..];
+        at += match rest.first_chunk() {
+            Some(sixteen) => match bytes::string_stop_in(sixteen) {
+                Some(stop) => stop,
+                None => {
+                    at += sixteen.len();
+                    continue;
+                }
+            },
+            None => bytes::find_string_stop(rest)?,
+        };
         match bytes[at] {
             b'"' => return Some((at + 1, escaped)),
             b'\\' => at = skip_escape(bytes, at)?,
@@ -140,6 +151,7 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     }
 }
 
+#[inline(always)]
 fn skip_escape(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at + 1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
