@@ -45,6 +45,20 @@ pub fn string_stop_in(sixteen: &[u8; 16]) -> Option<usize> {
     find_string_stop(sixteen)
 }
 
+/// Whether `needle` is somewhere in `bytes`.
+pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (needle.first(), needle.last()) else { return true };
+    let Some(ends) = bytes.get(needle.len() - 1..) else { return false };
+    let is_at = |at: usize| bytes[at..].starts_with(needle);
+    let ((starts, _), (stops, _)) = (bytes[..ends.len()].as_chunks::<8>(), ends.as_chunks::<8>());
+    let marked = |(start, stop): (&[u8; 8], &[u8; 8])| {
+        equal(u64::from_le_bytes(*start), *first) & equal(u64::from_le_bytes(*stop), *last) != 0
+    };
+    let mut eights = starts.iter().zip(stops).enumerate();
+    eights.any(|(place, eight)| marked(eight) && (place * 8..place * 8 + 8).any(is_at))
+        || (starts.len() * 8..ends.len()).any(is_at)
+}
+
 /// What is behind `prefix`.
 pub fn strip_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(prefix.len())?;

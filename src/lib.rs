@@ -4,7 +4,7 @@
 //! `shell` waits, reads clocks and names the Workers runtime.
 
 pub mod base64;
-mod bytes;
+pub mod bytes;
 pub mod error;
 pub mod id;
 pub mod money;

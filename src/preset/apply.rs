@@ -2,6 +2,7 @@
 //! rest stays as it came.
 
 use super::{Preset, is_slug, not_found, translate};
+use crate::bytes;
 use crate::error::Failure;
 use crate::json::{self, Edit, Members};
 use crate::protocol::bridge::Face;
@@ -19,7 +20,10 @@ const SAME: [&[&str]; 3] = [
 /// The slug of the preset that a request names: `"model": "@preset/slug"`, `"author/model@preset/slug"`
 /// or `"preset": "slug"`. `None`, without a second look, for a request that names none.
 pub fn wanted(body: &[u8]) -> Result<Option<String>, Failure> {
-    let Some(text) = std::str::from_utf8(body).ok().filter(|text| text.contains("preset")) else {
+    if !bytes::contains(body, b"preset") {
+        return Ok(None);
+    }
+    let Ok(text) = std::str::from_utf8(body) else {
         return Ok(None);
     };
     // What is no object is refused by the protocol's own reader, in its words.

@@ -13,6 +13,7 @@ mod billing;
 mod books;
 mod budget;
 mod byok;
+mod bytes;
 mod calls;
 mod catalog;
 mod catalog_format;

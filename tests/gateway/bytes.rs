@@ -1,0 +1,26 @@
+//! Finding bytes, held against the plain way to do it.
+
+use millrace::bytes;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn finds_what_a_plain_search_finds(haystack in "[pret\"\\\\\n\u{1} ]{0,60}", needle in "[pret]{0,4}") {
+        let text = haystack.as_bytes();
+        let first = |wanted: &dyn Fn(u8) -> bool| text.iter().position(|byte| wanted(*byte));
+        prop_assert_eq!(bytes::contains(text, needle.as_bytes()), haystack.contains(&needle));
+        prop_assert_eq!(bytes::find(text, b'p'), first(&|byte| byte == b'p'));
+        prop_assert_eq!(bytes::find_line_end(text), first(&|byte| matches!(byte, b'\n' | b'\r')));
+        let stops = |byte| matches!(byte, b'"' | b'\\' | 0..0x20);
+        prop_assert_eq!(bytes::find_string_stop(text), first(&stops));
+        if let Some(sixteen) = text.first_chunk::<16>() {
+            prop_assert_eq!(bytes::string_stop_in(sixteen), sixteen.iter().position(|byte| stops(*byte)));
+        }
+    }
+
+    #[test]
+    fn says_what_lossy_says(raw in prop::collection::vec(any::<u8>(), 0..40), text in ".{0,20}") {
+        prop_assert_eq!(bytes::text(&raw), String::from_utf8_lossy(&raw));
+        prop_assert_eq!(bytes::text(text.as_bytes()), text.as_str());
+    }
+}
