@@ -67,11 +67,12 @@ impl Reply {
         if self.facts.upstream_id.is_none() {
             self.facts.upstream_id = own(response, "responseId");
         }
-        if let Some(usage) = response.value("usageMetadata") {
-            self.counts.read(usage);
+        if let Some(usage) = response.object("usageMetadata") {
+            self.counts.read(&usage);
             self.facts.usage = self.counts.usage();
-            let tier = json::members(usage).ok().and_then(|usage| own(&usage, "serviceTier"));
-            self.facts.service_tier = tier.or(self.facts.service_tier.take());
+            if let Some(tier) = own(&usage, "serviceTier") {
+                self.facts.service_tier = Some(tier);
+            }
         }
         let candidates = response.array("candidates").unwrap_or_default();
         if let (true, Some(feedback)) = (candidates.is_empty(), response.object("promptFeedback")) {

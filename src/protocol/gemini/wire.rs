@@ -93,23 +93,22 @@ pub(super) struct Counts {
 /// Reads a `usageMetadata` object; `None` if it holds no count.
 pub fn usage_from(raw: &str) -> Option<Usage> {
     let mut counts = Counts::default();
-    counts.read(raw);
+    counts.read(&json::members(raw).ok()?);
     counts.usage()
 }
 
 impl Counts {
-    pub(super) fn read(&mut self, raw: &str) {
-        let Ok(usage) = json::members(raw) else { return };
-        update(&mut self.prompt, count(&usage, "promptTokenCount"));
-        update(&mut self.tool_prompt, count(&usage, "toolUsePromptTokenCount"));
-        update(&mut self.candidates, count(&usage, "candidatesTokenCount"));
-        update(&mut self.thoughts, count(&usage, "thoughtsTokenCount"));
-        update(&mut self.total, count(&usage, "totalTokenCount"));
-        update(&mut self.cached, count(&usage, "cachedContentTokenCount"));
-        update(&mut self.prompt_audio, modality(&usage, "promptTokensDetails", "AUDIO"));
-        update(&mut self.cached_audio, modality(&usage, "cacheTokensDetails", "AUDIO"));
-        update(&mut self.output_audio, modality(&usage, "candidatesTokensDetails", "AUDIO"));
-        update(&mut self.output_image, modality(&usage, "candidatesTokensDetails", "IMAGE"));
+    pub(super) fn read(&mut self, usage: &Members<'_>) {
+        update(&mut self.prompt, count(usage, "promptTokenCount"));
+        update(&mut self.tool_prompt, count(usage, "toolUsePromptTokenCount"));
+        update(&mut self.candidates, count(usage, "candidatesTokenCount"));
+        update(&mut self.thoughts, count(usage, "thoughtsTokenCount"));
+        update(&mut self.total, count(usage, "totalTokenCount"));
+        update(&mut self.cached, count(usage, "cachedContentTokenCount"));
+        update(&mut self.prompt_audio, modality(usage, "promptTokensDetails", "AUDIO"));
+        update(&mut self.cached_audio, modality(usage, "cacheTokensDetails", "AUDIO"));
+        update(&mut self.output_audio, modality(usage, "candidatesTokensDetails", "AUDIO"));
+        update(&mut self.output_image, modality(usage, "candidatesTokensDetails", "IMAGE"));
     }
 
     /// The counts in disjoint classes; `None` if neither side was counted.
