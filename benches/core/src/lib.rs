@@ -14,6 +14,8 @@ pub struct Case {
     pub prepare: fn() -> (Box<dyn FnOnce()>, u32),
     /// What a unit is.
     pub unit: &'static str,
+    /// How many bytes a unit reads, 0 where that says nothing.
+    pub bytes: fn() -> usize,
 }
 
 /// Every case, in the order of the table.

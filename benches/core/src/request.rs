@@ -19,16 +19,16 @@ use millrace::time::Time;
 use crate::Case;
 
 pub const CASES: &[Case] = &[
-    Case { name: "find every model by its slug", unit: "model", prepare: find },
-    Case { name: "hash a key", unit: "key", prepare: hash },
-    Case { name: "read a small chat request", unit: "request", prepare: || read(small()) },
-    Case { name: "read a chat request of 100 KB", unit: "request", prepare: || read(large()) },
-    Case { name: "plan a model with the most offers", unit: "plan", prepare: plan_most },
-    Case { name: "choose a model by openrouter/auto", unit: "plan", prepare: plan_auto },
-    Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Protocol::OpenAiChat) },
-    Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Protocol::AnthropicMessages) },
-    Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Protocol::Gemini) },
-    Case { name: "a small chat from arrival to settlement", unit: "request", prepare: exchange },
+    Case { name: "find every model by its slug", unit: "model", prepare: find, bytes: || 0 },
+    Case { name: "hash a key", unit: "key", prepare: hash, bytes: || 0 },
+    Case { name: "read a small chat request", unit: "request", prepare: || read(small()), bytes: || 0 },
+    Case { name: "read a chat request of 100 KB", unit: "request", prepare: || read(large()), bytes: || large().len() },
+    Case { name: "plan a model with the most offers", unit: "plan", prepare: plan_most, bytes: || 0 },
+    Case { name: "choose a model by openrouter/auto", unit: "plan", prepare: plan_auto, bytes: || 0 },
+    Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Protocol::OpenAiChat), bytes: || large().len() },
+    Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Protocol::AnthropicMessages), bytes: || large().len() },
+    Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Protocol::Gemini), bytes: || large().len() },
+    Case { name: "a small chat from arrival to settlement", unit: "request", prepare: exchange, bytes: || 0 },
 ];
 
 pub const NOW: Time = Time::from_ms(1_795_270_407_000);

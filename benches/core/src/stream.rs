@@ -17,16 +17,22 @@ use crate::request::{NOW, bill, identity, streaming};
 const CHUNKS: u32 = 200;
 
 pub const CASES: &[Case] = &[
-    Case { name: "scan frames of 1 KB", unit: "KB", prepare: scan },
-    Case { name: "chat to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::OpenAiChat) },
-    Case { name: "chat to chat, through the exchange", unit: "chunk", prepare: through },
-    Case { name: "Messages to Messages", unit: "chunk", prepare: || lane(Face::Messages, Protocol::AnthropicMessages) },
-    Case { name: "Messages to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::AnthropicMessages) },
-    Case { name: "chat to Messages", unit: "chunk", prepare: || lane(Face::Messages, Protocol::OpenAiChat) },
-    Case { name: "Gemini to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::Gemini) },
-    Case { name: "chat to Gemini", unit: "chunk", prepare: || lane(Face::Gemini(Framing::Sse), Protocol::OpenAiChat) },
-    Case { name: "chat to Responses", unit: "chunk", prepare: || lane(Face::Responses, Protocol::OpenAiChat) },
+    Case { name: "scan frames of 1 KB", unit: "KB", prepare: scan, bytes: || 1024 },
+    Case { name: "chat to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::OpenAiChat), bytes: || chunk(Protocol::OpenAiChat) },
+    Case { name: "chat to chat, through the exchange", unit: "chunk", prepare: through, bytes: || chunk(Protocol::OpenAiChat) },
+    Case { name: "Messages to Messages", unit: "chunk", prepare: || lane(Face::Messages, Protocol::AnthropicMessages), bytes: || chunk(Protocol::AnthropicMessages) },
+    Case { name: "Messages to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::AnthropicMessages), bytes: || chunk(Protocol::AnthropicMessages) },
+    Case { name: "chat to Messages", unit: "chunk", prepare: || lane(Face::Messages, Protocol::OpenAiChat), bytes: || chunk(Protocol::OpenAiChat) },
+    Case { name: "Gemini to chat", unit: "chunk", prepare: || lane(Face::Chat, Protocol::Gemini), bytes: || chunk(Protocol::Gemini) },
+    Case { name: "chat to Gemini", unit: "chunk", prepare: || lane(Face::Gemini(Framing::Sse), Protocol::OpenAiChat), bytes: || chunk(Protocol::OpenAiChat) },
+    Case { name: "chat to Responses", unit: "chunk", prepare: || lane(Face::Responses, Protocol::OpenAiChat), bytes: || chunk(Protocol::OpenAiChat) },
 ];
+
+/// How long a chunk is.
+fn chunk(wire: Protocol) -> usize {
+    let chunks = reply(wire);
+    chunks[1..].iter().map(Vec::len).sum::<usize>() / (chunks.len() - 1)
+}
 
 fn scan() -> (Box<dyn FnOnce()>, u32) {
     let frame = format!("data: {}\n\n", "x".repeat(1016)).into_bytes();
