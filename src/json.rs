@@ -11,10 +11,12 @@ use serde_json::value::RawValue;
 
 mod form;
 mod object;
+mod read;
 mod scan;
 
 pub use form::{Form, Hole, Words};
 pub use object::{Object, Raw};
+pub use read::{Unreadable, read, read_bytes};
 pub use scan::{Piece, Walk};
 
 /// The members of one object, in the order of the text.

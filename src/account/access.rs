@@ -159,14 +159,14 @@ impl AccessAnswer {
     /// Reads the answer to [`AccessCommand::told`]; `None` for any other.
     pub fn read(answer: &Answer) -> Option<AccessAnswer> {
         match answer {
-            Answer::Access { answer, .. } => serde_json::from_str(answer).ok(),
+            Answer::Access { answer, .. } => crate::json::read(answer).ok(),
             _ => None,
         }
     }
 }
 
 pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let Ok(command) = serde_json::from_str::<AccessCommand>(command) else {
+    let Ok(command) = crate::json::read::<AccessCommand>(command) else {
         return Ok(invalid("not a command for access"));
     };
     if let Some(flaw) = command.flaw() {

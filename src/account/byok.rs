@@ -132,7 +132,7 @@ pub fn entry_name(account: &AccountId) -> String {
 }
 
 pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let Ok(command) = serde_json::from_str(command) else {
+    let Ok(command) = crate::json::read(command) else {
         return Ok(ledger::invalid("not a command about keys of one's own"));
     };
     let answer = match command {
@@ -167,7 +167,7 @@ pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer,
 /// What KV is to keep after `answer`: the name of the account's entry, its value, and what is said of
 /// each key of the account; `None` where nothing was changed.
 pub fn to_mirror(sql: &dyn Sql, answer: &str) -> Result<Option<(String, String, Vec<KeySnapshot>)>, Fault> {
-    let Ok(ByokAnswer::Changed { mirror, .. }) = serde_json::from_str(answer) else {
+    let Ok(ByokAnswer::Changed { mirror, .. }) = crate::json::read(answer) else {
         return Ok(None);
     };
     let Some(store) = Store::open(sql)? else { return Ok(None) };
@@ -376,7 +376,7 @@ fn all(store: &Store) -> Result<Vec<(ByokRow, String)>, Fault> {
 fn read(mut row: Row) -> Result<(ByokRow, String), Fault> {
     let (id, provider, label, policy): (_, _, _, String) =
         (row.next()?, row.next()?, row.next()?, row.next()?);
-    let policy = serde_json::from_str(&policy).map_err(|_| Fault::Corrupt("policy"))?;
+    let policy = crate::json::read(&policy).map_err(|_| Fault::Corrupt("policy"))?;
     let (sort_order, created_at) = (row.next()?, row.next()?);
     Ok((ByokRow { id, provider, label, policy, sort_order, created_at }, row.next()?))
 }

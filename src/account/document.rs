@@ -180,14 +180,14 @@ impl DocumentAnswer {
     /// Reads the answer to [`DocumentCommand::told`]; `None` for any other.
     pub fn read(answer: &Answer) -> Option<DocumentAnswer> {
         match answer {
-            Answer::Document { answer } => serde_json::from_str(answer).ok(),
+            Answer::Document { answer } => crate::json::read(answer).ok(),
             _ => None,
         }
     }
 }
 
 pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let Ok(command) = serde_json::from_str::<DocumentCommand>(command) else {
+    let Ok(command) = crate::json::read::<DocumentCommand>(command) else {
         return Ok(invalid("not a command for documents"));
     };
     if let Some(flaw) = command.flaw() {

@@ -154,6 +154,6 @@ impl KeySnapshot {
 
     /// Reads an entry of KV; `None` if it is not one.
     pub fn from_json(json: &str) -> Option<KeySnapshot> {
-        serde_json::from_str(json).ok()
+        crate::json::read(json).ok()
     }
 }

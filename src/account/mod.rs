@@ -50,7 +50,7 @@ use store::Store;
 /// Carries out a command given as JSON and answers in JSON. After an answer `fault`
 /// ([`is_fault`]) the caller must roll back what was written.
 pub fn run(sql: &dyn Sql, now: Time, command: &str) -> String {
-    let answer = match serde_json::from_str(command) {
+    let answer = match crate::json::read(command) {
         Ok(command) => {
             execute(sql, now, &command).unwrap_or_else(|fault| Answer::Fault { message: fault.to_string() })
         }

@@ -115,7 +115,7 @@ impl TeamAnswer {
     /// Reads what an account answered.
     pub fn read(answer: &Answer) -> Option<TeamAnswer> {
         match answer {
-            Answer::Team { answer } => serde_json::from_str(answer).ok(),
+            Answer::Team { answer } => crate::json::read(answer).ok(),
             _ => None,
         }
     }
@@ -132,7 +132,7 @@ struct Office<'s> {
 
 /// Carries out a command. Marks the keys whose policy it changes.
 pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let Ok(command) = serde_json::from_str::<TeamCommand>(command) else {
+    let Ok(command) = crate::json::read::<TeamCommand>(command) else {
         return Ok(ledger::invalid("not a command about workspaces or guardrails"));
     };
     let office = Office { store, now, account: ledger::describe(store)?.id };

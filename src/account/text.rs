@@ -156,7 +156,7 @@ pub mod nested {
     }
 
     pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        serde_json::from_str(&String::deserialize(from)?).map_err(D::Error::custom)
+        crate::json::read(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 

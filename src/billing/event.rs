@@ -5,9 +5,11 @@ use super::{ACCOUNT, ATTEMPT, CREDIT_CENTS, CURRENCY, REFUND, from_cents};
 use crate::account::billing::{BillingCommand, Card, Payment, Reversal, ReversalState, TopUpOutcome};
 use crate::error::{Cause, Failure};
 use crate::id::AccountId;
+use crate::json;
 use crate::money::Money;
 use crate::time::Time;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The events that an operator selects.
@@ -41,13 +43,12 @@ pub enum Told {
 /// Reads the body of a webhook whose signature is good. Fails where an event about our own sale says
 /// what no sale of ours can: so that the operator sees it in Stripe's list of deliveries.
 pub fn read_event(body: &[u8]) -> Result<Told, Failure> {
-    let event: Event = read(body)?;
-    // Another business, for which the operator is a platform: what it writes into metadata is its own.
-    if event.account.is_some() {
-        return Ok(Told::Nothing);
-    }
-    let object = event.data.object.get().as_bytes();
-    match event.kind.as_str() {
+    let (kind, object) = match Event::read(body).ok_or_else(foreign)? {
+        // Another business, for which the operator is a platform: what it writes into metadata is its own.
+        Event { account: Some(_), .. } => return Ok(Told::Nothing),
+        Event { account: None, kind, object } => (kind, object.as_bytes()),
+    };
+    match kind.as_ref() {
         "checkout.session.completed" | "checkout.session.async_payment_succeeded" => session(read(object)?),
         "payment_intent.succeeded" => read::<Intent>(object)?.told(),
         "payment_intent.payment_failed" => read::<Intent>(object)?.told_failure(),
@@ -59,7 +60,7 @@ pub fn read_event(body: &[u8]) -> Result<Told, Failure> {
         | "charge.dispute.updated"
         | "charge.dispute.funds_withdrawn"
         | "charge.dispute.funds_reinstated"
-        | "charge.dispute.closed" => dispute(&event.kind, read(object)?),
+        | "charge.dispute.closed" => dispute(&kind, read(object)?),
         // A session that failed or expired took no money.
         _ => Ok(Told::Nothing),
     }
@@ -76,18 +77,23 @@ pub fn read_payment(body: &[u8]) -> Result<Told, Failure> {
     if intent.status.as_deref() == Some("succeeded") { intent.told() } else { Ok(Told::Nothing) }
 }
 
-#[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    account: Option<String>,
-    data: Data,
+struct Event<'a> {
+    kind: Cow<'a, str>,
+    account: Option<Cow<'a, str>>,
+    /// The JSON text of what it is about.
+    object: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Data {
-    object: Box<serde_json::value::RawValue>,
+impl<'a> Event<'a> {
+    fn read(body: &'a [u8]) -> Option<Event<'a>> {
+        let members = json::members(std::str::from_utf8(body).ok()?).ok()?;
+        let account = members.value("account").map(json::string);
+        Some(Event {
+            kind: members.string("type")?,
+            account: if let Some(account) = account { Some(account?) } else { None },
+            object: members.object("data")?.get("object")?,
+        })
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -308,7 +314,11 @@ fn dollars(cents: u64, currency: Option<&str>) -> Result<Money, Failure> {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|_| Failure::invalid("This is not one of Stripe's objects"))
+    json::read_bytes(body).ok_or_else(foreign)
+}
+
+fn foreign() -> Failure {
+    Failure::invalid("This is not one of Stripe's objects")
 }
 
 fn refused(words: &str) -> Failure {

@@ -3,6 +3,7 @@
 use super::event::{Told, read_payment};
 use crate::account::billing::{BillingCommand, TopUpAttempt, TopUpOutcome};
 use crate::error::{Cause, Failure};
+use crate::json;
 use serde::Deserialize;
 
 /// A session's page.
@@ -56,7 +57,7 @@ pub fn read_reply(answer: Option<(u16, Vec<u8>)>) -> Replied {
         409 | 429 | 500.. => return Replied::Unknown,
         _ => {}
     }
-    let Ok(Refused { error }) = serde_json::from_slice(&body) else {
+    let Some(Refused { error }) = json::read_bytes(&body) else {
         return Replied::Unknown;
     };
     if error.kind == "idempotency_error" {
@@ -68,7 +69,7 @@ pub fn read_reply(answer: Option<(u16, Vec<u8>)>) -> Replied {
 
 /// The page of a session that was made.
 pub fn read_page(body: &[u8]) -> Result<Page, Failure> {
-    let session: Option<Session> = serde_json::from_slice(body).ok();
+    let session: Option<Session> = json::read_bytes(body);
     let page = session.and_then(|Session { id, url }| Some(Page { id, url: url? }));
     page.ok_or_else(|| Failure::new(Cause::ProviderUnavailable, "Stripe gave no page to pay on"))
 }

@@ -81,8 +81,8 @@ impl Shard {
         let mut known = Knowledge::default();
         for row in rows {
             if row.name == KEYS_ROW {
-                known.keys = serde_json::from_str(&row.body).unwrap_or_default();
-            } else if let Ok(endpoint) = serde_json::from_str(&row.body) {
+                known.keys = crate::json::read(&row.body).unwrap_or_default();
+            } else if let Ok(endpoint) = crate::json::read(&row.body) {
                 known.endpoints.insert(row.name.clone(), endpoint);
             }
         }

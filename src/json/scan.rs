@@ -164,7 +164,7 @@ fn skip_escape(bytes: &[u8], at: usize) -> Option<usize> {
 const DEPTH: u32 = 64;
 
 /// The end of the value that begins at `at`.
-fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
+pub fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b'{' | b'[' => skip_nested(bytes, at),
         _ => skip_plain(bytes, at),
@@ -231,7 +231,7 @@ fn skip_nested(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-fn skip_number(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub fn skip_number(bytes: &[u8], mut at: usize) -> Option<usize> {
     let digits = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();
         from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()

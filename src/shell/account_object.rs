@@ -61,7 +61,7 @@ impl AccountBody {
 
     /// Runs one command. Fails, so that all it wrote is rolled back, where the database does.
     pub fn call(&self, command: &str) -> Result<String, JsValue> {
-        let command: Command = serde_json::from_str(command).map_err(|_| js_error("not a command"))?;
+        let command: Command = crate::json::read(command).map_err(|_| js_error("not a command"))?;
         let answer = account::execute(&self.database, now(), &command)
             .map_err(|fault| js_error(&fault.to_string()))?;
         match &answer {

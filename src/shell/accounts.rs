@@ -45,7 +45,7 @@ impl AccountClient {
             console_log(&format!(r#"{{"event":"account_down","error":{:?}}}"#, describe(&error)));
             AccountDown
         })?;
-        serde_json::from_str(&answer.as_string().ok_or(AccountDown)?).map_err(|_| AccountDown)
+        crate::json::read(&answer.as_string().ok_or(AccountDown)?).map_err(|_| AccountDown)
     }
 
     async fn ask(&self, command: &str) -> Result<JsValue, JsValue> {

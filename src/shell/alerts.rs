@@ -47,7 +47,7 @@ pub async fn answer(call: &Call<'_>, endpoint: Alert) -> Result<Response, Failur
 #[wasm_bindgen]
 pub fn deliver_alerts(env: JsValue, due: String) -> Promise {
     future_to_promise(std::panic::AssertUnwindSafe(async move {
-        let due: Vec<Delivery> = serde_json::from_str(&due).map_err(|_| JsValue::from("not deliveries"))?;
+        let due: Vec<Delivery> = crate::json::read(&due).map_err(|_| JsValue::from("not deliveries"))?;
         let config = crate::shell::overlay::current(&env);
         let ended = join_all(due.iter().map(|delivery| deliver(delivery, &config.media_hosts))).await;
         for (delivery, ended) in due.iter().zip(&ended) {

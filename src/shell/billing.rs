@@ -271,7 +271,7 @@ impl Till<'_> {
 pub fn charge_card(env: JsValue, attempt: String) -> Promise {
     future_to_promise(std::panic::AssertUnwindSafe(async move {
         let attempt: TopUpAttempt =
-            serde_json::from_str(&attempt).map_err(|_| JsValue::from("not an attempt"))?;
+            crate::json::read(&attempt).map_err(|_| JsValue::from("not an attempt"))?;
         let config = crate::shell::overlay::current(&env);
         let asked = form::top_up(&attempt, |cents| config.billing.fee.cents(cents));
         let replied = match (&config.billing.stripe, asked) {

@@ -46,7 +46,7 @@ async fn about_budgets(call: &Call<'_>, account: &AccountId, deed: Deed) -> Resu
         }
     };
     let standings = tell(call, account, &told).await?;
-    let standings: Vec<Standing> = serde_json::from_str(&standings).map_err(|_| unexpected())?;
+    let standings: Vec<Standing> = crate::json::read(&standings).map_err(|_| unexpected())?;
     match id {
         None => Ok(command::write_all(&standings)),
         Some(id) => command::write_one(&standings, &id).ok_or_else(unknown),
@@ -68,7 +68,7 @@ async fn about_rates(call: &Call<'_>, account: &AccountId, deed: Deed) -> Result
     };
     let limits = tell(call, account, &BudgetCommand::Rate(told)).await?;
     let Some(id) = id else { return Ok(format!("{{\"data\":{limits}}}")) };
-    let limits: Vec<Value> = serde_json::from_str(&limits).map_err(|_| unexpected())?;
+    let limits: Vec<Value> = crate::json::read(&limits).map_err(|_| unexpected())?;
     let found = limits.into_iter().find(|limit| limit["id"] == id.as_str()).ok_or_else(unknown)?;
     Ok(format!("{{\"data\":{found}}}"))
 }

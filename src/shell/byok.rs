@@ -155,7 +155,7 @@ async fn change(
 async fn tell(call: &Call<'_>, account: &AccountId, command: &ByokCommand) -> Result<ByokAnswer, Failure> {
     let command = serde_json::to_string(command).map_err(|_| unexpected())?;
     match call.ask(account, Command::Byok { command }).await? {
-        Answer::Byok { answer } => match serde_json::from_str(&answer).map_err(|_| unexpected())? {
+        Answer::Byok { answer } => match crate::json::read(&answer).map_err(|_| unexpected())? {
             ByokAnswer::NotFound => Err(not_found("No such key of your own")),
             ByokAnswer::Refused { message } => Err(Failure::invalid(message)),
             answer => Ok(answer),
@@ -168,15 +168,15 @@ async fn read_entry(env: &JsValue, account: &AccountId) -> Option<Mirror> {
     let keys: KvNamespace = binding(env, "KEYS")?.unchecked_into();
     let reading = JsFuture::from(keys.kv_get(&entry_name(account), "text").ok()?);
     let entry = within(KV_LIMIT, reading).await?.ok()?;
-    serde_json::from_str(&entry.as_string()?).ok()
+    crate::json::read(&entry.as_string()?).ok()
 }
 
 async fn ask_mirror(env: &JsValue, account: &AccountId) -> Result<Mirror, Failure> {
     let client = AccountClient::new(env, account);
     let command = serde_json::to_string(&ByokCommand::Mirror).map_err(|_| unexpected())?;
     match client.call(&Command::Byok { command }).await {
-        Ok(Answer::Byok { answer }) => match serde_json::from_str(&answer) {
-            Ok(ByokAnswer::Mirror { mirror }) => serde_json::from_str(&mirror).map_err(|_| unexpected()),
+        Ok(Answer::Byok { answer }) => match crate::json::read(&answer) {
+            Ok(ByokAnswer::Mirror { mirror }) => crate::json::read(&mirror).map_err(|_| unexpected()),
             Ok(_) | Err(_) => Err(unexpected()),
         },
         Ok(_) | Err(_) => Err(account_down()),

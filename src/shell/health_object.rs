@@ -56,7 +56,7 @@ impl HealthBody {
     /// version of the gateway wrote.
     pub fn call(&self, report: &str) -> Result<String, JsValue> {
         let now = now();
-        let report: Option<Report> = serde_json::from_str(report).ok();
+        let report: Option<Report> = crate::json::read(report).ok();
         let reply = report.and_then(|report| self.shard.borrow_mut().file(now, report));
         let due = self.saved.get().plus(SAVE_EVERY);
         if now >= due {

@@ -289,7 +289,7 @@ impl Call<'_> {
         loop {
             match self.ask(&key.account, Command::Generation { id: id.clone() }).await? {
                 Answer::Found { id, cost, record } => {
-                    let record: GenerationRecord = serde_json::from_str(&record).unwrap_or_default();
+                    let record: GenerationRecord = crate::json::read(&record).unwrap_or_default();
                     return Ok(reply::json(200, &receipt::write_generation(&id, cost, &record)));
                 }
                 Answer::Pending if clock::now().since(started).as_millis() < u128::from(RECORD_WAIT_MS) => {

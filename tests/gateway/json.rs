@@ -1,5 +1,7 @@
 //! Objects and arrays as pieces of their own text.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use millrace::json::{self, Edit, Form, Hole};

@@ -133,14 +133,14 @@ impl AlertAnswer {
     /// Reads the answer to [`AlertCommand::told`]; `None` for any other.
     pub fn read(answer: &Answer) -> Option<AlertAnswer> {
         match answer {
-            Answer::Alert { answer, .. } => serde_json::from_str(answer).ok(),
+            Answer::Alert { answer, .. } => crate::json::read(answer).ok(),
             _ => None,
         }
     }
 }
 
 pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let Ok(command) = serde_json::from_str::<AlertCommand>(command) else {
+    let Ok(command) = crate::json::read::<AlertCommand>(command) else {
         return Ok(invalid("not a command for alerts"));
     };
     if let Some(flaw) = command.flaw() {

@@ -246,7 +246,7 @@ fn watch_hour(store: &Store, now: Time, spent: Money, unusual: &UnusualSpend) ->
 fn watch_fallbacks(store: &Store, now: Time, new: &[&Settle], spike: &FallbackSpike) -> Result<(), Fault> {
     let records = new.iter().filter_map(|settle| settle.record.as_deref());
     let records: Vec<GenerationRecord> =
-        records.filter_map(|record| serde_json::from_str(record).ok()).collect();
+        records.filter_map(|record| crate::json::read(record).ok()).collect();
     let served = records.iter().filter(|record| record.provider.is_some()).count() as u64;
     let fell_back = records.iter().filter(|record| fell_back(record)).count() as u64;
     let minute = now.ms() / MS_PER_MINUTE;

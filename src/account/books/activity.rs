@@ -157,7 +157,7 @@ pub(in super::super) fn add<'s>(
 ) -> Result<(), Fault> {
     let mut by_names: BTreeMap<[String; 5], Sums> = BTreeMap::new();
     for settle in charges {
-        let record = settle.record.as_deref().map(serde_json::from_str::<GenerationRecord>);
+        let record = settle.record.as_deref().map(crate::json::read::<GenerationRecord>);
         let record = record.and_then(Result::ok).unwrap_or_default();
         if record.provider.is_none() && settle.amount == Money::ZERO {
             continue;
@@ -223,7 +223,7 @@ pub(super) fn answer(store: &Store, question: &Question) -> Result<String, Fault
 
 /// Reads what [`answer`] wrote; `None` for anything else.
 pub fn read_rows(answer: &str) -> Option<Vec<Row>> {
-    serde_json::from_str(answer).ok()
+    crate::json::read(answer).ok()
 }
 
 /// The body of `GET /activity`. Rows are told apart by day, and by workspace if each is to name its own:

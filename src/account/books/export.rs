@@ -111,7 +111,7 @@ fn first_since(store: &Store, at: Time) -> Result<u64, Fault> {
 
 /// Reads what [`answer`] wrote; `None` for anything else.
 pub fn read_rows(answer: &str) -> Option<Vec<Row>> {
-    serde_json::from_str(answer).ok()
+    crate::json::read(answer).ok()
 }
 
 /// One JSON object for each charge: what `GET /generation` shows, with whose it is and when it was charged.
@@ -139,7 +139,7 @@ fn write_object(row: &Row) -> String {
 }
 
 fn read_record(row: &Row) -> Option<GenerationRecord> {
-    serde_json::from_str(row.record.as_deref()?).ok()
+    crate::json::read(row.record.as_deref()?).ok()
 }
 
 /// The columns of [`write_csv`].

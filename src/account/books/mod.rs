@@ -38,7 +38,7 @@ impl BooksCommand {
 }
 
 pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let command: BooksCommand = match serde_json::from_str(command) {
+    let command: BooksCommand = match crate::json::read(command) {
         Ok(command) => command,
         Err(error) => return Ok(invalid(&format!("not a command: {error}"))),
     };

@@ -31,7 +31,7 @@ pub enum BudgetCommand {
 
 /// Answers with every budget as it stands, after the command.
 pub(in crate::account) fn carry_out(store: &Store, now: Time, command: &str) -> Result<Answer, Fault> {
-    let Ok(command) = serde_json::from_str(command) else {
+    let Ok(command) = crate::json::read(command) else {
         return Ok(invalid("not a command about budgets"));
     };
     match command {

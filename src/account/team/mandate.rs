@@ -42,7 +42,7 @@ pub(in crate::account) fn carry_out(
     by: &KeyHash,
     command: &str,
 ) -> Result<Answer, Fault> {
-    let mut command = match serde_json::from_str(command) {
+    let mut command = match crate::json::read(command) {
         Ok(Command::Acting { .. }) | Err(_) => return Ok(ledger::invalid("not a command of a key's")),
         Ok(command) => command,
     };
@@ -175,7 +175,7 @@ impl<'s> Mandate<'s> {
     }
 
     fn books(&self, command: &mut String) -> Missing {
-        let Ok(BooksCommand::Activity(mut question)) = serde_json::from_str(command) else {
+        let Ok(BooksCommand::Activity(mut question)) = crate::json::read(command) else {
             return whole_account();
         };
         let missing = match (&mut question.workspace, &self.user) {
@@ -194,7 +194,7 @@ impl<'s> Mandate<'s> {
     }
 
     fn access(&self, command: &mut String) -> Missing {
-        match serde_json::from_str(command) {
+        match crate::json::read(command) {
             Ok(AccessCommand::Rotate(rotate)) if rotate.hash == self.key => Ok(None),
             Ok(AccessCommand::Rotate(rotate)) => self.key(&rotate.hash),
             Ok(AccessCommand::MakeCode(mut new)) => {
@@ -208,7 +208,7 @@ impl<'s> Mandate<'s> {
     }
 
     fn team(&self, text: &mut String) -> Missing {
-        let Ok(mut command) = serde_json::from_str::<TeamCommand>(text) else {
+        let Ok(mut command) = crate::json::read::<TeamCommand>(text) else {
             return whole_account();
         };
         match command.deed {
@@ -283,7 +283,7 @@ impl<'s> Mandate<'s> {
         let of = |policy: &serde_json::Map<String, serde_json::Value>| {
             policy.get("workspace_id").map(|value| value.as_str().map(str::to_owned))
         };
-        let workspaces = match serde_json::from_str(command) {
+        let workspaces = match crate::json::read(command) {
             Ok(ByokCommand::List { workspace, .. }) => vec![workspace],
             Ok(ByokCommand::Create { policy, .. }) => vec![of(&policy).flatten()],
             Ok(ByokCommand::Change { id, policy, .. }) => {

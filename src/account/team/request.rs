@@ -180,7 +180,7 @@ pub fn read_role(body: &[u8]) -> Result<String, Failure> {
 pub fn read_names(body: &[u8], member: &str) -> Result<Vec<String>, Failure> {
     let members = read(text(body)?)?;
     let expected = format!("a list of 1 to {NAMES} strings");
-    let names = members.value(member).and_then(|list| serde_json::from_str::<Vec<String>>(list).ok());
+    let names = members.value(member).and_then(|list| crate::json::read::<Vec<String>>(list).ok());
     names.filter(|names| (1..=NAMES).contains(&names.len())).ok_or_else(|| wrong(member, &expected))
 }
 
@@ -246,9 +246,7 @@ fn check(name: &str, value: &str, kind: Kind, catalog: Catalog) -> Result<String
         Kind::One(choices) => (is_one(choices), choices.join(" or ")),
         Kind::OneOrNone(choices) => (is_one(choices), format!("{} or null", choices.join(", "))),
         Kind::Rate => (is_rate(value), "a number from 0.0001 to 1".to_owned()),
-        Kind::Numbers => {
-            (serde_json::from_str::<Vec<i64>>(value).is_ok(), "a list of whole numbers".to_owned())
-        }
+        Kind::Numbers => (crate::json::read::<Vec<i64>>(value).is_ok(), "a list of whole numbers".to_owned()),
         Kind::Model => return model(name, string.as_deref(), catalog),
         Kind::Money => return money(name, value),
         Kind::Models => return list(name, value, |text| model_pattern(text, catalog)),
@@ -341,7 +339,7 @@ fn region(text: &str) -> Result<String, String> {
 
 fn list(name: &str, value: &str, read: impl Fn(&str) -> Result<String, String>) -> Result<String, Failure> {
     let expected = format!("a list of 1 to {LIST} strings, or null");
-    let texts: Vec<String> = serde_json::from_str(value).map_err(|_| wrong(name, &expected))?;
+    let texts: Vec<String> = crate::json::read(value).map_err(|_| wrong(name, &expected))?;
     if !(1..=LIST).contains(&texts.len()) {
         return Err(wrong(name, &expected));
     }
