@@ -15,12 +15,13 @@ mod vocabulary;
 use std::path::Path;
 use std::{env, fs, process};
 
-const INPUTS: [&str; 10] = [
+const INPUTS: [&str; 11] = [
     "build.rs",
     "catalog/alias.rs",
     "catalog/build.rs",
     "catalog/check.rs",
     "catalog/models.json",
+    "catalog/pack.rs",
     "catalog/providers.json",
     "catalog/write.rs",
     "src/catalog/index.rs",

@@ -12,6 +12,7 @@ use super::vocabulary;
 
 mod alias;
 mod check;
+mod pack;
 mod write;
 
 /// Most input tokens that one image becomes, where the offer does not say.
@@ -311,9 +312,10 @@ pub fn tables(providers: &str, models: &str) -> Result<String, Vec<String>> {
     let mut out = String::new();
     let _ = writeln!(out, "pub static PROVIDERS: [Provider; {}] = [", providers.len());
     providers.iter().for_each(|provider| write::provider(provider, &mut out));
-    let _ = writeln!(out, "];\npub static MODELS: [Model; {}] = [", models.len());
-    models.iter().for_each(|model| write::model(model, &providers, &rows, &mut out));
     out.push_str("];\n");
+    let mut rows_of_models = pack::Pack::default();
+    models.iter().for_each(|model| write::model(model, &providers, &rows, &mut rows_of_models));
+    rows_of_models.write(&mut out);
     write::aliases(&aliases, &mut out);
     write::index("MODEL_INDEX", models.iter().map(|model| model.slug.as_str()), &mut out);
     write::index("ALIAS_INDEX", aliases.keys().map(String::as_str), &mut out);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::index::{Entry, hash};
+use super::pack::Pack;
 use super::{DataPolicy, IMAGE_TOKENS, Modality, Model, Offer, Price, Provider, Reasoning, Tier, prefix};
 
 pub(super) fn provider(provider: &Provider, out: &mut String) {
@@ -45,24 +46,32 @@ fn data_policy(policy: &DataPolicy) -> String {
     )
 }
 
-pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut String) {
+/// A row of the pack. What reads it takes the same in the same order.
+pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str, usize>, out: &mut Pack) {
     let Model { slug, name, created, context_length, tokenizer, .. } = model;
     let Model { categories, hugging_face_id, knowledge_cutoff, expires, successor, distillable, .. } = model;
-    let description = model.described();
-    let canonical_slug = model.canonical_slug.as_ref().unwrap_or(slug);
-    let _ = write!(
-        out,
-        "Model {{ slug: {slug:?}, canonical_slug: {canonical_slug:?}, name: {name:?}, \
-         description: {description:?}, created: {created}, expires: {expires:?}, successor: {successor:?}, \
-         distillable: {distillable:?}, default_parameters: &{:?}, context_length: {context_length}, \
-         input_modalities: {}, output_modalities: {}, tokenizer: {tokenizer:?}, \
-         hugging_face_id: {hugging_face_id:?}, knowledge_cutoff: {knowledge_cutoff:?}, categories: &{categories:?}, reasoning: {}, \
-         offers: &[",
-        model.default_parameters.iter().map(|(name, number)| (name, number.to_string())).collect::<Vec<_>>(),
-        modalities(&model.input),
-        modalities(&model.output),
-        reasoning(model.reasoning.as_ref()),
+    let defaults = model.default_parameters.iter().map(|(name, number)| (name, number.to_string()));
+    out.begin_row();
+    out.string(slug);
+    out.string(
+        model.canonical_slug.as_ref().filter(|canonical| *canonical != slug).map_or("", String::as_str),
     );
+    out.string(name);
+    out.string(&model.described());
+    out.number(*created);
+    out.optional_string(expires.as_deref());
+    out.optional_string(successor.as_deref());
+    out.optional(distillable.map(u64::from));
+    out.shared("DEFAULTS", "&[(&str, &str)]", format_args!("&{:?}", defaults.collect::<Vec<_>>()));
+    out.number(*context_length);
+    out.shared("MODALITIES", "&[Modality]", modalities(&model.input));
+    out.shared("MODALITIES", "&[Modality]", modalities(&model.output));
+    out.string(tokenizer);
+    out.optional_string(hugging_face_id.as_deref());
+    out.optional_string(knowledge_cutoff.as_deref());
+    out.shared("CATEGORIES", "&[&str]", format_args!("&{categories:?}"));
+    reasoning(model.reasoning.as_ref(), out);
+    out.number(model.offers.len() as u64);
     for offer in &model.offers {
         let row = rows[offer.provider.as_str()];
         let allowed =
@@ -74,54 +83,65 @@ pub(super) fn model(model: &Model, providers: &[Provider], rows: &BTreeMap<&str,
             Some(_) => parameters.insert("web_search_options"),
             None => parameters.remove("web_search_options"),
         };
-        write_offer(offer, (row, &providers[row]), &parameters, out);
+        write_offer(offer, slug, (row, &providers[row]), &parameters, out);
     }
-    out.push_str("] },\n");
 }
 
 fn write_offer(
     offer: &Offer,
+    slug: &str,
     (row, provider): (usize, &Provider),
     parameters: &BTreeSet<&str>,
-    out: &mut String,
+    out: &mut Pack,
 ) {
     let Offer { model, context_length, max_output, quantization, service_tier, .. } = offer;
-    let (tag, region) = (offer.tag(), offer.region(provider));
-    let protocol = match &offer.protocol {
-        Some(protocol) => format!("Some(Protocol::{})", protocol.variant()),
-        None => "None".to_owned(),
-    };
-    let _ = write!(
-        out,
-        "Offer {{ provider: &PROVIDERS[{row}], tag: {tag:?}, region: {region:?}, service_tier: {service_tier:?}, \
-         data_policy: {}, upstream_model: {model:?}, protocol: {protocol}, \
-         context_length: {context_length}, max_output: {max_output:?}, quantization: {quantization:?}, prices: {}, parameters: &{:?} }}, ",
-        data_policy(&offer.data_policy(provider)),
-        prices(offer),
-        parameters.iter().collect::<Vec<_>>(),
+    out.number(row as u64);
+    out.string(Some(offer.tag()).filter(|tag| *tag != provider.slug).as_deref().unwrap_or_default());
+    word(offer.region(provider), out);
+    word(service_tier.as_deref(), out);
+    out.shared("POLICIES", "DataPolicy", data_policy(&offer.data_policy(provider)));
+    out.string(if model == slug { "" } else { model });
+    let protocol = offer.protocol.as_ref();
+    out.shared(
+        "PROTOCOLS",
+        "Option<Protocol>",
+        protocol
+            .map_or_else(|| "None".to_owned(), |protocol| format!("Some(Protocol::{})", protocol.variant())),
     );
+    out.number(*context_length);
+    out.optional(*max_output);
+    word(quantization.as_deref(), out);
+    prices(offer, out);
+    out.shared("PARAMETERS", "&[&str]", format_args!("&{:?}", parameters.iter().collect::<Vec<_>>()));
 }
 
-fn prices(offer: &Offer) -> String {
+/// One of the few words that many rows have, or none.
+fn word(word: Option<&str>, out: &mut Pack) {
+    out.shared("WORDS", "Option<&str>", format_args!("{word:?}"));
+}
+
+fn prices(offer: &Offer, out: &mut Pack) {
+    let pico = |text: &str| u64::try_from(Price::parse_usd(text).expect("checked above").pico());
+    let pico = |text: &str| pico(text).expect("prices are not negative");
+    out.number(pico(&offer.prompt));
+    out.number(pico(&offer.completion));
+    out.number(offer.image_tokens.unwrap_or(IMAGE_TOKENS));
+    let rare = [
+        &offer.request,
+        &offer.cache_read,
+        &offer.cache_write,
+        &offer.cache_write_1h,
+        &offer.reasoning,
+        &offer.audio_input,
+        &offer.audio_output,
+        &offer.image_output,
+    ];
+    let bits = rare.iter().enumerate().map(|(bit, price)| u64::from(price.is_some()) << bit);
+    out.number(bits.sum());
+    rare.iter().filter_map(|price| price.as_deref()).for_each(|price| out.number(pico(price)));
     let tiers: Vec<String> = offer.tiers.iter().map(tier).collect();
-    format!(
-        "Prices {{ prompt: {}, completion: {}, request: {}, image_tokens: {}, cache_read: {}, \
-         cache_write: {}, cache_write_1h: {}, reasoning: {}, audio_input: {}, audio_output: {}, \
-         image_output: {}, web_search: {}, tiers: &[{}] }}",
-        price(&offer.prompt),
-        price(&offer.completion),
-        price(offer.request.as_deref().unwrap_or("0")),
-        offer.image_tokens.unwrap_or(IMAGE_TOKENS),
-        optional_price(&offer.cache_read),
-        optional_price(&offer.cache_write),
-        optional_price(&offer.cache_write_1h),
-        optional_price(&offer.reasoning),
-        optional_price(&offer.audio_input),
-        optional_price(&offer.audio_output),
-        optional_price(&offer.image_output),
-        search_price(offer),
-        tiers.join(", "),
-    )
+    out.shared("SEARCHES", "Option<SearchPrice>", search_price(offer));
+    out.shared("TIERS", "&[Tier]", format_args!("&[{}]", tiers.join(", ")));
 }
 
 fn search_price(offer: &Offer) -> String {
@@ -159,14 +179,13 @@ fn modalities(list: &[Modality]) -> String {
     format!("&[{}]", names.join(", "))
 }
 
-fn reasoning(reasoning: Option<&Reasoning>) -> String {
-    let Some(Reasoning { mandatory, default_enabled, default_effort, efforts }) = reasoning else {
-        return "None".to_owned();
-    };
-    format!(
-        "Some(Reasoning {{ mandatory: {mandatory}, default_enabled: {default_enabled:?}, \
-         default_effort: {default_effort:?}, efforts: &{efforts:?} }})"
-    )
+fn reasoning(reasoning: Option<&Reasoning>, out: &mut Pack) {
+    out.optional(reasoning.map(|reasoning| u64::from(reasoning.mandatory)));
+    if let Some(Reasoning { default_enabled, default_effort, efforts, .. }) = reasoning {
+        out.optional(default_enabled.map(u64::from));
+        word(default_effort.as_deref(), out);
+        out.shared("EFFORTS", "&[&str]", format_args!("&{efforts:?}"));
+    }
 }
 
 /// The names that stand for models, each with the model's slug, by name.

@@ -40,11 +40,11 @@ impl Catalog {
 
     /// Every model, by slug.
     pub fn models(self) -> impl Iterator<Item = &'static Model> {
-        let (built_in, laid) = match self.overlay {
-            Some(overlay) => (&[][..], overlay.models.as_slice()),
-            None => (super::models(), &[][..]),
+        let models = match self.overlay {
+            Some(overlay) => overlay.models.as_slice(),
+            None => super::models(),
         };
-        built_in.iter().chain(laid.iter().copied())
+        models.iter().copied()
     }
 
     /// Every provider, by slug.

@@ -6,6 +6,7 @@ mod handle;
 pub mod index;
 pub mod listing;
 pub mod overlay;
+mod packed;
 pub mod pattern;
 pub mod vocabulary;
 
@@ -16,9 +17,7 @@ use crate::chat::Quirks;
 use crate::money::Price;
 
 mod table {
-    use super::{
-        DataPolicy, Modality, Model, Offer, Prices, Protocol, Provider, Reasoning, SearchPrice, Tier,
-    };
+    use super::{DataPolicy, Modality, Protocol, Provider, SearchPrice, Tier};
     use crate::chat::conversation::Issuer;
     use crate::chat::{CallIdForm, MaxTokensName, PastReasoning, Quirks, StreamUsage, TurnOrder};
     use crate::money::Price;
@@ -220,8 +219,8 @@ pub struct Reasoning {
 
 /// The model of that exact slug.
 pub fn find(slug: &str) -> Option<&'static Model> {
-    let row = index::look_up(&table::MODEL_INDEX, slug, |row| table::MODELS[row].slug == slug)?;
-    Some(&table::MODELS[row])
+    let row = index::look_up(&table::MODEL_INDEX, slug, |row| packed::slug(row) == slug)?;
+    Some(packed::model(row))
 }
 
 /// The slug of the model that another name stands for: a dated or former name, or
@@ -237,8 +236,8 @@ pub fn aliases() -> &'static [(&'static str, &'static str)] {
 }
 
 /// Every model, by slug.
-pub fn models() -> &'static [Model] {
-    &table::MODELS
+pub fn models() -> &'static [&'static Model] {
+    packed::models()
 }
 
 /// Every provider, by slug.

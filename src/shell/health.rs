@@ -161,5 +161,6 @@ async fn ask(env: &JsValue, provider: &str, report: &Report) -> Result<Option<Re
     let stub = namespace.object(&namespace.id_from_name(provider)?)?;
     let text = serde_json::to_string(report).map_err(words)?;
     let reply = JsFuture::from(stub.call(&text)?).await?;
-    crate::json::read(&reply.as_string().unwrap_or_default()).map_err(words)
+    crate::json::read(&reply.as_string().unwrap_or_default())
+        .map_err(|error| JsValue::from_str(&error.to_string()))
 }

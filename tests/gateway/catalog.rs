@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use millrace::catalog::{self, Modality, Protocol, index};
 use millrace::chat::conversation::Issuer;
 use millrace::chat::{PastReasoning, Quirks};
+use millrace::money::Price;
+use serde_json::Value;
 
 #[test]
 fn every_slug_is_found_and_no_other() {
@@ -206,4 +208,62 @@ fn quirks_are_those_of_the_rows() {
     }
     let plain = Quirks { max_tokens: quirks("together").max_tokens, ..Quirks::NONE };
     assert_eq!(quirks("together"), plain, "what a row leaves out is as in `NONE`");
+}
+
+/// Each member that the files give is what unpacking makes of it.
+#[test]
+fn every_row_is_unpacked_as_the_files_have_it() {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("../../catalog/models.json")).unwrap();
+    assert_eq!(rows.len(), catalog::models().len());
+    for row in &rows {
+        let text = |member: &str| row[member].as_str();
+        let model = catalog::find(text("slug").unwrap()).unwrap();
+        assert!(std::ptr::eq(model, catalog::find(model.slug).unwrap()), "{} is unpacked once", model.slug);
+        assert_eq!((Some(model.name), Some(model.tokenizer)), (text("name"), text("tokenizer")));
+        assert_eq!(model.canonical_slug, text("canonical_slug").unwrap_or(model.slug));
+        assert_eq!((model.expires, model.successor), (text("expires"), text("successor")));
+        assert_eq!(model.knowledge_cutoff, text("knowledge_cutoff"));
+        assert_eq!(model.hugging_face_id, text("hugging_face_id"));
+        assert_eq!(
+            (model.created, model.distillable),
+            (row["created"].as_u64().unwrap_or(0), row["distillable"].as_bool())
+        );
+        assert_eq!(Some(model.context_length), row["context_length"].as_u64());
+        assert_eq!(
+            model.reasoning.map(|reasoning| reasoning.mandatory),
+            row["reasoning"]["mandatory"].as_bool()
+        );
+        assert_eq!(model.input_modalities.len(), row["input"].as_array().unwrap().len());
+        let offers = row["offers"].as_array().unwrap();
+        assert_eq!(model.offers.len(), offers.len());
+        for (offer, row) in model.offers.iter().zip(offers) {
+            let price = |member: &str| row[member].as_str().map(|usd| Price::parse_usd(usd).unwrap());
+            assert_eq!(Some(offer.provider.slug), row["provider"].as_str());
+            assert_eq!(Some(offer.upstream_model), row["model"].as_str(), "{}", model.slug);
+            assert_eq!(Some(offer.context_length), row["context_length"].as_u64());
+            assert_eq!(
+                (offer.max_output, offer.quantization),
+                (row["max_output"].as_u64(), row["quantization"].as_str())
+            );
+            let prices = offer.prices;
+            assert_eq!(
+                (Some(prices.prompt), Some(prices.completion)),
+                (price("prompt"), price("completion"))
+            );
+            assert_eq!((prices.cache_read, prices.cache_write), (price("cache_read"), price("cache_write")));
+            assert_eq!(
+                (prices.cache_write_1h, prices.reasoning),
+                (price("cache_write_1h"), price("reasoning"))
+            );
+            assert_eq!(
+                (prices.audio_input, prices.audio_output),
+                (price("audio_input"), price("audio_output"))
+            );
+            assert_eq!(
+                (Some(prices.request), prices.image_output),
+                (price("request").or(Some(Price::ZERO)), price("image_output"))
+            );
+            assert_eq!(prices.tiers.len(), row["tiers"].as_array().map_or(0, Vec::len));
+        }
+    }
 }

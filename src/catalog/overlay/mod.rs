@@ -79,7 +79,7 @@ impl Draft {
     /// Makes a view of it that lasts. It is never given back: lay each version once.
     pub fn lay(self, version: u64) -> &'static Overlay {
         let mut touched = Vec::new();
-        let mut models: Vec<&'static Model> = super::models().iter().collect();
+        let mut models: Vec<&'static Model> = super::models().to_vec();
         for (slug, row) in self.models {
             touched.push(slug);
             put(&mut models, slug, row.map(Row::leak), |model| model.slug);

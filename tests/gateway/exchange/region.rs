@@ -33,7 +33,7 @@ fn a_host_of_a_region_is_served_there_or_by_nobody() {
                 let regions = served(model.slug, None, "{}");
                 !regions.is_empty() && regions.contains(&Some(region)) == here
             };
-            catalog::models().iter().find(sold).expect("there is one").slug
+            catalog::models().iter().copied().find(sold).expect("there is one").slug
         };
         let here = served(sells(true), Some(region), "{}");
         assert!(!here.is_empty() && here.iter().all(|one| *one == Some(region)), "{region}: {here:?}");
