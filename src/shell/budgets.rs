@@ -68,7 +68,7 @@ async fn about_rates(call: &Call<'_>, account: &AccountId, deed: Deed) -> Result
     };
     let limits = tell(call, account, &BudgetCommand::Rate(told)).await?;
     let Some(id) = id else { return Ok(format!("{{\"data\":{limits}}}")) };
-    let limits: Vec<Value> = crate::json::read(&limits).map_err(|_| unexpected())?;
+    let limits: Vec<Value> = serde_json::from_str(&limits).map_err(|_| unexpected())?;
     let found = limits.into_iter().find(|limit| limit["id"] == id.as_str()).ok_or_else(unknown)?;
     Ok(format!("{{\"data\":{found}}}"))
 }
