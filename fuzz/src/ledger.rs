@@ -1,7 +1,7 @@
 //! One account under whatever commands the input makes of it, budgets among them, beside the model of the
 //! native test: both answer alike, and the totals add up after each.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../tests/gateway/account_ledger.rs"]
 mod model;
 
