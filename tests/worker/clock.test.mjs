@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { assertFailure, chat, user } from "./chat.mjs";
-import { admin, call, openAccount, startGateway } from "./harness.mjs";
+import { admin, call, ceilingOf, openAccount, startGateway } from "./harness.mjs";
 import { dollars, pico } from "./money.mjs";
 import { eventually } from "./wait.mjs";
 import { sleep } from "../../scripts/lib/process.mjs";
@@ -28,10 +28,12 @@ const fail = async (name) => {
 };
 
 test("a daily limit and a daily budget open at midnight, and not before", async () => {
-  const limited = await openAccount(gateway, { key: { limit: 0.00001, limit_reset: "daily" } });
+  // So much that one request fits and another beside what that cost does not.
+  const limit = Number(dollars(await ceilingOf(gateway, BODY)));
+  const limited = await openAccount(gateway, { key: { limit, limit_reset: "daily" } });
   const budgeted = await openAccount(gateway);
-  const budget = { limit_usd: 0.00001, reset_interval: "daily" };
-  assert.equal((await admin(gateway, "PUT", `/accounts/${budgeted.id}/budgets/day`, budget)).status, 200);
+  const budget = { limit_usd: limit, reset_interval: "daily" };
+  await admin(gateway, "PUT", `/accounts/${budgeted.id}/budgets/day`, budget);
   const ask = ({ key }) => chat(gateway, key, BODY);
   for (const account of [limited, budgeted]) {
     const reply = await ask(account);
