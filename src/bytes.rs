@@ -1,5 +1,4 @@
-//! Finding bytes, eight at a time in one register, or sixteen in one of WebAssembly's wide ones; and what bytes
-//! say as text.
+//! Finding bytes, eight at a time in one register, and what bytes say as text.
 
 use std::borrow::Cow;
 
@@ -25,24 +24,6 @@ pub fn find_line_end(bytes: &[u8]) -> Option<usize> {
 /// Where the plain text of a JSON string stops: the first quote, backslash or control character.
 pub fn find_string_stop(bytes: &[u8]) -> Option<usize> {
     search(bytes, string_stops, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-}
-
-/// The same in sixteen bytes, for who looks at one sixteen after the other.
-#[cfg(target_arch = "wasm32")]
-#[target_feature(enable = "simd128")]
-pub fn string_stop_in(sixteen: &[u8; 16]) -> Option<usize> {
-    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_any_true, v128_or};
-    let bits = u128::from_le_bytes(*sixteen);
-    let bytes = u64x2(bits as u64, (bits >> 64) as u64);
-    let quoted = v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
-    let stops = v128_or(quoted, u8x16_lt(bytes, u8x16_splat(b' ')));
-    v128_any_true(stops).then(|| i8x16_bitmask(stops).trailing_zeros() as usize)
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-#[inline(always)]
-pub fn string_stop_in(sixteen: &[u8; 16]) -> Option<usize> {
-    find_string_stop(sixteen)
 }
 
 /// Whether `needle` is somewhere in `bytes`.

@@ -11,7 +11,7 @@ import { Failure, root, run, say, step } from "./process.mjs";
 const TARGET = "wasm32-unknown-unknown";
 const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "package-lock.json"];
 const TARGET_DIRECTORY = process.env.CARGO_TARGET_DIR ?? join(root, "target");
-// What rustc's WebAssembly target uses by default, exceptions, and the registers of src/bytes.rs. Not "all features": the
+// What rustc's WebAssembly target uses by default, exceptions, and the registers of src/json/scan.rs. Not "all features": the
 // optimiser knows encodings that the runtime does not.
 const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"];
 

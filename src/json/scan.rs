@@ -1,5 +1,5 @@
 //! The quick way through JSON: whatever it takes is valid, and what it does not take is left to
-//! serde, which knows the words for what is wrong. Looks at eight bytes at a time and allocates nothing.
+//! serde, which knows the words for what is wrong. Looks at eight or sixteen bytes at a time and allocates nothing.
 
 use crate::bytes;
 
@@ -133,7 +133,7 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     loop {
         let rest = &bytes[at..];
         at += match rest.first_chunk() {
-            Some(sixteen) => match bytes::string_stop_in(sixteen) {
+            Some(sixteen) => match stop_in(sixteen) {
                 Some(stop) => stop,
                 None => {
                     at += sixteen.len();
@@ -149,6 +149,24 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
         }
         escaped = true;
     }
+}
+
+/// What [`bytes::find_string_stop`] finds in sixteen bytes, in one of WebAssembly's wide registers where
+/// there are any.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+fn stop_in(sixteen: &[u8; 16]) -> Option<usize> {
+    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_any_true, v128_or};
+    let bits = u128::from_le_bytes(*sixteen);
+    let bytes = u64x2(bits as u64, (bits >> 64) as u64);
+    let quoted = v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
+    let stops = v128_or(quoted, u8x16_lt(bytes, u8x16_splat(b' ')));
+    v128_any_true(stops).then(|| i8x16_bitmask(stops).trailing_zeros() as usize)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn stop_in(sixteen: &[u8; 16]) -> Option<usize> {
+    bytes::find_string_stop(sixteen)
 }
 
 #[inline(always)]
