@@ -97,7 +97,7 @@ test("killed again and again under load: no more than the last second is lost, n
     }
   }
   const latest = Math.round(Math.max(0, ...lost));
-  t.diagnostic(`${KILLS} kills, ${ended.length} replies, ${lost.length} of them lost, ended ${latest} ms before or later`);
+  t.diagnostic(`${KILLS} kills, ${ended.length} replies, ${lost.length} of them lost, the oldest ${latest} ms before its kill`);
   assert.ok(Math.max(0, ...lost) <= UNREPORTED_MS, `a reply was lost ${Math.max(...lost)} ms after its end`);
   assert.ok(lost.length <= KILLS * UNREPORTED, `${lost.length} replies were lost`);
   const credits = await account.settled({ withinMs: EXPIRY_MS + 10_000 });
