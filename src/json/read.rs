@@ -147,7 +147,10 @@ impl<'de> Reader<'de> {
     fn number(&mut self) -> Result<Number, Stop> {
         self.peek();
         if self.at_key {
-            return self.string()?.parse().map(Number::Natural).map_err(|_| Stop);
+            let key = self.string()?;
+            // Neither a sign nor zeros in front, which `parse` would take.
+            let whole = scan::skip_number(key.as_bytes(), 0) == Some(key.len());
+            return key.parse().ok().filter(|_| whole).map(Number::Natural).ok_or(Stop);
         }
         let end = scan::skip_number(self.text.as_bytes(), self.at).ok_or(Stop)?;
         let number = read_number(&self.text[self.at..end]).ok_or(Stop)?;

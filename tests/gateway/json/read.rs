@@ -81,6 +81,10 @@ proptest! {
 
 #[test]
 fn only_what_is_whole_and_not_too_deep_is_read() {
+    for key in ["00", "+1", "-0", " 1", ""] {
+        let text = format!(r#"{{"{key}":true}}"#);
+        assert!(json::read::<BTreeMap<u64, bool>>(&text).is_err(), "{text}");
+    }
     let deep = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(json::read::<Value>(&deep(100)).is_ok());
     let wrong = [
