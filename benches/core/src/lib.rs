@@ -42,6 +42,8 @@ pub extern "C" fn unit(case: u32) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn prepare(case: u32) -> u32 {
     let Some(case) = cases().nth(case as usize) else { return 0 };
+    // A model is unpacked when it is first asked for: once in an isolate's life, not in each request.
+    millrace::catalog::models();
     let (work, units) = (case.prepare)();
     READY.set(Some(work));
     units
