@@ -5,16 +5,19 @@
 //! way may cost) less `owed` (charges the account has not confirmed). That is never more than what
 //! the account holds for it, whatever was lost or came late on the way.
 
+mod draw;
 mod lease;
 mod slice;
+
+pub use draw::{Draw, Ticket};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::command::Refusal;
-use super::rate::{HIGHEST, Take, Used, minute_of};
+use super::rate::{Take, minute_of};
 use super::report::{self, Held, Hold, LeaseReport, Part, Report, Reported, Settle};
-use crate::id::{GenerationId, KeyHash, LeaseId};
+use crate::id::{KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::Time;
 use lease::{Lease, difference, sum};
@@ -38,39 +41,6 @@ const REFUSED: Duration = Duration::from_secs(1);
 const FIRST: i64 = 8;
 /// A carrier that was not heard of for so long is gone.
 const CARRIER: Duration = Duration::from_secs(15);
-
-/// What a request needs before it may be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draw {
-    pub generation: GenerationId,
-    pub key: KeyHash,
-    /// The most the request can cost.
-    pub amount: Money,
-    /// When its charge will have come at the latest.
-    pub expires_at: Time,
-    /// What it can begin with, where the account has less than the amount.
-    pub minimum: Option<Money>,
-    /// Whether a hold of the minimum is to grow later; else it gets what there is.
-    pub part: Part,
-    /// The models that may serve it.
-    pub models: Vec<String>,
-    /// The `user` that it names.
-    pub end_user: Option<String>,
-    /// What it takes of limits of rate.
-    pub take: Take,
-}
-
-/// Money set aside for one request. Ends by [`Wallet::settle`] or [`Wallet::abandon`], once.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ticket {
-    generation: GenerationId,
-    key: KeyHash,
-    held: Money,
-    /// The lease it is drawn from; `None` for a hold of its own.
-    lease: Option<LeaseId>,
-    /// The minute of its admission and the tokens it was counted with, where limits of rate ask.
-    counted: Option<(u64, u64)>,
-}
 
 /// Whether a request may be sent.
 #[derive(Debug, PartialEq)]
@@ -136,26 +106,6 @@ struct Flight {
     leases: Vec<(KeyHash, LeaseId, u64)>,
 }
 
-impl Ticket {
-    /// What is set aside.
-    pub fn held(&self) -> Money {
-        self.held
-    }
-
-    /// The isolate's lease that it is drawn from, if it is.
-    pub fn lease(&self) -> Option<&LeaseId> {
-        self.lease.as_ref()
-    }
-}
-
-impl Draw {
-    fn hold(&self) -> Hold {
-        let Draw { generation, key, amount, expires_at, minimum, part, models, end_user, take } =
-            self.clone();
-        Hold { generation, key, amount, minimum, part, expires_at, models, end_user, take }
-    }
-}
-
 impl Wallet {
     /// Admits a request from the lease of its key, or says what to ask.
     pub fn admit(&mut self, now: Time, draw: &Draw) -> Admission {
@@ -191,10 +141,7 @@ impl Wallet {
                 Admission::Admitted(Ticket { generation, key, held: amount, lease: None, counted })
             }
             // What this isolate holds back from itself is given back before the client is refused.
-            Some(Held::Refused {
-                refusal:
-                    Refusal::Credit { .. } | Refusal::KeyLimit { .. } | Refusal::Budget { .. } | Refusal::Rate(_),
-            }) if self.has_spare() => {
+            Some(Held::Refused { refusal }) if self.keeps_back(&refusal) => {
                 let mut sending = self.give_back(now);
                 sending.report.hold = Some(draw.hold());
                 Admission::Ask(sending)
@@ -266,8 +213,7 @@ impl Wallet {
         tokens: u64,
     ) {
         let Ticket { generation, key, held, lease: from, counted } = ticket;
-        let used = counted.map(|(minute, counted)| Used { minute, beyond: beyond(tokens, counted) });
-        let used = used.filter(|used| used.beyond != 0);
+        let used = draw::used(counted, tokens);
         let lease = self.leases.entry(key.clone()).or_default();
         lease.last_used = now;
         match &from {
@@ -548,13 +494,18 @@ impl Wallet {
         });
     }
 
+    /// Whether a refusal may be due to what this isolate keeps. Limits of free models are never leased.
+    fn keeps_back(&self, refusal: &Refusal) -> bool {
+        match refusal {
+            Refusal::Credit { .. } | Refusal::KeyLimit { .. } | Refusal::Budget { .. } => self.has_spare(),
+            Refusal::Rate(limited) => {
+                limited.limit.is_some() && self.leases.values().any(|lease| lease.slice.has_spare())
+            }
+            Refusal::Key { .. } | Refusal::Ended => false,
+        }
+    }
+
     fn has_spare(&self) -> bool {
         self.leases.values().any(Lease::has_spare)
     }
-}
-
-/// How many tokens were used beyond those that were counted, in what a limit of rate can be of.
-fn beyond(tokens: u64, counted: u64) -> i64 {
-    let bounded = |tokens: u64| tokens.min(HIGHEST) as i64;
-    bounded(tokens) - bounded(counted)
 }

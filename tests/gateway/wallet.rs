@@ -7,11 +7,12 @@ pub mod world;
 use std::time::Duration;
 
 use millrace::account::budget::{Per, Scope};
-use millrace::account::rate::RateLimit;
+use millrace::account::rate::{RateLimit, Take};
 use millrace::account::wallet::{Admission, Draw, Next, Sending, Wallet};
 use millrace::account::{Held, LeaseState, Part, Refusal, Report, Reported};
 use millrace::id::KeyHash;
 use millrace::money::Money;
+use millrace::routing::rate::FreeLimits;
 use millrace::time::Time;
 use proptest::prelude::*;
 
@@ -195,6 +196,59 @@ fn what_is_not_used_is_given_back() {
     desk.carry();
     assert_eq!(desk.held(), Money::ZERO);
     assert!(desk.wallet.is_empty());
+}
+
+#[test]
+fn a_slice_admits_without_asking_until_it_is_used_up_or_its_minute_is_over() {
+    let mut desk = Desk::new("100");
+    desk.world = World::rated(usd("100").pico(), requests(640));
+    desk.later(30_000);
+    desk.ask("a", "0.01");
+    desk.later(1000);
+    // The account has told of a limit by now: two are wanted, one having come.
+    desk.ask("b", "0.01");
+    for name in ["c", "d"] {
+        assert!(matches!(desk.admit(name, "0.01"), Admission::Admitted(_)), "{name}");
+    }
+    desk.ask("e", "0.01");
+    assert!(matches!(desk.admit("f", "0.01"), Admission::Admitted(_)));
+    desk.later(28_500);
+    desk.ask("g", "0.01");
+    desk.later(400);
+    assert!(matches!(desk.admit("h", "0.01"), Admission::Admitted(_)));
+    desk.later(200);
+    assert!(matches!(desk.admit("i", "0.01"), Admission::Ask(_)));
+}
+
+#[test]
+fn a_refusal_of_a_free_model_leaves_leases_alone() {
+    let mut desk = Desk::new("100");
+    desk.ask("a", "0.01");
+    let limits = FreeLimits { per_minute: 1, ..FreeLimits::default() };
+    for (name, refused) in [("b", false), ("c", true)] {
+        let take = Take { free: Some(limits), ..Take::default() };
+        let draw = Draw { take, ..desk.draw(name, "0") };
+        let Admission::Ask(sending) = desk.wallet.admit(desk.now, &draw) else {
+            panic!("{name} asks nobody")
+        };
+        let answer = desk.world.tell(desk.now, &sending.report);
+        let admission = desk.wallet.admitted(desk.now, sending.number, &draw, answer);
+        assert_eq!(matches!(admission, Admission::Refused(Refusal::Rate(_))), refused, "{admission:?}");
+    }
+    assert!(matches!(desk.admit("d", "0.01"), Admission::Admitted(_)));
+}
+
+fn requests(most: u64) -> RateLimit {
+    RateLimit {
+        id: "r".into(),
+        scope: Scope::Account,
+        subject: String::new(),
+        per: Per::All,
+        model: None,
+        requests_per_minute: Some(most),
+        tokens_per_minute: None,
+        concurrent_requests: None,
+    }
 }
 
 #[test]
