@@ -5,6 +5,9 @@ use super::super::rate::{Slice as Told, SliceReport};
 use crate::time::Time;
 use std::time::Duration;
 
+/// Over how long it is seen at least how much is asked for. Reports may be closer to each other.
+const SEEN_FOR: Duration = Duration::from_secs(1);
+
 /// What a lease may take of limits, and what requests took of late.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
@@ -12,7 +15,14 @@ pub(super) struct Slice {
     given: Option<Given>,
     /// Requests under way on the lease.
     running: u64,
-    /// What was asked for since the last report: requests, tokens, requests at once.
+    /// What was asked for since then, and for as long before.
+    since: Time,
+    demand: [Demand; 2],
+}
+
+/// What was asked for in a while: requests, their tokens, requests at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Demand {
     requests: u64,
     tokens: u64,
     peak: u64,
@@ -30,9 +40,10 @@ struct Given {
 
 impl Slice {
     pub fn note_demand(&mut self, tokens: u64) {
-        self.requests += 1;
-        self.tokens = self.tokens.saturating_add(tokens);
-        self.peak = self.peak.max(self.running + 1);
+        let [demand, _] = &mut self.demand;
+        demand.requests += 1;
+        demand.tokens = demand.tokens.saturating_add(tokens);
+        demand.peak = demand.peak.max(self.running + 1);
     }
 
     /// Takes one request of so many tokens, if there is room for it.
@@ -85,10 +96,15 @@ impl Slice {
     }
 
     /// What the account is told. From here on no more is taken than is still wanted: twice what was
-    /// asked for since the last report, or nothing.
+    /// asked for of late, or nothing.
     pub fn tell(&mut self, now: Time, wanted: bool) -> Option<SliceReport> {
-        let (requests, tokens, peak) = (self.requests, self.tokens, self.peak.max(self.running));
-        (self.requests, self.tokens, self.peak) = (0, 0, self.running);
+        let [late, before] = self.demand;
+        let (requests, tokens) = (late.requests.max(before.requests), late.tokens.max(before.tokens));
+        let peak = late.peak.max(before.peak).max(self.running);
+        if now.since(self.since) >= SEEN_FOR {
+            self.demand = [Demand { peak: self.running, ..Demand::default() }, late];
+            self.since = now;
+        }
         let given = self.given.as_mut()?;
         let over = now >= given.until;
         let more = |left: &mut Option<u64>, asked: u64| {
