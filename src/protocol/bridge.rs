@@ -332,13 +332,10 @@ pub fn path(face: Face, wire: Protocol, provider: &Provider, model: &str, stream
 }
 
 impl Crossing {
-    /// The same with the web to be searched, or without where the endpoint has no price for that.
+    /// The same with the web to be searched, as far as [`search::apply`] has it searched.
     pub fn searching(mut self, search: &WebSearch, priced: bool) -> Result<Crossing, Failure> {
         let Bridge { wire, losses, .. } = &mut self.bridge;
-        self.body = match priced {
-            true => search::add(*wire, &self.body, search, losses)?,
-            false => search::remove(&self.body, losses),
-        };
+        self.body = search::apply(*wire, &self.body, search, priced, losses)?;
         Ok(self)
     }
 }

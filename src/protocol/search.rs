@@ -145,6 +145,28 @@ fn read_location(value: &str, path: &str) -> Result<String, Failure> {
     Ok(known.map(|member| format!("\"{}\":{}", member.key, member.value)).collect::<Vec<_>>().join(","))
 }
 
+/// A request in `wire`'s words with the search in it; without where the endpoint has no price for that, or
+/// where it cannot search beside what else is asked for and need not.
+pub fn apply(
+    wire: Protocol,
+    body: &[u8],
+    search: &WebSearch,
+    priced: bool,
+    losses: &mut Vec<String>,
+) -> Result<Vec<u8>, Failure> {
+    if !priced {
+        return Ok(remove(body, "the endpoint's searches have no price here", losses));
+    }
+    let told = losses.len();
+    match add(wire, body, search, losses) {
+        Err(_) if search.optional => {
+            losses.truncate(told);
+            Ok(remove(body, "the endpoint does not search beside functions", losses))
+        }
+        added => added,
+    }
+}
+
 /// A request in `wire`'s words with the search in it. What the wire cannot say of it goes into `losses`.
 /// Fails where the wire cannot search beside what else is asked for.
 pub fn add(
@@ -190,9 +212,9 @@ pub fn add(
     Ok(with_tools(&request, tool, member))
 }
 
-/// The request without what asks for searches, for an endpoint that has no price for them.
-pub fn remove(body: &[u8], losses: &mut Vec<String>) -> Vec<u8> {
-    losses.push("tools (web_search): the endpoint's searches have no price here".to_owned());
+/// The request without what asks for searches, and `why` among the losses.
+pub fn remove(body: &[u8], why: &str, losses: &mut Vec<String>) -> Vec<u8> {
+    losses.push(format!("tools (web_search): {why}"));
     let text = String::from_utf8_lossy(body);
     json::members(&text).map_or_else(|_| body.to_vec(), |request| with_tools(&request, None, None))
 }

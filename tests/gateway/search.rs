@@ -163,11 +163,26 @@ fn each_wire_is_asked_in_its_own_words() {
     let functions = br#"{"contents":[],"tools":[{"functionDeclarations":[]}]}"#;
     let refused = search::add(Protocol::Gemini, functions, &wishes(), &mut Vec::new()).unwrap_err();
     assert!(refused.message.contains("no functions beside its search"), "{}", refused.message);
-    let mut losses = Vec::new();
-    let kept =
-        search::remove(br#"{"tools":[{"type":"web_search"},{"type":"function"}],"input":1}"#, &mut losses);
-    assert_eq!(String::from_utf8(kept).unwrap(), r#"{"tools":[{"type":"function"}],"input":1}"#);
-    assert_eq!(losses.len(), 1);
+}
+
+#[test]
+fn what_is_only_on_offer_is_left_out_where_it_cannot_be_had() {
+    let both = r#"{"tools":[{"type":"web_search"},{"type":"function"}],"input":1}"#;
+    let functions = r#"{"tools":[{"functionDeclarations":[]}],"contents":[]}"#;
+    let offer = WebSearch { optional: true, unspoken: vec!["tools[0].x".into()], ..WebSearch::default() };
+    let apply = |wire, body: &str, search: &WebSearch, priced| {
+        let mut losses = Vec::new();
+        let written = search::apply(wire, body.as_bytes(), search, priced, &mut losses);
+        (written.map(|body| String::from_utf8(body).unwrap()).map_err(|failure| failure.message), losses)
+    };
+    let (unpriced, losses) = apply(Protocol::OpenAiResponses, both, &offer, false);
+    assert_eq!(unpriced.as_deref(), Ok(r#"{"tools":[{"type":"function"}],"input":1}"#));
+    assert_eq!(losses, ["tools (web_search): the endpoint's searches have no price here"]);
+    let (beside, losses) = apply(Protocol::Gemini, functions, &offer, true);
+    assert_eq!(beside.as_deref(), Ok(functions));
+    assert_eq!(losses, ["tools (web_search): the endpoint does not search beside functions"]);
+    let demanded = WebSearch { optional: false, ..offer };
+    assert!(apply(Protocol::Gemini, functions, &demanded, true).0.is_err());
 }
 
 #[test]
