@@ -7,6 +7,7 @@ mod request;
 mod stream;
 mod upstream;
 
+use crate::bill::for_prompt;
 use millrace::chat::conversation::{Issuer, ReasoningKind};
 use millrace::chat::{Bill, Event, Facts, Identity, Quirks};
 use millrace::error::{Cause, Failure};
@@ -24,15 +25,7 @@ fn identity() -> Identity {
 }
 
 fn bill_of(facts: &Facts) -> Bill {
-    Bill {
-        usage: facts.usage.unwrap_or_default(),
-        cost: Money::from_pico(123_456_789),
-        prompt_cost: Money::from_pico(123_456_789),
-        completion_cost: Money::ZERO,
-        search_cost: Money::ZERO,
-        is_byok: false,
-        metadata: None,
-    }
+    for_prompt(facts.usage.unwrap_or_default(), Money::from_pico(123_456_789))
 }
 
 fn failure() -> Failure {

@@ -6,6 +6,7 @@ mod reply;
 mod request;
 mod routed;
 
+use crate::bill::for_prompt;
 use millrace::chat::{Bill, Identity, Quirks, ReplyFault, Usage};
 use millrace::error::Failure;
 use millrace::money::Money;
@@ -31,15 +32,7 @@ fn identity() -> Identity {
 
 fn bill(usage: Usage) -> Bill {
     let cost = Money::from_pico(140_000);
-    Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    }
+    for_prompt(usage, cost)
 }
 
 fn asked(count: usize, encoding: &str) -> EmbeddingsRequest {

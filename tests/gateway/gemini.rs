@@ -10,6 +10,7 @@ mod upstream;
 mod vertex;
 mod words;
 
+use crate::bill::for_prompt;
 use millrace::chat::{Bill, Event, Facts, Identity, Quirks, Usage};
 use millrace::money::Money;
 use millrace::protocol::gemini::StreamReader;
@@ -27,15 +28,7 @@ fn identity() -> Identity {
 fn bill(usage: Usage) -> Bill {
     let cost = Money::from_pico(123_456_789);
     let metadata = Some("{\"a\":1}".to_owned());
-    Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata,
-    }
+    Bill { metadata, ..for_prompt(usage, cost) }
 }
 
 fn target(model: &str) -> Target<'_> {

@@ -5,6 +5,7 @@
 pub mod rows;
 mod said;
 
+use crate::bill::for_prompt;
 use std::collections::BTreeMap;
 
 use millrace::chat::{Bill, Event, Facts, Identity, Quirks, ReplyFault};
@@ -239,15 +240,7 @@ pub fn identity() -> Identity {
 fn bill(facts: &Facts) -> Bill {
     let cost = Money::from_pico(123_456_789);
     let usage = facts.usage.unwrap_or_default();
-    Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    }
+    for_prompt(usage, cost)
 }
 
 fn cut(bytes: &[u8]) -> &[u8] {

@@ -3,10 +3,11 @@
 mod costs;
 pub mod ends;
 
+use crate::bill::for_prompt;
 use std::collections::BTreeSet;
 
 use millrace::catalog::{self, Protocol};
-use millrace::chat::{Bill, Facts, Identity, Quirks, Usage};
+use millrace::chat::{Facts, Identity, Quirks, Usage};
 use millrace::error::{Cause, Failure};
 use millrace::media::Fetched;
 use millrace::money::Money;
@@ -49,15 +50,7 @@ fn play(pieces: impl Iterator<Item = u8>) -> (String, Facts) {
     let facts = lane.facts().clone();
     let cost = Money::ZERO;
     let usage = facts.usage.unwrap_or_default();
-    let bill = Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: cost,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    };
+    let bill = for_prompt(usage, cost);
     match &facts.fault {
         None => lane.write_end(&bill, &mut out),
         Some(fault) => {

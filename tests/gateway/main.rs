@@ -9,6 +9,7 @@ mod anthropic_messages;
 mod architecture;
 mod authorization;
 mod bedrock;
+mod bill;
 mod billing;
 mod books;
 mod budget;

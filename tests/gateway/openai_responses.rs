@@ -6,6 +6,7 @@ mod recorded;
 mod request;
 mod stream;
 
+use crate::bill::for_prompt;
 use millrace::chat::conversation::ReasoningKind;
 use millrace::chat::{Bill, Event, Identity, Quirks, Usage};
 use millrace::money::Money;
@@ -30,15 +31,7 @@ fn identity() -> Identity {
 fn bill(usage: Usage) -> Bill {
     let cost = Money::from_pico(123_456_789);
     let metadata = Some("{\"a\":1}".to_owned());
-    Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata,
-    }
+    Bill { metadata, ..for_prompt(usage, cost) }
 }
 
 /// Reads a stream that comes in pieces.

@@ -3,7 +3,8 @@
 
 mod grammar;
 
-use millrace::chat::{Bill, Identity, ReplyFault, Usage};
+use crate::bill::for_prompt;
+use millrace::chat::{Identity, ReplyFault, Usage};
 use millrace::error::Failure;
 use millrace::money::Money;
 use millrace::protocol::lane::Target;
@@ -247,14 +248,6 @@ fn written(reply: &RerankReply, request: &RerankRequest, body: &str) -> String {
     };
     let cost = Money::from_pico(2_000_000_000);
     let usage: Usage = reply.facts.usage.unwrap_or_default();
-    let bill = Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    };
+    let bill = for_prompt(usage, cost);
     String::from_utf8(write_reply(reply, request, body.as_bytes(), &identity, &bill)).expect("text")
 }

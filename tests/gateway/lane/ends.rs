@@ -1,8 +1,9 @@
 //! Where a reply ends, for every provider's protocol and every client's: an end within a tool call,
 //! or without a reason, is none, and half a call is never closed.
 
+use crate::bill::for_prompt;
 use millrace::catalog::{self, Protocol};
-use millrace::chat::{Bill, Facts, Identity, Quirks, ReplyFault};
+use millrace::chat::{Facts, Identity, Quirks, ReplyFault};
 use millrace::error::{Cause, Failure};
 use millrace::media::Fetched;
 use millrace::money::Money;
@@ -219,15 +220,7 @@ fn play(face: Face, slug: &str, wire: Protocol, quirks: Quirks, stream: &[u8]) -
     lane.end_of_input(&mut out);
     let facts = lane.facts().clone();
     let (usage, cost) = (facts.usage.unwrap_or_default(), Money::ZERO);
-    let bill = Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: cost,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    };
+    let bill = for_prompt(usage, cost);
     match &facts.fault {
         None => lane.write_end(&bill, &mut out),
         Some(fault) => {

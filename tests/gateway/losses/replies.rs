@@ -2,6 +2,7 @@
 //! bytes that a face writes, streamed and whole, or the face names the loss. Told by the
 //! difference that it makes.
 
+use crate::bill::for_prompt;
 use millrace::catalog::{self, Protocol};
 use millrace::chat::conversation::{Issuer, ReasoningKind, Seal};
 use millrace::chat::{Bill, Citation, Event, Facts, Finish, Quirks, Usage};
@@ -112,15 +113,7 @@ fn every_event_is_said_or_lost_by_every_face() {
 
 fn bill() -> Bill {
     let (usage, cost) = (Usage::default(), Money::ZERO);
-    Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: cost,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    }
+    for_prompt(usage, cost)
 }
 
 /// A bridge to a Cohere that thinks aloud, whatever it was asked.

@@ -1,5 +1,6 @@
 //! Recorded exchanges of Chat Completions: every one of them has to come through whole.
 
+use crate::bill::for_prompt;
 use millrace::chat::ReplyFault;
 use millrace::protocol::openai_chat::{Reply, Splice, read_reply};
 use serde_json::{Map, Value};
@@ -141,15 +142,7 @@ fn identity() -> Identity {
 fn bill(reply: &Reply) -> Bill {
     let usage = reply.facts.usage.unwrap_or_default();
     let cost = Money::from_pico(123_456_789);
-    Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    }
+    for_prompt(usage, cost)
 }
 
 fn splice<'a>(stream: &Recording, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Splice) {
@@ -258,15 +251,7 @@ fn check_usage(upstream: &[Value], usage: millrace::chat::Usage, recording: &Rec
 fn check_end(splice: &Splice, stream: &Recording) {
     let cost = Money::from_pico(1);
     let usage = splice.facts().usage.unwrap_or_default();
-    let bill = Bill {
-        usage,
-        cost,
-        prompt_cost: cost,
-        completion_cost: Money::ZERO,
-        is_byok: false,
-        search_cost: Money::ZERO,
-        metadata: None,
-    };
+    let bill = for_prompt(usage, cost);
     let mut end = Vec::new();
     splice.write_end(&bill, &mut end);
     let text = String::from_utf8(end.clone()).expect("text");
