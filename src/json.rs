@@ -147,7 +147,7 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
 /// How many bytes of UTF-8 the string that a value is has; `None` if it is no string.
 pub fn string_len(value: &str) -> Option<usize> {
     let (inner, escaped) = inner(value)?;
-    if escaped { scan::unescaped_len(inner) } else { Some(inner.len()) }
+    scan::said_len(inner, escaped)
 }
 
 /// The inside of the string that a value is, and whether there are escapes in it.

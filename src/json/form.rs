@@ -97,8 +97,7 @@ fn take_string(bytes: &[u8]) -> Option<(Words<'_>, &[u8])> {
     let (end, escaped) = scan::skip_string(bytes, 0)?;
     let (value, rest) = bytes.split_at_checked(end)?;
     let json = std::str::from_utf8(value).ok()?;
-    let inner = json.get(1..end - 1)?;
-    let said = if escaped { scan::unescaped_len(inner)? } else { inner.len() };
+    let said = scan::said_len(json.get(1..end - 1)?, escaped)?;
     Some((Words { json, said, number: 0 }, rest))
 }
 

@@ -319,8 +319,13 @@ fn read_unicode(escape: &[u8]) -> Option<(char, usize)> {
     char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).map(|letter| (letter, 12))
 }
 
+/// How many bytes the inside of a JSON string stands for, given whether there are escapes in it.
+pub fn said_len(inner: &str, escaped: bool) -> Option<usize> {
+    if escaped { unescaped_len(inner) } else { Some(inner.len()) }
+}
+
 /// How many bytes of UTF-8 the inside of a valid JSON string stands for.
-pub fn unescaped_len(inner: &str) -> Option<usize> {
+fn unescaped_len(inner: &str) -> Option<usize> {
     let (mut rest, mut length) = (inner.as_bytes(), 0);
     while let Some(at) = bytes::find(rest, b'\\') {
         let (letter, taken) = read_escape(&rest[at..])?;

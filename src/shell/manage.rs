@@ -151,7 +151,10 @@ impl Call<'_> {
         // So that the account knows what this isolate does.
         wallets::flush(&client).await;
         let by = self.acting.borrow().clone();
-        let command = by.map_or(Ok(command.clone()), |by| command.acting(by)).map_err(|_| unexpected())?;
+        let command = match by {
+            Some(by) => command.acting(by).map_err(|_| unexpected())?,
+            None => command,
+        };
         match client.call(&command).await.map_err(|_| account_down())? {
             Answer::Missing => Err(not_found("No such account")),
             Answer::Forbidden { role, needed } => Err(forbidden(&role, &needed)),

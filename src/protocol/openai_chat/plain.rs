@@ -153,7 +153,7 @@ impl<'a> Plain<'a> {
     /// Appends the chunk for a client, behind the members of `opening`, as the thorough way would. Where
     /// it says one thing, gives back where in `out` that begins.
     pub(super) fn write(&self, opening: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-        let mut place = None;
+        let (says, mut place) = (self.words(), None);
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(opening);
         for text in self.kept.into_iter().flatten() {
@@ -171,7 +171,7 @@ impl<'a> Plain<'a> {
         for (name, value) in members {
             if let Some(value) = value {
                 out.extend_from_slice(name);
-                if self.words().is_some_and(|(_, words)| std::ptr::eq(words, value)) {
+                if says.is_some_and(|(_, words)| std::ptr::eq(words, value)) {
                     place = Some(out.len());
                 }
                 out.extend_from_slice(value.as_bytes());
