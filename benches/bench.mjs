@@ -1,17 +1,19 @@
 // npm run bench [-- --rounds N] [-- --scenarios NAME] [-- --beside A,B] [-- --peers FILE]: measures the
 // release build on bare workerd beside the same upstream without a gateway, beside the least a worker can
-// do, and beside other gateways that a plan of the rig names, with the rig in MILLRACE_BENCH; then starts
-// from nothing. Writes the tables into docs/performance.md.
+// do, and beside other gateways that are installed here or that a plan of the rig names, with the rig in
+// MILLRACE_BENCH; then starts from nothing. Writes the tables into docs/performance.md.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { arch, platform, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { buildPass } from "../scripts/lib/bench_pass.mjs";
 import { build } from "../scripts/lib/build.mjs";
 import { Failure, outputOf, root, run, runMain, say } from "../scripts/lib/process.mjs";
 import { ensurePackages, ensureRust } from "../scripts/lib/setup.mjs";
 import { startWorkerd, workerdArguments } from "../scripts/lib/workerd.mjs";
+import { installedPeers } from "./peers.mjs";
 
 const ADMIN_KEY = "sk-mr-admin-bench";
 /** A catalog model with a single offer, whose provider's address is the rig's upstream. */
@@ -20,6 +22,8 @@ const MODEL = "openai/gpt-4o-mini";
 const UPSTREAM = "http://127.0.0.1:18100";
 /** Where the gateway is asked when it was started by the rig. */
 const COLD_PORT = 18140;
+/** Where benches/pass/workerd.capnp listens. */
+const PASS_PORT = 18141;
 const COLD_ROUNDS = 10;
 const PAGE = join(root, "docs", "performance.md");
 const [BEGIN, END] = ["<!-- bench: begin -->", "<!-- bench: end -->"];
@@ -41,20 +45,26 @@ await runMain(async () => {
   await ensurePackages();
   const rust = await ensureRust();
   await build(rust);
+  const pass = await buildPass(rust);
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "millrace-bench-"));
   try {
-    await measure(rig, rust, folder, values);
+    await measure(rig, rust, folder, { ...values, pass });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 });
 
-async function measure(rig, rust, folder, { rounds, scenarios, beside, peers }) {
+async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pass }) {
   const state = join(folder, "state");
   const vars = { MILLRACE_ADMIN_KEY: ADMIN_KEY, OPENAI_API_KEY: "sk-upstream", OPENAI_BASE_URL: `${UPSTREAM}/v1` };
-  const plans = ["targets/baselines.toml", ...(peers ? [resolve(peers)] : [])];
+  const ownBaseline = join(folder, "pass.toml");
+  writeFileSync(ownBaseline, passTarget(pass));
+  const installed = installedPeers(folder, UPSTREAM, MODEL);
+  const peersPlan = join(folder, "peers.toml");
+  writeFileSync(peersPlan, installed.plan);
+  const plans = ["targets/baselines.toml", ownBaseline, peersPlan, ...(peers ? [resolve(peers)] : [])];
   const theirs = peers ? [...readFileSync(peers, "utf8").matchAll(/^name = "([^"]+)"/gm)].map(([, name]) => name) : [];
-  const all = [...beside.split(","), ...theirs, "ours"];
+  const all = [...beside.split(","), "rust-pass", ...installed.names, ...theirs, "ours"];
   // The rig's own folder stays as it is.
   const target = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
   const table = async (command, plan, ...options) => {
@@ -124,6 +134,17 @@ function pinToOneProcessor(pid) {
   const children = outputOf("pgrep", ["-g", String(pid)])?.split("\n") ?? [String(pid)];
   const bound = children.every((one) => outputOf("taskset", ["-a", "-c", "-p", "1", one]) !== null);
   if (!bound) say("The gateway is not bound to a processor (no taskset, or a single processor): read the ratios with care.");
+}
+
+/** benches/pass, which the rig starts. */
+function passTarget(build) {
+  const config = join(root, "benches", "pass", "workerd.capnp");
+  const command = [nativeWorkerd(), "serve", config, `--import-path=${build}`];
+  return `[[target]]
+name = "rust-pass"
+base = "http://127.0.0.1:${PASS_PORT}"
+start = { cmd = ${JSON.stringify(command)}, cpus = "1", env = { UPSTREAM = "${UPSTREAM}" } }
+`;
 }
 
 /** The package's `workerd` is a script in front of the program; measured is the program alone. */

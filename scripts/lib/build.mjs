@@ -30,8 +30,8 @@ export async function build(rust, { failpoints = false, optimise = true } = {}) 
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   await step(`Compiling the gateway to WebAssembly${failpoints ? " (with failpoints)" : ""}`, () => compile(rust, failpoints));
-  await step("Writing its JavaScript bindings", () => bind(rust, work));
-  await step("Bundling the entry module", () => bundle(work));
+  await step("Writing its JavaScript bindings", () => bind(rust, join(TARGET_DIRECTORY, TARGET, "release", "millrace.wasm"), work));
+  await step("Bundling the entry module", () => bundle(join(root, "src", "shell", "entry.js"), work));
   if (optimise) await step("Optimising", () => optimiseWasm(work));
 
   mkdirSync(output, { recursive: true });
@@ -63,7 +63,8 @@ async function compile(rust, failpoints) {
   await run(join(rust.bin, "cargo"), argumentList, { env, advice: "The gateway does not compile: see the compiler's words above." });
 }
 
-async function bind(rust, work) {
+/** Writes `millrace.js` and `millrace_bg.wasm` into `work`. */
+export async function bind(rust, wasm, work) {
   checkBindgenVersion();
   const env = { ...rust.env, CARGO_TARGET_DIR: join(TARGET_DIRECTORY, "tools") };
   const manifest = join(root, "tools", "wbg", "Cargo.toml");
@@ -72,8 +73,8 @@ async function bind(rust, work) {
     advice: "tools/wbg does not compile: check that the crate registry can be reached, then run this again.",
   });
   const tool = join(TARGET_DIRECTORY, "tools", "debug", "millrace-wbg");
-  await run(tool, [join(TARGET_DIRECTORY, TARGET, "release", "millrace.wasm"), work], {
-    advice: "wasm-bindgen refused the compiled gateway: see above.",
+  await run(tool, [wasm, work], {
+    advice: "wasm-bindgen refused what was compiled: see above.",
   });
 }
 
@@ -88,9 +89,10 @@ function checkBindgenVersion() {
   }
 }
 
-function bundle(work) {
+/** Writes `index.js` into `work`: the entry module with the bindings that are there. */
+export function bundle(entry, work) {
   return run(join(root, "node_modules", ".bin", "esbuild"), [
-    join(root, "src", "shell", "entry.js"),
+    entry,
     "--bundle",
     "--format=esm",
     "--target=es2022",
