@@ -38,6 +38,12 @@ impl GenerationId {
         (digits && rest.len() == 20 && is_base62(rest)).then(|| GenerationId(text.to_owned()))
     }
 
+    /// When it was made, to the second.
+    pub fn time(&self) -> Time {
+        let seconds = self.0.split('-').nth(1).and_then(|seconds| seconds.parse::<u64>().ok());
+        Time::from_ms(seconds.unwrap_or_default() * 1000)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

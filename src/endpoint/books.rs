@@ -16,6 +16,8 @@ pub enum Books {
     Statement(String),
     /// Charges with their receipts.
     Export,
+    /// Charges that the log has: the operator's alone.
+    Missed,
 }
 
 impl Books {
@@ -27,6 +29,7 @@ impl Books {
             Books::Statements => "statements",
             Books::Statement(_) => "statement",
             Books::Export => "export_generations",
+            Books::Missed => "admin_charges",
         }
     }
 }
@@ -41,7 +44,11 @@ pub(super) fn ways(parts: &[&str]) -> Ways {
 /// The same after `/api/v1/admin/`.
 pub(super) fn admin_ways(parts: &[&str]) -> Ways {
     let ["accounts", id, rest @ ..] = parts else { return Vec::new() };
-    let (Some(id), Some((method, books))) = (AccountId::parse(id), find(rest)) else {
+    let found = match rest {
+        ["charges"] => Some(("POST", Books::Missed)),
+        _ => find(rest),
+    };
+    let (Some(id), Some((method, books))) = (AccountId::parse(id), found) else {
         return Vec::new();
     };
     vec![(method, Endpoint::Books(books, Some(id)))]

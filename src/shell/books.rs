@@ -5,7 +5,7 @@ use web_sys::Response;
 use crate::account::Answer;
 use crate::account::books::activity::{self, By};
 use crate::account::books::analytics::{self, Query};
-use crate::account::books::{BooksCommand, export};
+use crate::account::books::{BooksCommand, export, missed};
 use crate::account::request::text;
 use crate::endpoint::Books;
 use crate::error::Failure;
@@ -33,6 +33,7 @@ pub async fn answer(call: &Call<'_>, books: Books, admin: Option<AccountId>) -> 
         Books::Statements => Ok(reply::json(200, &ask(call, &account, BooksCommand::Statements).await?)),
         Books::Statement(month) => statement(call, &account, month).await,
         Books::Export => charges(call, &account).await,
+        Books::Missed => missed(call, &account).await,
     }
 }
 
@@ -41,6 +42,13 @@ async fn ask(call: &Call<'_>, account: &AccountId, command: BooksCommand) -> Res
         Answer::Books { answer } => Ok(answer),
         _ => Err(unexpected()),
     }
+}
+
+async fn missed(call: &Call<'_>, account: &AccountId) -> Result<Response, Failure> {
+    let body = call.body().await?;
+    let charges = missed::read(text(&body)?)?;
+    let made = ask(call, account, BooksCommand::Missed(charges)).await?;
+    Ok(reply::json(200, &format!(r#"{{"data":{made}}}"#)))
 }
 
 async fn activity(call: &Call<'_>, account: &AccountId) -> Result<Response, Failure> {

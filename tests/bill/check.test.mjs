@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { readDollars, writeDollars } from "../../scripts/lib/bill/amount.mjs";
 import { checkBill } from "../../scripts/lib/bill/check.mjs";
 import { readTable } from "../../scripts/lib/bill/csv.mjs";
+import { chargesIn } from "../../scripts/lib/bill/lines.mjs";
 import { readExport } from "../../scripts/lib/bill/read.mjs";
 
 const KEY = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -118,6 +119,24 @@ test("the program's exit code says whether it adds up", () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("charges are found in a log however it was kept", () => {
+  const line = (id, more = {}) => JSON.stringify({ event: "exchange", generation: id, account: "a", cost_usd: "0.01", ...more });
+  const tail = (key, message, texts) => JSON.stringify({ [key]: [{ [message]: texts }, { [message]: ["plain text"] }] });
+  const log = [
+    line("bare"),
+    `stdout: ${line("in text")}`,
+    tail("logs", "message", [line("tail")]),
+    tail("Logs", "Message", [line("push"), line("push too")]),
+    line("kept", { event: "unsettled" }),
+    line("free", { cost_usd: "0" }),
+    line("other", { event: "request" }),
+    '{"event":"exchange","generation":"cut',
+    "",
+  ];
+  const found = [...chargesIn(log.join("\n"))].map(({ generation }) => generation);
+  assert.deepEqual(found, ["bare", "in text", "tail", "push", "push too", "kept"]);
 });
 
 function money(name, pico) {

@@ -6,7 +6,7 @@ use millrace::account::billing::{BillingCommand, Payment, Reversal, ReversalStat
 use millrace::account::books::activity::{self, By};
 use millrace::account::books::analytics::{self, Query};
 use millrace::account::books::csv::Csv;
-use millrace::account::books::{BooksCommand, export};
+use millrace::account::books::{BooksCommand, export, missed};
 use millrace::account::ledger::RECORD_BYTES;
 use millrace::account::record::{Attempt, GenerationRecord, Line, Receipt};
 use millrace::account::team::{Deed, TeamCommand};
@@ -338,6 +338,54 @@ fn what_analytics_cannot_say_is_refused_by_name() {
         assert!(failure.message.contains(words), "{body}: {}", failure.message);
     }
     assert!(analytics::write_meta().starts_with(r#"{"data":{"metrics":[{"name":"request_count","#));
+}
+
+/// What only a log has is charged from it, and what the ledger has is not charged again.
+#[test]
+fn charges_of_a_log_are_made_once() {
+    let mut books = Books::new();
+    for key in ["k", "l"] {
+        books.tell("0d", &read_command(&format!("key {key}")));
+    }
+    books.charge("0d", "a", "k", "openai/gpt-4o OpenAI 70 input 1");
+    let line = |id: &str, key: &str, pico: i64| {
+        let (id, key) = (generation(id), KeyHash::of(key));
+        let usd = Money::from_pico(pico).to_usd();
+        format!(
+            r#"{{"event":"exchange","generation":"{id}","key_hash":"{}","outcome":"complete","cost_usd":"{usd}",
+            "model":"openai/gpt-4o","provider":"openai","streamed":true,"input_tokens":7,"attempts":[]}}"#,
+            &key.as_str()[..12]
+        )
+    };
+    let mut make = |lines: &[String]| {
+        let body = format!(r#"{{"charges":[{}]}}"#, lines.join(","));
+        let command = BooksCommand::Missed(missed::read(&body).unwrap());
+        books.ask("2d", &command).unwrap()
+    };
+    let lines =
+        [line("a", "k", 70), line("b", "l", 30), line("c", "k", 5), line("b", "l", 30), line("d", "x", 9)];
+    let told = r#"{"already":2,"amount_usd":"0.000000000035","made":2,"unknown_keys":1}"#;
+    assert_eq!(make(&lines), told);
+    let told = r#"{"already":4,"amount_usd":"0","made":0,"unknown_keys":1}"#;
+    assert_eq!(make(&lines), told);
+    let rows = books.charges("0d", "9d", 0, 100);
+    assert_eq!(rows.iter().map(|row| row.amount.pico()).collect::<Vec<_>>(), [70, 30, 5]);
+    let shown = export::write_jsonl(&rows[1..2]);
+    for part in [r#""provider_name":"OpenAI""#, r#""tokens_prompt":7"#, r#""receipt":null"#] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    for (from, to, words) in [
+        (r#""generation":"gen-"#, r#""generation":""#, "charges[0].generation"),
+        (r#""key_hash":""#, r#""key_hash":"g"#, "charges[0].key_hash"),
+        (r#""cost_usd":""#, r#""cost_usd":"-"#, "charges[0].cost_usd"),
+    ] {
+        let body = format!(r#"{{"charges":[{}]}}"#, line("e", "k", 1).replacen(from, to, 1));
+        let failure = missed::read(&body).expect_err(&body);
+        assert!(failure.message.contains(words), "{}", failure.message);
+    }
+    for body in ["", "{}", r#"{"charges":[]}"#, r#"{"charges":[3]}"#] {
+        assert!(missed::read(body).is_err(), "{body}");
+    }
 }
 
 /// Tables of before the books are brought forward with what their ledger knows.

@@ -1,10 +1,11 @@
 //! An account's books as its owner reads them: what it did by day, a statement for each month, and
-//! every charge with its receipt. All of it follows from the ledger, and adds up to it exactly.
+//! every charge with its receipt, and charges that only the log has. All of it follows from the ledger, and adds up to it exactly.
 
 pub mod activity;
 pub mod analytics;
 pub mod csv;
 pub mod export;
+pub mod missed;
 pub mod statement;
 
 use super::command::Answer;
@@ -15,7 +16,7 @@ use crate::money::Money;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// What the books can be asked. Nothing of it changes anything.
+/// What the books can be asked. Nothing but [`BooksCommand::Missed`] changes anything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BooksCommand {
@@ -27,6 +28,8 @@ pub enum BooksCommand {
     Statement { month: String, csv: bool },
     /// A page of charges; answered by rows, [`export::read_rows`].
     Charges(export::Question),
+    /// Makes charges that a log has and the ledger may not.
+    Missed(Vec<missed::Missed>),
 }
 
 impl BooksCommand {
@@ -47,6 +50,7 @@ pub(super) fn execute(store: &Store, now: Time, command: &str) -> Result<Answer,
         BooksCommand::Statements => Some(statement::list(store, now)?),
         BooksCommand::Statement { month, csv } => statement::answer(store, now, month, *csv)?,
         BooksCommand::Charges(question) => Some(export::answer(store, question)?),
+        BooksCommand::Missed(missed) => return missed::make(store, now, missed),
     };
     Ok(answer.map_or(Answer::NotFound, |answer| Answer::Books { answer }))
 }
