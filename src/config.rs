@@ -119,6 +119,16 @@ pub enum HealthPolicy {
     Ignored,
 }
 
+/// When a reply may end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Settling {
+    /// When its provider has ended it: its charge is on its way to the account for a second.
+    #[default]
+    AfterEnd,
+    /// When the account has its charge, which then survives whatever becomes of the isolate.
+    BeforeEnd,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub admin_key: Option<KeyHash>,
@@ -138,6 +148,7 @@ pub struct Config {
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
     pub hedging: Hedging,
+    pub settling: Settling,
 }
 
 impl Config {
@@ -155,6 +166,7 @@ impl Config {
         let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
         let billing = BillingConfig::read(&set, &mut problems);
         let hedging = Hedging::read(&set, &mut problems);
+        let settling = read_settling(set("MILLRACE_SETTLE").as_deref(), &mut problems);
         let byok = ByokConfig::read(&set, &mut problems);
         let addresses = catalog.providers().filter_map(|provider| address(provider, &set)).collect();
         Config {
@@ -170,6 +182,7 @@ impl Config {
             addresses,
             problems,
             hedging,
+            settling,
         }
     }
 
@@ -208,6 +221,17 @@ fn read_health(text: Option<&str>, problems: &mut Vec<String>) -> HealthPolicy {
         Some(_) => {
             problems.push("MILLRACE_HEALTH is neither on nor off".to_owned());
             HealthPolicy::Obeyed
+        }
+    }
+}
+
+fn read_settling(text: Option<&str>, problems: &mut Vec<String>) -> Settling {
+    match text {
+        None | Some("after") => Settling::AfterEnd,
+        Some("before") => Settling::BeforeEnd,
+        Some(_) => {
+            problems.push("MILLRACE_SETTLE is neither after nor before".to_owned());
+            Settling::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
 use millrace::catalog::{self, Catalog};
-use millrace::config::{Config, Hedge, Limits};
+use millrace::config::{Config, Hedge, Limits, Settling};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Admission, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
@@ -145,7 +145,7 @@ impl Seen {
                 Step::Begin(_) => "begin",
                 Step::Write(_) => "write",
                 Step::Close => "close",
-                Step::Settle(settlement) => {
+                Step::Settle(settlement) | Step::SettleFirst(settlement) => {
                     assert!(!settlement.amount.is_negative());
                     "settle"
                 }
@@ -204,6 +204,7 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
         body: body.into_bytes(),
         request,
         limits: Limits::default(),
+        settling: if kind & 0x20 != 0 { Settling::BeforeEnd } else { Settling::AfterEnd },
         show_attempts: kind & 0x80 != 0,
         caller: Caller::default(),
         routed,

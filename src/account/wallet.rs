@@ -5,6 +5,7 @@
 //! way may cost) less `owed` (charges the account has not confirmed). That is never more than what
 //! the account holds for it, whatever was lost or came late on the way.
 
+mod awaited;
 mod draw;
 mod lease;
 mod slice;

@@ -2,7 +2,9 @@
 //! is told, and whatever was delivered is settled once.
 
 use crate::chat::{Facts, ProviderError};
+use crate::config::Settling;
 use crate::error::{Cause, Failure};
+use crate::money::Money;
 use crate::protocol::bridge::Face;
 use crate::routing::verdict::Fault;
 use crate::time::Time;
@@ -78,9 +80,7 @@ impl Exchange {
         let charge = self.charge(&outcome, Some(lane.facts()));
         let mut out = Vec::new();
         lane.write_error(&failure, Some(&self.bill(&charge)), &mut out);
-        self.write(out);
-        self.outbox.push_back(Step::Close);
-        self.settle(now, outcome, charge, Some(lane.facts()));
+        self.conclude(now, last_words(out), outcome, charge, Some(lane.facts()));
     }
 
     pub(super) fn take_leave(&mut self, now: Time) {
@@ -95,7 +95,7 @@ impl Exchange {
                 self.note_leave();
                 self.note_attempt(now, Some(200), None, None);
                 let charge = self.charge(&Outcome::Cancelled, Some(lane.facts()));
-                self.settle(now, Outcome::Cancelled, charge, Some(lane.facts()));
+                self.conclude(now, [], Outcome::Cancelled, charge, Some(lane.facts()));
             }
             Stage::Fetching(_)
             | Stage::Sending
@@ -126,15 +126,30 @@ impl Exchange {
     pub(super) fn end(&mut self, now: Time, outcome: Outcome) {
         self.stage = Stage::Ended;
         let charge = self.charge(&outcome, None);
-        self.settle(now, outcome, charge, None);
+        self.conclude(now, [], outcome, charge, None);
     }
 
-    pub(super) fn settle(&mut self, now: Time, outcome: Outcome, charge: Charge, facts: Option<&Facts>) {
+    /// Logs what a reply cost, gives the client its end, `last`, and charges for it.
+    pub(super) fn conclude(
+        &mut self,
+        now: Time,
+        last: impl IntoIterator<Item = Step>,
+        outcome: Outcome,
+        charge: Charge,
+        facts: Option<&Facts>,
+    ) {
         let record = self.record(now, &outcome, &charge, facts);
         let settlement = Settlement { amount: charge.due, record, tokens: charge.usage.total() };
         let line = self.log_line(now, &outcome, Some(&charge));
-        self.outbox.push_back(Step::Settle(settlement));
+        // Whatever becomes of the isolate: for each reply that has ended there is a line.
         self.outbox.push_back(Step::Log(line));
+        if self.arrival.settling == Settling::BeforeEnd && settlement.amount > Money::ZERO {
+            self.outbox.push_back(Step::SettleFirst(settlement));
+            self.outbox.extend(last);
+        } else {
+            self.outbox.extend(last);
+            self.outbox.push_back(Step::Settle(settlement));
+        }
     }
 
     pub(super) fn note_attempt(
@@ -173,4 +188,10 @@ impl Exchange {
             |text: &str| keys().fold(text.to_owned(), |text, key| text.replace(key.secret.expose(), "[key]"));
         ProviderError { message: clean(&said.message), raw: clean(&said.raw), ..said }
     }
+}
+
+/// The end of a stream, which begins with these bytes.
+pub(super) fn last_words(bytes: Vec<u8>) -> impl Iterator<Item = Step> {
+    let write = Some(bytes).filter(|bytes| !bytes.is_empty()).map(Step::Write);
+    write.into_iter().chain([Step::Close])
 }

@@ -34,6 +34,7 @@ use crate::routing::verdict::{Fault, classify};
 use crate::time::Time;
 
 use admission::Turn;
+use ending::last_words;
 use hedge::{Rival, Second};
 pub use intent::{Intent, Routed};
 pub use outcome::Settlement;
@@ -424,9 +425,7 @@ impl Exchange {
         self.remember(&charge.usage);
         let mut out = Vec::new();
         lane.write_end(&self.bill(&charge), &mut out);
-        self.write(out);
-        self.outbox.push_back(Step::Close);
-        self.settle(now, Outcome::Complete, charge, Some(lane.facts()));
+        self.conclude(now, last_words(out), Outcome::Complete, charge, Some(lane.facts()));
         self.outbox.push_back(Step::Release(self.racer));
     }
 
@@ -459,8 +458,8 @@ impl Exchange {
         let body =
             self.bridge.as_ref().map(|bridge| bridge.write_whole(&whole, body, &self.identity(), &bill));
         let head = view::json_head(200, &self.arrival.generation);
-        self.outbox.push_back(Step::Reply(Reply { head, body: body.unwrap_or_default() }));
-        self.settle(now, Outcome::Complete, charge, Some(whole.facts()));
+        let reply = Step::Reply(Reply { head, body: body.unwrap_or_default() });
+        self.conclude(now, [reply], Outcome::Complete, charge, Some(whole.facts()));
         self.outbox.push_back(Step::Release(self.racer));
     }
 

@@ -1,5 +1,6 @@
 //! Replies whose bytes go to the client as they come, and the room that written bytes leave.
 
+use crate::config::Settling;
 use crate::protocol::bridge::Bridge;
 use crate::protocol::lane::Lane;
 use crate::protocol::verbatim::Verbatim;
@@ -34,8 +35,10 @@ impl Exchange {
     /// The lane of the current attempt's reply.
     pub(super) fn lane(&self, bridge: &Bridge) -> Box<dyn Lane> {
         let lane = bridge.lane(self.identity(), self.quirks());
-        // What may end for want of money has to be looked at piece by piece.
-        match self.arrival.caller.verbatim && bridge.may_be_verbatim() && !self.is_metered() {
+        // What may end for want of money has to be looked at piece by piece, and so has an end that
+        // waits for its charge.
+        let may_pass = !self.is_metered() && self.arrival.settling == Settling::AfterEnd;
+        match self.arrival.caller.verbatim && bridge.may_be_verbatim() && may_pass {
             true => Box::new(Verbatim::new(lane)),
             false => lane,
         }

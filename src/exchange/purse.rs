@@ -14,6 +14,7 @@ use crate::routing::rate::{FreeLimits, is_free};
 use crate::time::Time;
 use std::borrow::Cow;
 
+use super::ending::last_words;
 use super::{Exchange, Outcome, Route, Stage, Step};
 
 /// Output tokens that a stream begins with, and by which it grows at least.
@@ -253,9 +254,7 @@ impl Exchange {
         self.reply_losses.push(words.to_owned());
         let charge = self.charge(&Outcome::UsedUp, Some(lane.facts()));
         lane.write_end(&self.bill(&charge), &mut out);
-        self.outbox.push_back(Step::Write(out));
-        self.outbox.push_back(Step::Close);
-        self.settle(now, Outcome::UsedUp, charge, Some(lane.facts()));
+        self.conclude(now, last_words(out), Outcome::UsedUp, charge, Some(lane.facts()));
     }
 
     /// Output tokens that `money` pays for at the endpoint in use.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::account::command::Refusal;
 use crate::account::key::KeySnapshot;
 use crate::chat::ChatRequest;
-use crate::config::Limits;
+use crate::config::{Limits, Settling};
 use crate::health::{Admission, News, Subject};
 use crate::id::GenerationId;
 use crate::media::{Fetched, Link};
@@ -73,6 +73,8 @@ pub enum Step {
     Close,
     /// Charge for what was delivered and release the rest of the hold.
     Settle(Settlement),
+    /// The same, and go on only when the account has the charge, or whatever else outlives the isolate.
+    SettleFirst(Settlement),
     /// Keep the session with that endpoint, as long as its prompts are cached there. `long` where
     /// they are kept for an hour.
     Remember {
@@ -155,6 +157,7 @@ pub struct Arrival {
     pub body: Vec<u8>,
     pub request: ChatRequest,
     pub limits: Limits,
+    pub settling: Settling,
     /// `X-OpenRouter-Metadata: enabled`
     pub show_attempts: bool,
     pub caller: Caller,

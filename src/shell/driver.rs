@@ -122,6 +122,7 @@ impl Driver {
                 }
                 Step::Close => self.close().await,
                 Step::Settle(settlement) => self.settle(settlement),
+                Step::SettleFirst(settlement) => self.settle_first(settlement).await,
                 Step::Remember { session, pin, long } => inference::remember(session, pin, long),
                 Step::Spurned(id) => byok::spurn(id),
                 Step::Log(line) => console_log(&line),
@@ -274,6 +275,16 @@ impl Driver {
             account: self.account.clone(),
             background: self.background.clone(),
             held: Rc::clone(&self.held),
+        }
+    }
+
+    async fn settle_first(&mut self, settlement: Settlement) {
+        let held = self.held.borrow_mut().take();
+        if let Some(held) = held {
+            held.settle(settlement);
+            let generation = self.exchange.borrow().generation().clone();
+            wallets::until_charged(&self.account, &generation).await;
+            wallets::carry(&self.account, &self.background);
         }
     }
 

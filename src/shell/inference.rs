@@ -85,6 +85,7 @@ pub async fn answer(
         body,
         request: chat,
         limits: config.limits,
+        settling: config.settling,
         show_attempts: told,
         caller: Caller { preset_id, found, ..caller(request) },
         routed,

@@ -11,6 +11,7 @@ use wasm_bindgen::prelude::*;
 use crate::exchange::{Exchange, Input, Step};
 use crate::money::Money;
 use crate::shell::accounts::AccountClient;
+use crate::shell::bindings::console_log;
 use crate::shell::clock::now;
 use crate::shell::wallets::{self, Background, SetAside};
 
@@ -161,16 +162,22 @@ impl Relay {
         exchange.feed(now(), input);
         let mut left_over = self.left_over.borrow_mut();
         let mut grow = None;
+        // What stands behind a charge waits for it with the driver.
+        let mut waits = false;
         loop {
             match exchange.step() {
-                Step::Write(bytes) if self.writes == Writes::Driver => {
+                Step::Write(bytes) if self.writes == Writes::Driver || waits => {
                     left_over.push_back(Step::Write(bytes))
                 }
                 Step::Write(bytes) if self.outbox.is_empty() => self.outbox = bytes,
                 Step::Write(mut bytes) => self.outbox.append(&mut bytes),
                 Step::Wait { .. } | Step::Done => break,
                 Step::Grow { amount, minimum } => grow = Some((amount, minimum)),
-                step => left_over.push_back(step),
+                Step::Log(line) => console_log(&line),
+                step => {
+                    waits |= matches!(step, Step::SettleFirst(_));
+                    left_over.push_back(step);
+                }
             }
         }
         let over = if exchange.is_streaming() { 0 } else { OVER };

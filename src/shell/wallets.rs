@@ -16,7 +16,7 @@ use crate::account::command::{Answer, Command, Refusal};
 use crate::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
 use crate::account::{Report, Reported, Settle, kept_name};
 use crate::exchange::Settlement;
-use crate::id::{AccountId, KeyHash};
+use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::money::Money;
 use crate::shell::accounts::{AccountClient, AccountDown};
 use crate::shell::bindings::{KvNamespace, binding, console_log};
@@ -169,15 +169,25 @@ pub fn forget(account: &AccountId, key: &KeyHash) {
     existing(account, |wallet| wallet.forget(key));
 }
 
+/// Waits until the account has the charge of `generation`, or KV where it does not answer. What
+/// neither takes stands in the log.
+pub async fn until_charged(client: &AccountClient, generation: &GenerationId) {
+    carry_out(client, |wallet| wallet.until_charged(now(), generation)).await;
+}
+
 async fn carrier(client: &AccountClient) {
     let began = now();
+    let next = |wallet: &mut Wallet| match now().since(began) >= SHIFT {
+        true => wallet.retire(now()),
+        false => wallet.next(now()),
+    };
+    carry_out(client, next).await;
+}
+
+/// Does what a wallet wants until nothing is left to do.
+async fn carry_out(client: &AccountClient, next: impl Fn(&mut Wallet) -> Next) {
     loop {
-        let over = now().since(began) >= SHIFT;
-        let next = with(client.account(), |wallet| match over {
-            true => wallet.retire(now()),
-            false => wallet.next(now()),
-        });
-        match next {
+        match with(client.account(), &next) {
             Next::Send(sending) => send(client, sending).await,
             Next::Wait(until) => delay_until(until).await,
             Next::Keep(charges) => keep(client, charges).await,

@@ -28,7 +28,7 @@ fn a_whole_reply_is_held_sent_answered_and_settled_once() {
     play.expect(&["hold"]);
     play.held().expect(&["send embedded"]);
     play.head(200).chunk(&reply("hi", 4, 4)).end();
-    play.expect(&["reply 200", "settle 0.000012", "log complete", "release", "done"]);
+    play.expect(&["log complete", "reply 200", "settle 0.000012", "release", "done"]);
 }
 
 #[test]
@@ -41,13 +41,48 @@ fn a_stream_begins_with_its_first_content() {
     play.chunk(&finish("stop")).expect(&["write finish"]);
     play.chunk(&usage(4, 4)).expect(&[]);
     play.chunk("data: [DONE]\n\n").expect(&[
+        "log complete",
         "write finish usage done",
         "close",
         &format!("settle {COST_OF_REPORTED_USAGE}"),
-        "log complete",
         "release",
         "done",
     ]);
+}
+
+/// The account has the charge before the client has the end.
+#[test]
+fn an_end_can_wait_for_its_charge() {
+    let ask = |stream: bool| {
+        let messages = r#"[{"role":"user","content":"PROMPT-CANARY"}]"#;
+        let body = format!(r#"{{"model":"openai/gpt-4.1-mini","stream":{stream},"messages":{messages}}}"#);
+        let before = [("OPENAI_API_KEY", "sk-a"), ("MILLRACE_SETTLE", "before")];
+        let mut play = Play::of(body, &before, false);
+        play.held().skip();
+        play
+    };
+    let settled = "settle first 0.000008";
+    let mut play = ask(true);
+    play.head(200).chunk(&delta(r#"{"content":"hi"}"#)).chunk(&finish("stop")).skip();
+    play.chunk(&usage(4, 4)).chunk("data: [DONE]\n\n");
+    play.expect(&["log complete", settled, "write finish usage done", "close", "release", "done"]);
+
+    let mut play = ask(false);
+    play.head(200).chunk(&reply("hi", 4, 4)).end();
+    play.expect(&["log complete", settled, "reply 200", "release", "done"]);
+
+    let mut play = ask(true);
+    play.head(200).chunk(&delta(r#"{"content":"some words"}"#)).skip().broken();
+    let steps = play.steps();
+    assert!(steps[2].starts_with("settle first") && steps[3] == "write error usage done", "{steps:?}");
+
+    let mut play = ask(true);
+    play.head(200).chunk(&delta(r#"{"content":"some words"}"#)).skip().client_gone();
+    assert!(play.steps()[2].starts_with("settle first"));
+
+    // Nothing is lost where nothing is charged.
+    let mut play = ask(false);
+    play.head(400).end().expect(&["cancel", "reply 400", "log failed", "settle 0", "done"]);
 }
 
 #[test]
@@ -90,7 +125,7 @@ fn the_callers_own_fault_does_not_rotate() {
     for (status, told) in [(400, 400), (413, 413), (422, 422)] {
         let mut play = Play::stream(TWO_PROVIDERS);
         play.held().skip().head(status).chunk(r#"{"error":{"message":"bad temperature"}}"#).end();
-        play.expect(&["cancel", &format!("reply {told}"), "settle 0", "log failed", "done"]);
+        play.expect(&["cancel", &format!("reply {told}"), "log failed", "settle 0", "done"]);
         assert!(play.body().contains("bad temperature") && play.body().contains("Groq"), "{}", play.body());
     }
 }
@@ -102,7 +137,7 @@ fn a_prompt_that_is_too_long_tries_an_endpoint_that_may_take_more() {
     play.held().skip().head(400).chunk(too_long).end();
     play.expect(&["cancel", "send https://api.deepinfra.com/v1/openai/chat/completions"]);
     play.head(400).chunk(too_long).end();
-    play.expect(&["cancel", "reply 400", "settle 0", "log failed", "done"]);
+    play.expect(&["cancel", "reply 400", "log failed", "settle 0", "done"]);
     assert!(play.body().contains("context_length_exceeded"), "{}", play.body());
 }
 
@@ -111,7 +146,7 @@ fn the_last_failure_is_told_with_those_before() {
     let mut play = Play::stream(TWO_PROVIDERS);
     play.held().skip().head(500).chunk(r#"{"error":{"message":"first"}}"#).end().skip();
     play.head_retry(429, 7).chunk(r#"{"error":{"message":"second"}}"#).end();
-    play.expect(&["cancel", "reply 429 retry-after 7", "settle 0", "log failed", "done"]);
+    play.expect(&["cancel", "reply 429 retry-after 7", "log failed", "settle 0", "done"]);
     for words in ["first", "second", "previous_errors", "rate_limit_exceeded"] {
         assert!(play.body().contains(words), "{words} in {}", play.body());
     }
@@ -178,8 +213,9 @@ fn a_client_that_leaves_cancels_and_pays_for_what_came() {
     play.client_gone();
     let steps = play.steps();
     assert_eq!(steps[0], "cancel");
-    assert!(steps[1].starts_with("settle 0.0000"), "{steps:?}");
-    assert_eq!(&steps[2..], ["log cancelled", "done"]);
+    assert_eq!(steps[1], "log cancelled");
+    assert!(steps[2].starts_with("settle 0.0000"), "{steps:?}");
+    assert_eq!(&steps[3..], ["done"]);
 }
 
 #[test]
@@ -196,23 +232,23 @@ fn a_count_from_the_middle_of_a_stream_is_topped_up_with_what_was_delivered() {
     play.held().expect(&["send https://api.anthropic.com/v1/messages"]);
     play.head(200).chunk(events).skip();
     // 25 tokens in at $3 a million, and ten out at $15.
-    play.client_gone().expect(&["cancel", "settle 0.000225", "log cancelled", "done"]);
+    play.client_gone().expect(&["cancel", "log cancelled", "settle 0.000225", "done"]);
 }
 
 #[test]
 fn a_client_that_leaves_before_content_pays_nothing() {
     let mut play = Play::stream(TWO_PROVIDERS);
     play.held().skip().client_gone();
-    play.expect(&["cancel", "settle 0", "log cancelled", "done"]);
+    play.expect(&["cancel", "log cancelled", "settle 0", "done"]);
 
     let mut play = Play::stream(TWO_PROVIDERS);
     play.expect(&["hold"]);
     play.client_gone().expect(&[]);
-    play.held().expect(&["settle 0", "log cancelled", "done"]);
+    play.held().expect(&["log cancelled", "settle 0", "done"]);
 
     let mut play = Play::new(TWO_PROVIDERS);
     play.held().skip().head(200).chunk("{").client_gone();
-    play.expect(&["cancel", "settle 0", "log cancelled", "done"]);
+    play.expect(&["cancel", "log cancelled", "settle 0", "done"]);
 }
 
 #[test]
@@ -231,7 +267,7 @@ fn a_failure_after_comments_is_told_in_the_stream() {
     let mut play = Play::stream(r#""model":"openai/gpt-4.1-mini""#);
     play.held().skip().after_ms(1_000).expect(&["begin 200", "write comment"]);
     play.head(500).end();
-    play.expect(&["cancel", "write error done", "close", "settle 0", "log failed", "done"]);
+    play.expect(&["cancel", "write error done", "close", "log failed", "settle 0", "done"]);
 }
 
 #[test]
@@ -249,7 +285,7 @@ fn comments_do_not_put_the_idle_limit_off() {
 fn the_total_limit_ends_everything() {
     let mut play = Play::new(TWO_PROVIDERS);
     play.held().skip().after_ms(900_000);
-    play.expect(&["cancel", "reply 504", "settle 0", "log failed", "done"]);
+    play.expect(&["cancel", "reply 504", "log failed", "settle 0", "done"]);
 }
 
 #[test]
@@ -273,7 +309,7 @@ fn a_whole_reply_that_is_no_answer_tries_the_next_endpoint() {
 fn an_error_of_the_callers_inside_a_200_does_not_rotate() {
     let mut play = Play::new(TWO_PROVIDERS);
     play.held().skip().head(200).chunk(r#"{"error":{"message":"too long","code":400}}"#).end();
-    play.expect(&["cancel", "reply 400", "settle 0", "log failed", "done"]);
+    play.expect(&["cancel", "reply 400", "log failed", "settle 0", "done"]);
 }
 
 #[test]
@@ -484,21 +520,21 @@ fn links_are_fetched_once_before_the_first_attempt_that_needs_their_bytes() {
     play.fetched(&links, Err("late".into())).expect(&[]);
     play.head(200).chunk(CONVERSE).end();
     let steps = play.steps();
-    assert_eq!(steps[0], "reply 200", "{steps:?}");
+    assert_eq!(steps[..2], ["log complete", "reply 200"], "{steps:?}");
 }
 
 #[test]
 fn a_link_that_cannot_be_fetched_is_the_callers_fault_and_free() {
     let (mut play, links) = with_link();
     play.held().skip().fetched(&links, Err("The image at a.example cannot be fetched: it is slow.".into()));
-    play.expect(&["cancel", "reply 400", "settle 0", "log failed", "done"]);
+    play.expect(&["cancel", "reply 400", "log failed", "settle 0", "done"]);
     assert!(play.body().contains("The image at a.example cannot be fetched"), "{}", play.body());
 }
 
 #[test]
 fn a_client_that_leaves_while_links_are_fetched_pays_nothing() {
     let (mut play, links) = with_link();
-    play.held().skip().client_gone().expect(&["cancel", "settle 0", "log cancelled", "done"]);
+    play.held().skip().client_gone().expect(&["cancel", "log cancelled", "settle 0", "done"]);
     play.fetched(&links, Err("late".into())).expect(&["done"]);
 }
 

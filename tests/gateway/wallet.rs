@@ -176,6 +176,39 @@ fn charges_gather_for_a_second_or_until_there_are_64() {
     assert!(matches!(desk.wallet.next(desk.now), Next::Send(_)));
 }
 
+/// While one report is on its way, what ends meanwhile gathers for the next.
+#[test]
+fn those_who_wait_for_their_charges_share_reports() {
+    let mut desk = Desk::new("1000");
+    desk.ask("a", "0.01");
+    for name in ["b", "c", "d"] {
+        desk.serve(name, "0.0001");
+    }
+    let first = desk.wallet.until_charged(desk.now, &generation("b"));
+    let Next::Send(Sending { number, report }) = first else { panic!("{first:?}") };
+    assert_eq!(report.charges.len(), 3);
+    desk.serve("e", "0.0001");
+    for name in ["b", "c", "e"] {
+        let next = desk.wallet.until_charged(desk.now, &generation(name));
+        assert_eq!(next, Next::Wait(desk.now.plus(Duration::from_millis(1))), "{name}");
+    }
+    let answer = desk.world.tell(desk.now, &report);
+    desk.wallet.answered(desk.now, number, answer);
+    assert_eq!(desk.wallet.until_charged(desk.now, &generation("b")), Next::Done);
+    let next = desk.wallet.until_charged(desk.now, &generation("e"));
+    let Next::Send(Sending { number, report }) = next else { panic!("{next:?}") };
+    assert_eq!(report.charges.len(), 1);
+    // A report that takes long holds nobody else back, and one that failed is made again.
+    desk.serve("f", "0.0001");
+    desk.later(100);
+    assert!(matches!(desk.wallet.until_charged(desk.now, &generation("f")), Next::Send(_)));
+    desk.wallet.failed(desk.now, number);
+    let next = desk.wallet.until_charged(desk.now, &generation("e"));
+    let Next::Wait(until) = next else { panic!("{next:?}") };
+    desk.now = until;
+    assert!(matches!(desk.wallet.until_charged(desk.now, &generation("e")), Next::Send(_)));
+}
+
 #[test]
 fn a_request_with_a_hold_of_its_own_is_settled_at_once() {
     let mut desk = Desk::new("0.02");

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use millrace::account::{KeyKind, KeySnapshot};
 use millrace::catalog::{self, Catalog, Protocol};
 use millrace::chat::{Bill, ChatRequest, Identity, Usage};
-use millrace::config::{Config, Limits};
+use millrace::config::{Config, Limits, Settling};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
@@ -126,6 +126,7 @@ fn arrival(body: Vec<u8>, request: ChatRequest, routed: Routed) -> Arrival {
         body,
         request,
         limits: Limits::default(),
+        settling: Settling::default(),
         show_attempts: false,
         caller: Caller::default(),
         routed,

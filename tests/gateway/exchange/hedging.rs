@@ -159,7 +159,7 @@ fn when_both_fail_the_callers_own_fault_is_told() {
         play.first().head(one).end().expect(&["cancel"]);
         play.second().head(other).end();
         let reply = format!("reply {told}");
-        play.expect(&["cancel2", &reply, "settle 0", "log failed", "done"]);
+        play.expect(&["cancel2", &reply, "log failed", "settle 0", "done"]);
         assert!(play.body().contains("previous_errors"), "{}", play.body());
     }
 }
@@ -178,10 +178,10 @@ fn each_attempt_has_its_own_limits_of_time() {
 fn a_client_that_leaves_ends_both() {
     let mut play = both();
     play.first().head(200).either().client_gone();
-    play.expect(&["cancel", "cancel2", "settle 0", "log cancelled", "done"]);
+    play.expect(&["cancel", "cancel2", "log cancelled", "settle 0", "done"]);
     let mut play = both();
     play.second().head(200).either().client_gone();
-    play.expect(&["cancel2", "cancel", "settle 0", "log cancelled", "done"]);
+    play.expect(&["cancel2", "cancel", "log cancelled", "settle 0", "done"]);
 }
 
 #[test]

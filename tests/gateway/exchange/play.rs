@@ -164,6 +164,7 @@ impl Play {
             body: body.into_bytes(),
             request,
             limits: Limits::default(),
+            settling: config.settling,
             show_attempts,
             caller,
             routed: Routed { hedge, ..routed },
@@ -427,6 +428,11 @@ impl Play {
                 self.settled = settlement.amount.to_usd();
                 self.record = settlement.record;
                 format!("settle {}", self.settled)
+            }
+            Step::SettleFirst(settlement) => {
+                self.settled = settlement.amount.to_usd();
+                self.record = settlement.record;
+                format!("settle first {}", self.settled)
             }
             Step::Spurned(id) => format!("spurned {id}"),
             Step::Log(line) => {

@@ -49,7 +49,7 @@ fn a_stream_asks_for_more_before_it_runs_out_and_goes_on() {
     play.chunk(&tokens(90)).expect(&["write content", "grow"]);
     play.chunk(&finish("stop")).expect(&["write finish"]);
     play.chunk(&usage(4, 4)).chunk("data: [DONE]\n\n");
-    play.expect(&["write finish usage done", "close", "settle 0.000012", "log complete", "release", "done"]);
+    play.expect(&["log complete", "write finish usage done", "close", "settle 0.000012", "release", "done"]);
 }
 
 #[test]
@@ -62,8 +62,9 @@ fn a_stream_that_gets_no_more_is_cut_as_by_a_limit_of_length() {
     play.chunk(&tokens(50)).expect(&[]);
     play.grown(None);
     let steps = play.steps();
-    assert_eq!(steps[..3], ["cancel", "write finish finish usage done", "close"], "{steps:?}");
-    assert_eq!(steps[4..], ["log used_up", "done"], "{steps:?}");
+    let told = ["cancel", "log used_up", "write finish finish usage done", "close"];
+    assert_eq!(steps[..4], told, "{steps:?}");
+    assert_eq!(steps[5..], ["done"], "{steps:?}");
     assert!(play.settled_pico() <= play.prompt_and(700), "{}", play.settled());
     for words in [r#""finish_reason":"length""#, "cut off", "[DONE]"] {
         assert!(play.body().contains(words), "{words} in {}", play.body());
@@ -80,7 +81,7 @@ fn what_waited_for_the_answer_comes_in_order() {
     let more = play.prompt_and(9000);
     play.grown(Some(more));
     let steps = play.steps();
-    assert_eq!(steps[1..3], ["write finish usage done", "close"], "{steps:?}");
+    assert_eq!(steps[1..4], ["log complete", "write finish usage done", "close"], "{steps:?}");
     assert!(play.body().contains("LAST"));
 }
 
@@ -99,7 +100,7 @@ fn an_end_that_waited_is_the_end_whatever_closed_the_connection() {
         play.grown(Some(more));
         let steps = play.steps();
         assert_eq!(steps.iter().filter(|step| step.starts_with("settle")).count(), 1, "{steps:?}");
-        assert_eq!(steps[steps.len() - 2..], ["log broken_off", "done"], "{steps:?}");
+        assert!(steps.contains(&"log broken_off".to_owned()), "{steps:?}");
     }
 }
 
@@ -112,8 +113,8 @@ fn a_client_that_leaves_pays_for_what_was_delivered_alone() {
     let more = play.prompt_and(90_000);
     play.grown(Some(more));
     let steps = play.steps();
-    assert_eq!(steps[0], "cancel");
-    assert_eq!(steps[2..], ["log cancelled", "done"], "{steps:?}");
+    assert_eq!(steps[..2], ["cancel", "log cancelled"], "{steps:?}");
+    assert_eq!(steps[3..], ["done"], "{steps:?}");
     assert!(play.settled_pico() <= play.prompt_and(650), "{}", play.settled());
 }
 

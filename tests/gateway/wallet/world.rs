@@ -53,6 +53,8 @@ struct Isolate {
     /// Ids under which the account may hold money for it.
     ids: BTreeSet<String>,
     delivered: BTreeSet<GenerationId>,
+    /// Replies whose end waits for their charge.
+    waiting: Vec<GenerationId>,
     /// Which lease each request drew on.
     drawn: BTreeMap<GenerationId, LeaseId>,
 }
@@ -153,6 +155,7 @@ impl World {
             57..62 => self.pass(event, true),
             62..66 => self.lose(event),
             66..80 => self.finish(event.isolate, event.which, event.percent),
+            80..89 if event.flag && event.amount < 50 => self.wait(event.isolate, event.which),
             80..89 => self.carry(event.isolate),
             89..96 => self.flush(event.isolate, event.flag),
             96 => self.kill(event.isolate),
@@ -283,6 +286,7 @@ impl World {
         let tokens = draw.take.tokens * percent as u64 / 100;
         isolate.wallet.settle_used(self.now, ticket, cost, Some("{}".into()), tokens);
         isolate.delivered.insert(draw.generation.clone());
+        isolate.waiting.push(draw.generation.clone());
         self.costs.insert(draw.generation, cost);
     }
 
@@ -290,7 +294,31 @@ impl World {
         if let Some(sending) = self.isolates[at].wallet.urgent(self.now) {
             self.send(at, sending, None);
         }
-        match self.isolates[at].wallet.next(self.now) {
+        let next = self.isolates[at].wallet.next(self.now);
+        self.do_next(at, next);
+    }
+
+    /// One of those who wait for their charge does what it is told, or has its reply ended.
+    fn wait(&mut self, at: usize, which: usize) {
+        let isolate = &mut self.isolates[at];
+        if isolate.waiting.is_empty() {
+            return;
+        }
+        let generation = isolate.waiting.remove(which % isolate.waiting.len());
+        let next = isolate.wallet.until_charged(self.now, &generation);
+        if next != Next::Done {
+            isolate.waiting.push(generation);
+            return self.do_next(at, next);
+        }
+        let kept = self.kept.iter().flat_map(|report| &report.charges);
+        let mut kept = kept.filter(|settle| settle.generation == generation);
+        if !self.charged.contains_key(&generation) && kept.next().is_none() {
+            self.wrong = Some(format!("{generation} ended and nobody has its charge"));
+        }
+    }
+
+    fn do_next(&mut self, at: usize, next: Next) {
+        match next {
             Next::Send(sending) => self.send(at, sending, None),
             Next::Keep(charges) => self.kept.push(Report { charges, ..Report::default() }),
             Next::Wait(_) | Next::Done => {}
@@ -302,11 +330,7 @@ impl World {
             true => self.isolates[at].wallet.retire(self.now),
             false => self.isolates[at].wallet.flush(self.now).map_or(Next::Done, Next::Send),
         };
-        match next {
-            Next::Send(sending) => self.send(at, sending, None),
-            Next::Keep(charges) => self.kept.push(Report { charges, ..Report::default() }),
-            Next::Wait(_) | Next::Done => {}
-        }
+        self.do_next(at, next);
     }
 
     fn kill(&mut self, at: usize) {
@@ -458,6 +482,9 @@ impl World {
                     self.finish(at, 0, 50);
                 }
                 self.carry(at);
+                for _ in 0..self.isolates[at].waiting.len() {
+                    self.wait(at, 0);
+                }
             }
         }
     }
@@ -467,6 +494,7 @@ impl World {
         self.check()?;
         for isolate in &self.isolates {
             must(isolate.wallet.is_empty(), || format!("left in a wallet: {:?}", isolate.wallet))?;
+            must(isolate.waiting.is_empty(), || format!("replies without an end: {:?}", isolate.waiting))?;
         }
         self.collect();
         self.now = self.now.plus(OUTLIVES * 3);
