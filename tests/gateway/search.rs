@@ -390,7 +390,7 @@ fn searches_before_a_break_are_charged() {
     let mut play = Play::stream(r#""model":"anthropic/claude-sonnet-4.5:online","max_tokens":50"#);
     play.held().skip().head(200).chunk(events).skip();
     // 25 tokens in at $3 a million, ten out at $15, and a search at $10 a thousand.
-    play.client_gone().expect(&["cancel", "settle 0.010225", "log cancelled", "done"]);
+    play.client_gone().expect(&["cancel", "log cancelled", "settle 0.010225", "done"]);
 }
 
 #[test]
