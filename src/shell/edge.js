@@ -65,13 +65,35 @@ export function take(response, most) {
   if (status < 200 || status > 299 || !isWithin(headers, most)) {
     // An answer without a body gets an empty one, so that its end is read like any other.
     const body = response.body ?? new Response("").body;
-    return { status, headers: lines, body, reader: body.getReader() };
+    return { status, headers: lines, body, reader: new Reader(body) };
   }
   return response.arrayBuffer().then(
     (buffer) => ({ status, headers: lines, bytes: new Uint8Array(buffer) }),
     () => ({ status, headers: lines }),
   );
 }
+
+// Reads a body. What reads many pieces uses `bytes`, with places of its own for them: the runtime's plain
+// reader makes a new one for each.
+class Reader {
+  constructor(body) {
+    this.bytes = body.getReader({ mode: "byob" });
+  }
+
+  read() {
+    return this.bytes.read(new Uint8Array(PIECE)).then(({ done, value }) => ({ done, value: done ? undefined : value }));
+  }
+
+  cancel() {
+    return this.bytes.cancel();
+  }
+
+  releaseLock() {
+    this.bytes.releaseLock();
+  }
+}
+
+const PIECE = 4096;
 
 // A body that was compressed says nothing of its length.
 function isWithin(headers, most) {

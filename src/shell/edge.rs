@@ -30,6 +30,7 @@ extern "C" {
     fn headers(this: &Answer) -> String;
     #[wasm_bindgen(method, getter)]
     pub fn bytes(this: &Answer) -> Option<Uint8Array>;
+    /// Of `edge.js`, which has what is called here of the runtime's.
     #[wasm_bindgen(method, getter)]
     pub fn reader(this: &Answer) -> Option<ReadableStreamDefaultReader>;
     /// What the reader reads.

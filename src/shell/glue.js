@@ -1,18 +1,24 @@
 // What Rust cannot reach well: the ways that a stream is moved, and a provider inside the worker.
 // It moves bytes and decides nothing: a chunk is one synchronous call into the core.
 
-// Moves a reply that has begun from `reader` to `writer` until the core says that it is over.
-// `core` is the crate's `Relay`. Writes are whole frames, so a comment written by the timer never
-// falls inside one.
+// Moves a reply that has begun from `reader`, a `Reader` of edge.js, to `writer` until the core says that
+// it is over. `core` is the crate's `Relay`. Writes are whole frames, so a comment written by the timer
+// never falls inside one.
 export async function relay(core, memory, reader, writer, signal) {
   const port = new Port(core, memory);
+  const { bytes: source } = reader;
   let over = false;
   let timer;
+  let writing = false;
+  let written;
+  const landed = () => {
+    writing = false;
+  };
   const leave = () => {
     if (over) return;
     over = true;
     core.client_gone();
-    reader.cancel().catch(() => {});
+    source.cancel().catch(() => {});
   };
   // The deadline of the core only ever moves away, so a timer that comes too early is set anew.
   const wake = () => {
@@ -21,7 +27,7 @@ export async function relay(core, memory, reader, writer, signal) {
     if (bytes) writer.write(bytes).catch(leave);
     if (port.over) {
       over = true;
-      reader.cancel().catch(() => {});
+      source.cancel().catch(() => {});
     } else {
       timer = setTimeout(wake, core.wait_ms());
     }
@@ -29,37 +35,39 @@ export async function relay(core, memory, reader, writer, signal) {
   timer = setTimeout(wake, core.wait_ms());
   signal?.addEventListener("abort", leave);
   writer.closed.catch(leave);
+  // Two places in turn: a piece is written from the one while the next is read to the other.
+  let place = new ArrayBuffer(PLACE);
+  let other = new ArrayBuffer(PLACE);
   try {
     while (!over) {
       let piece;
       try {
-        piece = await reader.read();
+        piece = await source.read(new Uint8Array(place));
       } catch {
         piece = undefined;
       }
+      // A client that takes its time is waited for: the core sees no piece before the last is out.
+      if (writing) await written;
       if (over) break;
-      const value = piece?.value;
-      let rest = value;
-      // Almost always there is one turn: a piece is rarely longer than there is room.
-      do {
-        let bytes;
-        if (value) {
-          const part = rest.length > port.room ? rest.subarray(0, port.room) : rest;
-          rest = rest.subarray(part.length);
-          bytes = port.chunk(part);
-        } else {
-          bytes = port.take(piece ? core.end() : core.broken());
-        }
-        if (port.over) over = true;
-        if (bytes) {
-          try {
-            await writer.write(bytes);
-          } catch {
-            leave();
-          }
-        }
-      } while (!over && rest?.length > 0);
+      let bytes;
+      if (piece && !piece.done) {
+        const { value } = piece;
+        const { buffer } = value;
+        bytes = port.chunk(value);
+        // There is more behind a piece that fills its place.
+        const isFull = value.length === buffer.byteLength && buffer.byteLength < MOST_PLACE;
+        place = isFull ? new ArrayBuffer(2 * buffer.byteLength) : other;
+        other = buffer;
+      } else {
+        bytes = port.take(piece ? core.end() : core.broken());
+      }
+      if (port.over) over = true;
+      if (bytes) {
+        writing = true;
+        written = writer.write(bytes).then(landed, leave);
+      }
     }
+    await written;
   } finally {
     over = true;
     clearTimeout(timer);
@@ -67,6 +75,11 @@ export async function relay(core, memory, reader, writer, signal) {
     core.free();
   }
 }
+
+// How much of a reply is read at once, at first and at most; no more than the core has room for. Events
+// are a few hundred bytes, and memory that is asked for costs more the more it is.
+const PLACE = 1024;
+const MOST_PLACE = 32 * 1024;
 
 // Has the runtime move a reply that has begun, byte for byte, and shows the core a copy of it: now
 // and then what has come since, in a few large reads, and the rest when the reply is out. Reads of
@@ -179,7 +192,6 @@ class Port {
     this.#memory = memory;
     this.#heap = new Uint8Array(memory.buffer);
     this.#in = core.inbox();
-    this.room = core.room();
   }
 
   // Shows the core a chunk that fits; the bytes to write for it, if there are any.
@@ -187,7 +199,7 @@ class Port {
     const said = this.#core.chunk(this.put(bytes));
     this.over = (said & 1) !== 0;
     // Unchanged: what came may go as it is.
-    return (said & 2) !== 0 ? bytes : this.take(said);
+    return (said & 2) !== 0 ? bytes : this.take(said, bytes.buffer);
   }
 
   put(bytes) {
@@ -196,12 +208,17 @@ class Port {
   }
 
   // What a call of the core's said: bit 0 for the end, from bit 2 on the length of what is to be written.
-  take(said) {
+  // It is put to `place` where it fits.
+  take(said, place) {
     this.over = (said & 1) !== 0;
     const length = said >>> 2;
     if (length === 0) return undefined;
     const at = this.#core.outbox();
-    return this.#current().slice(at, at + length);
+    const heap = this.#current();
+    if (place === undefined || place.byteLength < length) return heap.slice(at, at + length);
+    const bytes = new Uint8Array(place, 0, length);
+    bytes.set(heap.subarray(at, at + length));
+    return bytes;
   }
 
   // Memory that has grown is another buffer.
@@ -228,10 +245,13 @@ export async function release(reader, ms) {
 // gives none.
 export function embedded(source, status, contentType) {
   const body = new ReadableStream({
+    type: "bytes",
     pull(controller) {
       const bytes = source.next();
-      if (bytes) controller.enqueue(bytes);
-      else controller.close();
+      if (bytes) return controller.enqueue(bytes);
+      controller.close();
+      // A read into memory that was lent ends only when that is given back.
+      controller.byobRequest?.respond(0);
     },
   });
   return new Response(body, { status, headers: { "content-type": contentType } });

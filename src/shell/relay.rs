@@ -100,10 +100,6 @@ impl Relay {
         INBOX.with_borrow(|inbox| inbox.as_ptr() as u32)
     }
 
-    pub fn room(&self) -> u32 {
-        ROOM as u32
-    }
-
     /// The address of what is to be written.
     pub fn outbox(&self) -> u32 {
         self.outbox.as_ptr() as u32
