@@ -101,9 +101,10 @@ export async function pipe(core, memory, body, writable, signal, abort, tickMs) 
   }
   clearInterval(timer);
   // A client that has left is known by the signal. Then the copy has what it got, and goes on.
-  const limit = whole ? undefined : after(signal.aborted ? LEFT_MS : BROKEN_MS);
+  const late = whole ? undefined : after(signal.aborted ? LEFT_MS : BROKEN_MS);
   while (!meter.ended && !core.is_over()) {
-    if ((await Promise.race([meter.look(), limit ?? NEVER])) === undefined) {
+    const look = meter.look();
+    if ((await (late ? Promise.race([look, late]) : look)) === undefined) {
       core.client_gone();
       break;
     }
@@ -175,7 +176,6 @@ const METERED = 32 * 1024;
 const LEFT_MS = 20;
 // A provider that broke off has ended the copy as well, within this time.
 const BROKEN_MS = 1000;
-const NEVER = new Promise(() => {});
 
 const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
