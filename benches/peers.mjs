@@ -1,5 +1,5 @@
-// Other gateways that are installed here, and how the rig is to start them beside ours: as they come,
-// without keys, databases or logs of their own.
+// Other gateways that are installed here, and how the rig is to start them beside ours: as they come, on one
+// processor, without a database or logs.
 
 import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -8,6 +8,8 @@ import { outputOf, root } from "../scripts/lib/process.mjs";
 
 const PORTS = { litellm: 18142, portkey: 18143 };
 const UPSTREAM_KEY = "sk-upstream";
+/** LiteLLM does not start without one. */
+const LITELLM_KEY = "sk-bench-0123456789abcdef0123456789abcdef";
 
 /** A plan for the rig, and the names in it: LiteLLM from the PATH, Portkey's from node_modules here or of the machine. */
 export function installedPeers(folder, upstream, model) {
@@ -23,8 +25,8 @@ function litellmTarget(program, folder, upstream) {
   // JSON is YAML.
   writeFileSync(config, JSON.stringify({ model_list: [{ model_name: "bench", litellm_params: parameters }] }));
   const command = [program, "--config", config, "--host", "127.0.0.1", "--port", String(PORTS.litellm), "--num_workers", "1"];
-  const env = { PATH: process.env.PATH, LITELLM_LOG: "ERROR", LITELLM_LOCAL_MODEL_COST_MAP: "True" };
-  return target("litellm", command, env, { model: "bench" });
+  const env = { PATH: process.env.PATH, LITELLM_LOG: "ERROR", LITELLM_MASTER_KEY: LITELLM_KEY, LITELLM_LOCAL_MODEL_COST_MAP: "True" };
+  return target("litellm", command, env, { headers: { authorization: `Bearer ${LITELLM_KEY}` }, model: "bench" });
 }
 
 function portkeyTarget(server, upstream, model) {
