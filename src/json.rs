@@ -17,7 +17,7 @@ mod scan;
 pub use form::{Form, Hole, Words};
 pub use object::{Object, Raw};
 pub use read::{Unreadable, read, read_bytes};
-pub use scan::{Piece, Walk};
+pub use scan::{Piece, Walk, once};
 
 /// The members of one object, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -92,3 +92,11 @@ impl Finish {
         }
     }
 }
+
+/// What a piece of a reply says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Says {
+    #[default]
+    Text,
+    Thought,
+}

@@ -9,7 +9,7 @@ mod request;
 mod usage;
 
 pub use conversation::Conversation;
-pub use event::{Citation, Event, Finish};
+pub use event::{Citation, Event, Finish, Says};
 pub use quirks::{CallIdForm, MaxTokensName, PastReasoning, Quirks, StreamUsage, TurnOrder};
 pub use reply::{Bill, Facts, Identity, ProviderError, ReplyFault, WITHIN_A_CALL, WITHOUT_A_REASON};
 pub use request::{Asks, ChatRequest, Needs, Output, RequestSize, WebSearch};

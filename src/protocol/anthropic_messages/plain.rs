@@ -1,7 +1,8 @@
 //! The event that almost every event is: a `content_block_delta` with a piece of text or of a thought.
 //! It is read without taking memory; any other is left to the thorough way.
 
-use crate::json::{Form, Hole, Walk, Words, string_len};
+use crate::chat::Says;
+use crate::json::{Form, Hole, Walk, Words, once, string_len};
 
 /// A piece of a block. `words` is a JSON string that stands for so many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,13 +10,6 @@ pub(super) struct Plain<'a> {
     pub says: Says,
     pub words: &'a str,
     pub said: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Says {
-    #[default]
-    Text,
-    Thought,
 }
 
 /// Reads events: those that are as the one before but for their words, without looking at the rest.
@@ -73,9 +67,4 @@ fn read_delta(delta: &str) -> Option<Plain<'_>> {
         _ => return None,
     };
     Some(Plain { says, words: words.value, said: string_len(words.value).unwrap_or(0) })
-}
-
-/// A member that comes twice needs a closer look.
-fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
-    place.replace(value).is_none().then_some(())
 }

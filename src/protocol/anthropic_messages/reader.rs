@@ -1,11 +1,11 @@
 //! A provider's reply, in a stream or whole, read into events. Both go through one reader of
 //! blocks, so that they cannot tell different things.
 
-use super::plain::{Plain, Plains, Says};
+use super::plain::{Plain, Plains};
 use super::wire::{self, Counts};
 use crate::chat::conversation::{Issuer, ReasoningKind, Seal};
 use crate::chat::{
-    Citation, Event, Facts, Finish, ProviderError as Fault, Quirks, ReplyFault, WITHIN_A_CALL,
+    Citation, Event, Facts, Finish, ProviderError as Fault, Quirks, ReplyFault, Says, WITHIN_A_CALL,
     WITHOUT_A_REASON,
 };
 use crate::json::{self, Balance, Members};

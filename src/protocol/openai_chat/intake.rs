@@ -1,10 +1,10 @@
 //! The frames of a provider's stream as chunks, and what every lane has to know of them: usage,
 //! ids, faults, the end. What the choices say is left to who asked.
 
-use super::plain::{self, Plain, Says};
+use super::plain::{self, Plain};
 use super::wire::{self, Counts};
 use crate::bytes;
-use crate::chat::{Facts, ProviderError as Fault, Quirks, WITHIN_A_CALL, WITHOUT_A_REASON};
+use crate::chat::{Facts, ProviderError as Fault, Quirks, Says, WITHIN_A_CALL, WITHOUT_A_REASON};
 use crate::json::{self, Form, Members, Words};
 use crate::protocol::fault;
 use crate::protocol::lane;

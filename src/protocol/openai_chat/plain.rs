@@ -1,8 +1,8 @@
 //! The chunk that almost every chunk is: one choice that says a piece of text or of a thought, and
 //! nothing else. It is read without taking memory; any other is left to the thorough way.
 
-use crate::chat::Facts;
-use crate::json::{self, Form, Hole, Piece, Walk, Words};
+use crate::chat::{Facts, Says};
+use crate::json::{self, Form, Hole, Piece, Walk, Words, once};
 
 /// A chunk that only says a little more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +21,6 @@ pub(super) struct Plain<'a> {
     /// Values that differ from chunk to chunk and say nothing.
     created: Option<&'a str>,
     padding: Option<&'a str>,
-}
-
-/// Which of its members a chunk says something in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Says {
-    #[default]
-    Text,
-    Thought,
 }
 
 /// Reads a frame's data; `None` if there is anything in it that needs a closer look.
@@ -101,11 +93,6 @@ fn read_delta<'a>(delta: &'a str, mut plain: Plain<'a>) -> Option<Plain<'a>> {
 /// A string that is not empty.
 fn is_text(value: &str) -> bool {
     value.starts_with('"') && value.len() > 2
-}
-
-/// A member that comes twice needs a closer look.
-fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
-    place.replace(value).is_none().then_some(())
 }
 
 impl<'a> Plain<'a> {

@@ -5,8 +5,8 @@
 use super::choice::{Form, Seen, write_member};
 use super::closing;
 use super::intake::{Chunk, Intake, Taker};
-use super::plain::{Plain, Says};
-use crate::chat::{Bill, Facts, Identity, Quirks, WITHIN_A_CALL};
+use super::plain::Plain;
+use crate::chat::{Bill, Facts, Identity, Quirks, Says, WITHIN_A_CALL};
 use crate::error::Failure;
 use crate::json::{Members, Words};
 use crate::protocol::lane::Lane;

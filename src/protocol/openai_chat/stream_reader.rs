@@ -3,8 +3,8 @@
 use super::choice::Form;
 use super::events::Choices;
 use super::intake::{Chunk, Intake, Taker};
-use super::plain::{Plain, Says};
-use crate::chat::{Event, Facts, Quirks, WITHOUT_A_REASON};
+use super::plain::Plain;
+use crate::chat::{Event, Facts, Quirks, Says, WITHOUT_A_REASON};
 use crate::json::Words;
 use crate::protocol::lane::{Reader, Renamed};
 
