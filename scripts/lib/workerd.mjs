@@ -1,10 +1,13 @@
 // The built gateway on bare workerd. Used by `npm run workerd`, the tests and the benchmarks.
 
+import { spawnSync } from "node:child_process";
 import { createInterface } from "node:readline";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { Failure, root, startGroup } from "./process.mjs";
+
+const WORKERD = join(root, "node_modules", ".bin", "workerd");
 
 /**
  * Starts the gateway and returns `{ url, urls, pid, output(), stop(), kill(), wasStopped(), closed }`.
@@ -21,7 +24,7 @@ import { Failure, root, startGroup } from "./process.mjs";
  */
 export async function startWorkerd({ state, port = 0, vars = {}, isolates = 1, failpoints = false, onOutput = () => {} }) {
   const argumentList = [...workerdArguments({ state, port, vars, isolates, failpoints }), "--control-fd=3"];
-  const group = startGroup(join(root, "node_modules", ".bin", "workerd"), argumentList, {
+  const group = startGroup(WORKERD, argumentList, {
     env: { PATH: process.env.PATH, ...textOf(vars) },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
@@ -47,12 +50,27 @@ export function workerdArguments({ state, port, vars, isolates = 1, failpoints =
   const several = join(folders.run, "isolates.capnp");
   if (isolates > 1) writeFileSync(several, isolatesFile(isolates));
   const build = join(root, failpoints ? "build-failpoints" : "build");
+  const imports = [build, join(root, "scripts"), folders.run];
+  const compiled = compileConfig(isolates > 1 ? several : join(root, "scripts", "workerd.capnp"), imports, folders.run);
   return [
-    "serve", "--experimental", isolates > 1 ? several : join(root, "scripts", "workerd.capnp"),
-    `--import-path=${build}`, `--import-path=${join(root, "scripts")}`, `--import-path=${folders.run}`,
+    "serve", "--experimental", "--binary", compiled,
     `--directory-path=accounts-disk=${folders.accounts}`, `--directory-path=keys-disk=${folders.keys}`,
     `--socket-addr=http=127.0.0.1:${port}`,
   ];
+}
+
+/**
+ * Compiles a configuration, with the build inside, for a start that does not wait for it: from the written one
+ * workerd copies the wasm several times. Variables are still read from the environment, when it starts.
+ */
+function compileConfig(file, imports, folder) {
+  const compiled = join(folder, "config.bin");
+  const output = openSync(compiled, "w");
+  const argumentList = ["compile", "--config-only", file, ...imports.map((path) => `--import-path=${path}`)];
+  const { status, stderr, error } = spawnSync(WORKERD, argumentList, { stdio: ["ignore", output, "pipe"] });
+  closeSync(output);
+  if (status !== 0) throw new Failure(`workerd cannot read its configuration (is it built? npm run build): ${error?.message ?? stderr}`);
+  return compiled;
 }
 
 function makeFolders(state) {
