@@ -233,10 +233,15 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
     };
     let rest = rest.trim_end_matches('/');
     let parts: Vec<&str> = rest.split('/').collect();
-    if let Some(face) = face_at(&parts) {
-        return vec![("POST", Endpoint::Inference(face))];
+    match face_at(&parts) {
+        Some(face) => vec![("POST", Endpoint::Inference(face))],
+        None => ways_beside(&parts),
     }
-    match parts.as_slice() {
+}
+
+/// What asks no model.
+fn ways_beside(parts: &[&str]) -> Ways {
+    match parts {
         ["route"] => vec![("POST", Endpoint::Route(Face::Chat))],
         ["route", rest @ ..] => {
             face_at(rest).map(|face| ("POST", Endpoint::Route(face))).into_iter().collect()
@@ -259,7 +264,7 @@ fn ways(path: &str) -> Vec<(&'static str, Endpoint)> {
         ["keys", hash] => key_ways(hash),
         ["alerts", rest @ ..] => alert::ways(rest),
         ["auth", ..] | ["keys", _, "rotate"] | ["admin", "accounts", _, "keys", _, "rotate"] => {
-            access::ways(&parts)
+            access::ways(parts)
         }
         ["generation"] => vec![("GET", Endpoint::Generation)],
         ["byok", rest @ ..] => byok::ways(rest),

@@ -16,6 +16,18 @@ const TARGET_DIRECTORY = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"];
 
 /**
+ * What the compiler is told of the crate itself. The runtime compiles a function when it is first called, and whole: what a
+ * request does not need is not to be inside of what it calls. LLVM puts a function with a single caller into that
+ * caller almost whatever its size, which made one function of all protocols. With instructions twenty times as dear
+ * that ends at some 150 of them; calls and what is marked to be inlined are dearer too, so that the rest is as ever.
+ */
+export const CODE = ["-inline-instr-cost=100", "-inline-call-penalty=600", "-inlinehint-threshold=6500"].map(
+  (flag) => `-Cllvm-args=${flag}`,
+);
+/** The same for the optimiser: no function beyond this is put into its single caller. */
+const ONE_CALLER = 200;
+
+/**
  * Builds the worker unless it is up to date, and returns the folder with `index.js` and
  * `millrace_bg.wasm`. `failpoints` adds the routes that fail on purpose, in a folder of its own;
  * `optimise: false` accepts a result that the optimiser has not seen.
@@ -50,6 +62,7 @@ async function compile(rust, failpoints) {
     "--target", TARGET,
     "-Z", "build-std=std,panic_unwind",
     "-Z", "build-std-features=optimize_for_size",
+    "--", ...CODE,
   ];
   const env = {
     ...rust.env,
@@ -108,9 +121,10 @@ function optimiseWasm(work) {
   const wasm = join(work, "millrace_bg.wasm");
   const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
   const optimiser = join(root, "node_modules", ".bin", "wasm-opt");
+  const inlining = `--one-caller-inline-max-function-size=${ONE_CALLER}`;
   // The names of functions stay behind, a line each: a stack trace has their numbers.
   const names = `--symbolmap=${join(work, "millrace_bg.symbols")}`;
-  return run(process.execPath, [optimiser, "-Oz", ...features, names, "--strip-debug", wasm, "-o", wasm]);
+  return run(process.execPath, [optimiser, "-Oz", inlining, ...features, names, "--strip-debug", wasm, "-o", wasm]);
 }
 
 function isCurrent(stamp, inputs, optimise) {
