@@ -6,10 +6,11 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameS
 import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
+import { nameByLikeness, withoutPlaces } from "./order.mjs";
 import { Failure, root, run, say, step } from "./process.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
-const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "package-lock.json"];
+const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "scripts/lib/order.mjs", "package-lock.json"];
 const TARGET_DIRECTORY = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 // What rustc's WebAssembly target uses by default, exceptions, and the registers of src/json/scan.rs. Not "all features": the
 // optimiser knows encodings that the runtime does not.
@@ -109,6 +110,9 @@ export function bundle(entry, work) {
     "--bundle",
     "--format=esm",
     "--target=es2022",
+    // Names stay: a stack trace has them.
+    "--minify-whitespace",
+    "--minify-syntax",
     "--log-level=warning",
     `--alias:#bindings=${join(work, "millrace.js")}`,
     "--external:./millrace_bg.wasm",
@@ -117,14 +121,17 @@ export function bundle(entry, work) {
   ]);
 }
 
-function optimiseWasm(work) {
+async function optimiseWasm(work) {
   const wasm = join(work, "millrace_bg.wasm");
+  const symbols = join(work, "millrace_bg.symbols");
   const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
-  const optimiser = join(root, "node_modules", ".bin", "wasm-opt");
+  const optimiser = [join(root, "node_modules", ".bin", "wasm-opt"), ...features, wasm, "-o", wasm];
   const inlining = `--one-caller-inline-max-function-size=${ONE_CALLER}`;
+  await run(process.execPath, [...optimiser, "-Oz", inlining, "-g"]);
+  writeFileSync(wasm, nameByLikeness(readFileSync(wasm)));
   // The names of functions stay behind, a line each: a stack trace has their numbers.
-  const names = `--symbolmap=${join(work, "millrace_bg.symbols")}`;
-  return run(process.execPath, [optimiser, "-Oz", inlining, ...features, names, "--strip-debug", wasm, "-o", wasm]);
+  await run(process.execPath, [...optimiser, "--reorder-functions-by-name", `--symbolmap=${symbols}`, "--strip-debug"]);
+  writeFileSync(symbols, withoutPlaces(readFileSync(symbols, "utf8")));
 }
 
 function isCurrent(stamp, inputs, optimise) {
