@@ -129,11 +129,16 @@ impl Exchange {
 
     /// The next thing to do.
     pub fn step(&mut self) -> Step {
-        match self.outbox.pop_front() {
+        match self.take_step() {
             Some(step) => step,
             None if matches!(self.stage, Stage::Ended) => Step::Done,
             None => Step::Wait { until: self.deadline() },
         }
+    }
+
+    /// The next thing to do, where something is due.
+    pub fn take_step(&mut self) -> Option<Step> {
+        self.outbox.pop_front()
     }
 
     /// Takes in what happened at `now`, if to an attempt then to the current one.

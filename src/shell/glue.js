@@ -196,7 +196,7 @@ class Port {
 
   // Shows the core a chunk that fits; the bytes to write for it, if there are any.
   chunk(bytes) {
-    const said = this.#core.chunk(this.put(bytes));
+    const said = this.#core.chunk(this.put(bytes), Date.now());
     this.over = (said & 1) !== 0;
     // Unchanged: what came may go as it is.
     return (said & 2) !== 0 ? bytes : this.take(said, bytes.buffer);

@@ -12,8 +12,9 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::money::Money;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::console_log;
-use crate::shell::clock::now;
+use crate::shell::clock::{self, now};
 use crate::shell::wallets::{self, Background, SetAside};
+use crate::time::Time;
 
 /// The longest chunk that is shown at once, in bytes.
 const ROOM: usize = 64 * 1024;
@@ -105,11 +106,12 @@ impl Relay {
         self.outbox.as_ptr() as u32
     }
 
-    /// A chunk of `length` bytes is in its place. Answers with a number: see the constants.
-    pub fn chunk(&mut self, length: u32) -> u32 {
+    /// A chunk of `length` bytes is in its place since `at`, in milliseconds as `Date.now` gives them: to read
+    /// the clock from here would be a call more. Answers with a number: see the constants.
+    pub fn chunk(&mut self, length: u32, at: f64) -> u32 {
         INBOX.with_borrow(|inbox| {
             let chunk = &inbox[..(length as usize).min(ROOM)];
-            let answer = self.feed(Input::Chunk(chunk));
+            let answer = self.feed_at(clock::told(at), Input::Chunk(chunk));
             if self.outbox == chunk { answer & OVER | UNCHANGED } else { answer }
         })
     }
@@ -153,21 +155,24 @@ impl Relay {
 
     /// Reports to the exchange and gathers what is to be written; other steps are left to the driver.
     fn feed(&mut self, input: Input<'_>) -> u32 {
+        self.feed_at(now(), input)
+    }
+
+    fn feed_at(&mut self, now: Time, input: Input<'_>) -> u32 {
         let mut exchange = self.exchange.borrow_mut();
         exchange.take_back(std::mem::take(&mut self.outbox));
-        exchange.feed(now(), input);
+        exchange.feed(now, input);
         let mut left_over = self.left_over.borrow_mut();
         let mut grow = None;
         // What stands behind a charge waits for it with the driver.
         let mut waits = false;
-        loop {
-            match exchange.step() {
+        while let Some(step) = exchange.take_step() {
+            match step {
                 Step::Write(bytes) if self.writes == Writes::Driver || waits => {
                     left_over.push_back(Step::Write(bytes))
                 }
                 Step::Write(bytes) if self.outbox.is_empty() => self.outbox = bytes,
                 Step::Write(mut bytes) => self.outbox.append(&mut bytes),
-                Step::Wait { .. } | Step::Done => break,
                 Step::Grow { amount, minimum } => grow = Some((amount, minimum)),
                 Step::Log(line) => console_log(&line),
                 step => {
