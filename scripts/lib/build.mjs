@@ -19,14 +19,14 @@ const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int"
 /**
  * What the compiler is told of the crate itself. The runtime compiles a function when it is first called, and whole: what a
  * request does not need is not to be inside of what it calls. LLVM puts a function with a single caller into that
- * caller almost whatever its size, which made one function of all protocols. With instructions twenty times as dear
- * that ends at some 150 of them; calls and what is marked to be inlined are dearer too, so that the rest is as ever.
+ * caller almost whatever its size, which made one function of all protocols. With instructions forty times as dear
+ * that ends at some 75 of them; calls and what is marked to be inlined are dearer too, so that the rest is as ever.
  */
-export const CODE = ["-inline-instr-cost=100", "-inline-call-penalty=600", "-inlinehint-threshold=6500"].map(
+export const CODE = ["-inline-instr-cost=200", "-inline-call-penalty=1200", "-inlinehint-threshold=13000"].map(
   (flag) => `-Cllvm-args=${flag}`,
 );
 /** The same for the optimiser: no function beyond this is put into its single caller. */
-const ONE_CALLER = 200;
+const ONE_CALLER = 120;
 
 /**
  * Builds the worker unless it is up to date, and returns the folder with `index.js` and
