@@ -29,7 +29,7 @@ use crate::shell::bindings::random;
 use crate::shell::driver::Driver;
 use crate::shell::edge::Incoming;
 use crate::shell::wallets::{self, Background};
-use crate::shell::{body, byok, clock, health, presets, reply, rules};
+use crate::shell::{body, byok, clock, health, overlay, presets, reply, rules};
 use crate::time::Time;
 
 thread_local! {
@@ -51,12 +51,13 @@ pub struct Asked {
 pub async fn answer(
     request: &Incoming,
     env: &JsValue,
-    config: &Config,
     context: worker_sys::Context,
     mut asked: Asked,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
-    let key = authenticate_inference(request, env).await?;
+    // An isolate that knows neither reads both from KV at once.
+    let (config, key) = join(overlay::config(env, &context), authenticate_inference(request, env)).await;
+    let (config, key) = (&*config, key?);
     let body = body::read(request, config.limits.body_bytes).await?;
     let (body, preset_id) = presets::apply(env, &key.account, &mut asked, body).await?;
     let rules = rules::of(&key)?;

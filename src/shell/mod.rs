@@ -68,10 +68,12 @@ pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> P
         let face = endpoint.as_ref().map_or_else(|_| endpoint::face(path), face_of);
         let asked = endpoint.as_ref().ok().and_then(|endpoint| inference_of(endpoint, query));
         let is_inference = asked.is_some();
-        let config = overlay::config(&env, &context).await;
         let answered = match (asked, endpoint) {
-            (Some(asked), _) => inference::answer(&request, &env, &config, context, asked).await,
-            (None, Ok(endpoint)) => manage(&request, &env, &config, endpoint, query).await,
+            (Some(asked), _) => inference::answer(&request, &env, context, asked).await,
+            (None, Ok(endpoint)) => {
+                let config = overlay::config(&env, &context).await;
+                manage(&request, &env, &config, endpoint, query).await
+            }
             (None, Err(failure)) => Err(failure),
         };
         // An exchange writes its own line, when it has ended, and times its own reply.
