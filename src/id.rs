@@ -83,6 +83,10 @@ impl LeaseId {
 }
 
 impl KeyHash {
+    pub const LENGTH: usize = 64;
+    /// As much of a hash as tells keys apart in a log.
+    pub const SHORT: usize = 12;
+
     /// The hash of a whole key as its holder presents it.
     pub fn of(key: &str) -> KeyHash {
         KeyHash(hex(&Sha256::digest(key.as_bytes())))
@@ -90,7 +94,12 @@ impl KeyHash {
 
     pub fn parse(text: &str) -> Option<KeyHash> {
         let hexadecimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        (text.len() == 64 && hexadecimal).then(|| KeyHash(text.to_owned()))
+        (text.len() == KeyHash::LENGTH && hexadecimal).then(|| KeyHash(text.to_owned()))
+    }
+
+    /// Its beginning, for a log.
+    pub fn short(&self) -> &str {
+        &self.0[..KeyHash::SHORT]
     }
 
     pub fn as_str(&self) -> &str {

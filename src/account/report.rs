@@ -20,8 +20,6 @@ pub const CHARGES: usize = 256;
 pub const LEASES: usize = 64;
 /// The longest that a request may go on, as a report says it.
 const OUTLIVES_MS: u64 = 86_400_000;
-/// As much of a hash as tells keys apart in a log.
-const SHORT_HASH: usize = 12;
 
 /// Charges are made first, then what leases give back is taken, then money is set aside for one
 /// request, then for leases that are to grow.
@@ -243,7 +241,7 @@ impl Settle {
             "event": "unsettled",
             "generation": self.generation.as_str(),
             "account": account.as_str(),
-            "key_hash": self.key.as_str()[..SHORT_HASH],
+            "key_hash": self.key.short(),
             "cost_usd": self.amount.to_usd(),
         })
         .to_string()

@@ -14,9 +14,6 @@ use crate::time::Time;
 use super::outcome::Grounds;
 use super::{Attempt, Charge, Exchange, Outcome};
 
-/// As much of a hash as tells keys apart in a log.
-const SHORT_HASH: usize = 12;
-
 impl Exchange {
     pub(super) fn record(
         &self,
@@ -123,7 +120,7 @@ impl Exchange {
         line.put("event", "exchange");
         line.put("generation", arrival.generation.as_str());
         line.put("account", arrival.key.account.as_str());
-        line.put("key_hash", &arrival.key.hash.as_str()[..SHORT_HASH]);
+        line.put("key_hash", arrival.key.hash.short());
         line.put("outcome", outcome.name());
         line.put("status", outcome.status());
         line.put("model", &*candidate.model);

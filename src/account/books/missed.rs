@@ -5,6 +5,7 @@ use super::super::ledger;
 use super::super::record::GenerationRecord;
 use super::super::report::{CHARGES, Settle};
 use super::super::store::{Column, Fault, Store};
+use super::super::text;
 use super::Answer;
 use crate::catalog;
 use crate::error::Failure;
@@ -15,33 +16,42 @@ use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// So many characters of a hash tell an account's keys apart.
-const SHORT_HASH: usize = 12;
-const HASH: usize = 64;
-
-/// What a line says of a charge, by the line's own names. Its other members are nobody's concern.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// A charge that a line of the log tells of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Missed {
-    pub generation: String,
-    /// The hash of the key, or its first twelve characters.
-    pub key_hash: String,
-    pub cost_usd: String,
-    pub outcome: String,
-    pub model: String,
+    #[serde(with = "text")]
+    generation: GenerationId,
+    /// The hash of the key, or its beginning.
+    key: String,
+    #[serde(with = "text")]
+    amount: Money,
+    /// JSON of a [`GenerationRecord`] of what is still known of the reply. How its cost came about is not.
+    record: String,
+}
+
+/// What a line says, by its own names. Its other members are nobody's concern.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Line {
+    generation: String,
+    key_hash: String,
+    cost_usd: String,
+    outcome: String,
+    model: String,
     /// The provider's slug.
-    pub provider: String,
-    pub streamed: bool,
-    pub is_byok: bool,
-    pub input_tokens: u64,
-    pub cached_tokens: u64,
-    pub output_tokens: u64,
-    pub reasoning_tokens: u64,
+    provider: String,
+    streamed: bool,
+    is_byok: bool,
+    input_tokens: u64,
+    cached_tokens: u64,
+    output_tokens: u64,
+    reasoning_tokens: u64,
 }
 
 #[derive(Deserialize)]
 struct Body {
-    charges: Vec<Missed>,
+    charges: Vec<Line>,
 }
 
 /// Reads the body of `POST /admin/accounts/{id}/charges`: at most 256 lines, `{"charges":[{…}]}`.
@@ -50,28 +60,27 @@ pub fn read(body: &str) -> Result<Vec<Missed>, Failure> {
     if charges.is_empty() || charges.len() > CHARGES {
         return Err(Failure::invalid(format!("charges: must be 1 to {CHARGES} lines of the log")));
     }
-    let wrong = charges.iter().enumerate().find_map(|(at, one)| Some((at, one.flaw()?)));
-    wrong.map_or(Ok(charges), |(at, words)| Err(Failure::invalid(format!("charges[{at}].{words}"))))
+    let charge = |(at, line): (usize, Line)| {
+        line.charge().map_err(|words| Failure::invalid(format!("charges[{at}].{words}")))
+    };
+    charges.into_iter().enumerate().map(charge).collect()
 }
 
-impl Missed {
-    fn flaw(&self) -> Option<&'static str> {
+impl Line {
+    fn charge(self) -> Result<Missed, &'static str> {
+        let generation = GenerationId::parse(&self.generation);
+        let generation = generation.ok_or("generation: must be the id of a generation")?;
         let hash = &self.key_hash;
-        let is_hash =
-            (SHORT_HASH..=HASH).contains(&hash.len()) && hash.bytes().all(|b| b.is_ascii_hexdigit());
-        let flaws = [
-            (GenerationId::parse(&self.generation).is_none(), "generation: must be the id of a generation"),
-            (!is_hash, "key_hash: must be at least twelve hexadecimal digits"),
-            (self.amount().is_none(), "cost_usd: must be a decimal number in a string, not below zero"),
-        ];
-        flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
+        let is_long = (KeyHash::SHORT..=KeyHash::LENGTH).contains(&hash.len());
+        if !is_long || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err("key_hash: must be at least twelve hexadecimal digits");
+        }
+        let amount = Money::parse_usd(&self.cost_usd).ok().filter(|amount| !amount.is_negative());
+        let amount = amount.ok_or("cost_usd: must be a decimal number in a string, not below zero")?;
+        let record = self.record(&generation).to_json();
+        Ok(Missed { generation, key: self.key_hash, amount, record })
     }
 
-    fn amount(&self) -> Option<Money> {
-        Money::parse_usd(&self.cost_usd).ok().filter(|amount| !amount.is_negative())
-    }
-
-    /// What is still known of the reply. How its cost came about is not.
     fn record(&self, id: &GenerationId) -> GenerationRecord {
         let name =
             |slug| catalog::provider(slug).map_or_else(|| self.provider.clone(), |row| row.name.to_owned());
@@ -94,13 +103,10 @@ impl Missed {
 /// Makes the charges that were not made: `{"made":2,"already":61,"unknown_keys":0,"amount_usd":"0.0031"}`.
 pub(super) fn make(store: &Store, now: Time, missed: &[Missed]) -> Result<Answer, Fault> {
     let mut charges = Vec::with_capacity(missed.len());
-    for one in missed {
-        let (Some(generation), Some(amount)) = (GenerationId::parse(&one.generation), one.amount()) else {
-            return Ok(ledger::invalid("not the lines of charges"));
-        };
-        let record = Some(one.record(&generation).to_json());
+    for Missed { generation, key, amount, record } in missed {
+        let (generation, amount, record) = (generation.clone(), *amount, Some(record.clone()));
         let charge = |key| Settle { generation, key, amount, lease: None, record, used: None };
-        charges.extend(key(store, &one.key_hash)?.map(charge));
+        charges.extend(key_of(store, key)?.map(charge));
     }
     let Some(settled) = ledger::charge(store, now, &charges)? else {
         return Ok(ledger::invalid("more than an account can hold"));
@@ -115,7 +121,8 @@ pub(super) fn make(store: &Store, now: Time, missed: &[Missed]) -> Result<Answer
     Ok(Answer::Books { answer: answer.to_string() })
 }
 
-fn key(store: &Store, hash: &str) -> Result<Option<KeyHash>, Fault> {
+/// The account's only key whose hash begins so.
+fn key_of(store: &Store, hash: &str) -> Result<Option<KeyHash>, Fault> {
     let rows = store.rows(
         "SELECT hash FROM api_key WHERE hash >= ?1 AND hash < ?1 || 'g' LIMIT 2",
         &[hash.to_owned().cell()],

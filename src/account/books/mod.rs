@@ -1,5 +1,6 @@
 //! An account's books as its owner reads them: what it did by day, a statement for each month, and
-//! every charge with its receipt, and charges that only the log has. All of it follows from the ledger, and adds up to it exactly.
+//! every charge with its receipt. All of it follows from the ledger, and adds up to it exactly. Charges
+//! that only the log has are entered here.
 
 pub mod activity;
 pub mod analytics;
