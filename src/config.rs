@@ -163,10 +163,12 @@ impl Config {
         let free = read_free_limits(&set, &mut problems);
         let admin_key = set("MILLRACE_ADMIN_KEY").map(|key| KeyHash::of(&key));
         let media_hosts = Hosts::read(&set("MILLRACE_MEDIA_HOSTS").unwrap_or_default());
-        let health = read_health(set("MILLRACE_HEALTH").as_deref(), &mut problems);
+        let words = [("on", HealthPolicy::Obeyed), ("off", HealthPolicy::Ignored)];
+        let health = read_either("MILLRACE_HEALTH", words, &set, &mut problems);
         let billing = BillingConfig::read(&set, &mut problems);
         let hedging = Hedging::read(&set, &mut problems);
-        let settling = read_settling(set("MILLRACE_SETTLE").as_deref(), &mut problems);
+        let words = [("after", Settling::AfterEnd), ("before", Settling::BeforeEnd)];
+        let settling = read_either("MILLRACE_SETTLE", words, &set, &mut problems);
         let byok = ByokConfig::read(&set, &mut problems);
         let addresses = catalog.providers().filter_map(|provider| address(provider, &set)).collect();
         Config {
@@ -214,25 +216,20 @@ fn address(provider: &Provider, set: &dyn Fn(&str) -> Option<String>) -> Option<
     Some((provider.slug, url.trim_end_matches('/').to_owned()))
 }
 
-fn read_health(text: Option<&str>, problems: &mut Vec<String>) -> HealthPolicy {
-    match text {
-        None | Some("on") => HealthPolicy::Obeyed,
-        Some("off") => HealthPolicy::Ignored,
-        Some(_) => {
-            problems.push("MILLRACE_HEALTH is neither on nor off".to_owned());
-            HealthPolicy::Obeyed
+/// One of two words, the first of which is what holds where none is said.
+fn read_either<T>(
+    name: &str,
+    [(usual, by_default), (other, instead)]: [(&str, T); 2],
+    set: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<String>,
+) -> T {
+    match set(name) {
+        Some(text) if text == other => instead,
+        Some(text) if text != usual => {
+            problems.push(format!("{name} is neither {usual} nor {other}"));
+            by_default
         }
-    }
-}
-
-fn read_settling(text: Option<&str>, problems: &mut Vec<String>) -> Settling {
-    match text {
-        None | Some("after") => Settling::AfterEnd,
-        Some("before") => Settling::BeforeEnd,
-        Some(_) => {
-            problems.push("MILLRACE_SETTLE is neither after nor before".to_owned());
-            Settling::default()
-        }
+        Some(_) | None => by_default,
     }
 }
 
