@@ -121,8 +121,8 @@ impl Driver {
                     self.exchange.borrow_mut().take_back(bytes);
                 }
                 Step::Close => self.close().await,
-                Step::Settle(settlement) => self.settle(settlement),
-                Step::SettleFirst(settlement) => self.settle_first(settlement).await,
+                Step::Settle(settlement) => self.settle(settlement, false).await,
+                Step::SettleFirst(settlement) => self.settle(settlement, true).await,
                 Step::Remember { session, pin, long } => inference::remember(session, pin, long),
                 Step::Spurned(id) => byok::spurn(id),
                 Step::Log(line) => console_log(&line),
@@ -278,20 +278,15 @@ impl Driver {
         }
     }
 
-    async fn settle_first(&mut self, settlement: Settlement) {
+    /// `waits` until the account has the charge.
+    async fn settle(&mut self, settlement: Settlement, waits: bool) {
         let held = self.held.borrow_mut().take();
         if let Some(held) = held {
             held.settle(settlement);
-            let generation = self.exchange.borrow().generation().clone();
-            wallets::until_charged(&self.account, &generation).await;
-            wallets::carry(&self.account, &self.background);
-        }
-    }
-
-    fn settle(&mut self, settlement: Settlement) {
-        let held = self.held.borrow_mut().take();
-        if let Some(held) = held {
-            held.settle(settlement);
+            if waits {
+                let generation = self.exchange.borrow().generation().clone();
+                wallets::until_charged(&self.account, &generation).await;
+            }
             wallets::carry(&self.account, &self.background);
         }
     }

@@ -8,7 +8,7 @@ use millrace::catalog::{Catalog, Provider};
 use millrace::chat::conversation::Source;
 use millrace::config::{Config, Hedge, Limits};
 use millrace::exchange::{
-    Arrival, Caller, Exchange, Input, Intent, Racer, Routed, Step, routes, routes_with,
+    Arrival, Caller, Exchange, Input, Intent, Racer, Routed, Settlement, Step, routes, routes_with,
 };
 use millrace::health::{News, Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
@@ -424,16 +424,8 @@ impl Play {
                 format!("write {}", frames(&text))
             }
             Step::Close => "close".to_owned(),
-            Step::Settle(settlement) => {
-                self.settled = settlement.amount.to_usd();
-                self.record = settlement.record;
-                format!("settle {}", self.settled)
-            }
-            Step::SettleFirst(settlement) => {
-                self.settled = settlement.amount.to_usd();
-                self.record = settlement.record;
-                format!("settle first {}", self.settled)
-            }
+            Step::Settle(settlement) => self.note_settlement("settle", settlement),
+            Step::SettleFirst(settlement) => self.note_settlement("settle first", settlement),
             Step::Spurned(id) => format!("spurned {id}"),
             Step::Log(line) => {
                 let value: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
@@ -442,6 +434,12 @@ impl Play {
             }
             Step::Done => "done".to_owned(),
         }
+    }
+
+    fn note_settlement(&mut self, step: &str, settlement: Settlement) -> String {
+        self.settled = settlement.amount.to_usd();
+        self.record = settlement.record;
+        format!("{step} {}", self.settled)
     }
 
     /// The body of the reply, or what was written of a stream.
