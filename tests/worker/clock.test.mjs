@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { assertFailure, chat, user } from "./chat.mjs";
-import { admin, call, ceilingOf, openAccount, startGateway } from "./harness.mjs";
+import { admin, call, ceilingOf, failpoint, openAccount, startGateway } from "./harness.mjs";
 import { dollars, pico } from "./money.mjs";
 import { eventually } from "./wait.mjs";
 import { sleep } from "../../scripts/lib/process.mjs";
@@ -23,7 +23,7 @@ const gateway = await startGateway({ suite: "clock", vars, isolates: 2, failpoin
 
 const fail = async (name) => {
   for (const isolate of gateway.isolates()) {
-    assert.equal((await call(isolate, "POST", `/__failpoint/${name}`)).status, 200);
+    await failpoint(isolate, name);
   }
 };
 

@@ -112,6 +112,13 @@ export async function admin(gateway, method, path, body) {
   return reply.json;
 }
 
+/** Has an isolate of a gateway with failpoints take one. Returns how many calls of objects and KV it has made. */
+export async function failpoint(isolate, name) {
+  const { status, text, json } = await call(isolate, "POST", `/__failpoint/${name}`);
+  assert.equal(status, 200, text);
+  return json;
+}
+
 /** A new account with credit and a key of its own. */
 export async function openAccount(gateway, { credit = "10", key: policy = {} } = {}) {
   const { data } = await admin(gateway, "POST", "/accounts", { name: "worker test" });

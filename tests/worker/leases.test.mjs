@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { assertFailure, chat, deltasOf, post, user } from "./chat.mjs";
-import { admin, call, ceilingOf, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
+import { admin, ceilingOf, failpoint, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { dollars, pico } from "./money.mjs";
 import { eventStream, finish, replied, says, startUpstream, until } from "./upstream.mjs";
 import { eventually, gate } from "./wait.mjs";
@@ -34,12 +34,12 @@ test("under load a request makes less than a tenth of a call of objects and KV, 
   const account = await openAccount(gateway);
   const [, isolate] = isolates;
   for (let turn = 0; turn < 3; turn++) assert.equal((await chat(isolate, account.key, BODY)).status, 200);
-  const before = await count(isolate);
+  const before = await failpoint(isolate, "count");
   const replies = [];
   for (let round = 0; round < 60; round++) {
     replies.push(...(await Promise.all(Array.from({ length: 10 }, () => chat(isolate, account.key, BODY)))));
   }
-  const calls = await count(isolate);
+  const calls = await failpoint(isolate, "count");
   const operations = calls.accounts - before.accounts + calls.keys - before.keys;
   t.diagnostic(`${operations} operations for ${replies.length} requests`);
   assert.ok(replies.every((reply) => reply.status === 200));
@@ -155,13 +155,8 @@ test("without KV, keys are asked of their accounts", async () => {
 /** Makes a service fail, or work again, in some isolates. */
 async function fail(name, ...which) {
   for (const isolate of which.length > 0 ? which : isolates) {
-    assert.equal((await call(isolate, "POST", `/__failpoint/${name}`)).status, 200);
+    await failpoint(isolate, name);
   }
-}
-
-/** How many calls of objects and KV an isolate has made. */
-async function count(isolate) {
-  return (await call(isolate, "POST", "/__failpoint/count")).json;
 }
 
 /** A stream whose first word has been read, or a refusal. `end()` gives status and cost. */

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { assertFailure, chat, post, user } from "./chat.mjs";
-import { admin, call, openAccount, providerVars, startGateway } from "./harness.mjs";
+import { admin, call, failpoint, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { pico } from "./money.mjs";
 import { eventStream, finish, replied, says, startUpstream, until } from "./upstream.mjs";
 import { eventually, gate } from "./wait.mjs";
@@ -43,7 +43,7 @@ async function nextMinute() {
   const now = Date.now() + ahead;
   ahead += Math.ceil((now + 1) / MINUTE_MS) * MINUTE_MS + 1000 - now;
   for (const isolate of isolates) {
-    assert.equal((await call(isolate, "POST", `/__failpoint/clock-${ahead}`)).status, 200);
+    await failpoint(isolate, `clock-${ahead}`);
   }
 }
 
@@ -137,7 +137,7 @@ test("under a wide limit a warm isolate asks nobody", async (t) => {
     await Promise.all(Array.from({ length: 10 }, ask));
     await new Promise((resolve) => setTimeout(resolve, 1200));
   }
-  const calls = async () => (await call(isolate, "POST", "/__failpoint/count")).json.accounts;
+  const calls = async () => (await failpoint(isolate, "count")).accounts;
   const before = await calls();
   for (let round = 0; round < 30; round++) await Promise.all(Array.from({ length: 5 }, ask));
   const made = (await calls()) - before;

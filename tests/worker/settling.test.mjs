@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import OpenAI from "openai";
 
 import { chat, deltasOf, framesOf, post, stream, user } from "./chat.mjs";
-import { call, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
+import { failpoint, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { pico } from "./money.mjs";
 import { eventStream, hang, says, startUpstream } from "./upstream.mjs";
 import { eventually } from "./wait.mjs";
@@ -32,7 +32,7 @@ const gateway = await startGateway({
 });
 const [home, isolate] = gateway.isolates();
 const account = await openAccount(gateway);
-const fail = (name) => call(isolate, "POST", `/__failpoint/${name}`);
+const fail = (name) => failpoint(isolate, name);
 
 /** What the account has been charged for a reply, as the isolate that has the accounts knows it. */
 async function charged(id) {
@@ -60,12 +60,12 @@ test("SDKs: the end of a reply says that it is charged", async () => {
 });
 
 test("those who wait share calls of the account", async (t) => {
-  const before = (await fail("count")).json;
+  const before = await fail("count");
   const replies = [];
   for (let round = 0; round < 20; round++) {
     replies.push(...(await Promise.all(Array.from({ length: 20 }, () => chat(isolate, account.key, BODY)))));
   }
-  const calls = (await fail("count")).json.accounts - before.accounts;
+  const calls = (await fail("count")).accounts - before.accounts;
   t.diagnostic(`${calls} calls of the account for ${replies.length} replies`);
   assert.ok(replies.every(({ status }) => status === 200));
   assert.ok(calls <= replies.length / 3, `${calls} calls for ${replies.length} replies`);
