@@ -9,7 +9,7 @@ pub use billing::{BillingConfig, Stripe};
 pub use byok::{ByokConfig, SealSecret};
 pub use hedging::{Hedge, Hedged, Hedging};
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ pub struct Config {
     pub billing: BillingConfig,
     pub byok: ByokConfig,
     /// The addresses that variables gave providers, by their slugs, whether they are live or not.
-    pub addresses: BTreeMap<&'static str, String>,
+    pub addresses: LiteMap<&'static str, String>,
     /// Variables that were set to something unusable, by name, for the operator.
     pub problems: Vec<String>,
     pub hedging: Hedging,
@@ -198,7 +198,7 @@ impl Config {
     }
 
     /// The digests of the keys of each live provider, by its slug.
-    pub fn key_digests(&self) -> BTreeMap<String, Vec<String>> {
+    pub fn key_digests(&self) -> LiteMap<String, Vec<String>> {
         let digests =
             |connection: &Connection| connection.keys.iter().map(|key| key.digest.clone()).collect();
         let all = self.connections.iter();

@@ -8,8 +8,8 @@ use super::store::{Column, Fault, Row, Store};
 use crate::id::GenerationId;
 use crate::money::Money;
 use crate::time::Time;
+use litemap::LiteMap;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// Charges each generation once and tells of each charge, in their order.
 pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<Settled>, Fault> {
@@ -48,7 +48,7 @@ fn exceeds(settle: &Settle, held: Option<Money>) -> bool {
     settle.amount > held.unwrap_or(Money::ZERO)
 }
 
-fn made_before(store: &Store, charges: &[Settle]) -> Result<BTreeMap<GenerationId, Settled>, Fault> {
+fn made_before(store: &Store, charges: &[Settle]) -> Result<LiteMap<GenerationId, Settled>, Fault> {
     let rows = store.rows(
         "SELECT id, CAST(amount AS TEXT), CAST(exceeded_hold AS TEXT) FROM ledger
          WHERE kind = 'charge' AND id IN (SELECT value FROM json_each(?1))",
@@ -65,13 +65,13 @@ fn made_before(store: &Store, charges: &[Settle]) -> Result<BTreeMap<GenerationI
 fn held_for(store: &Store, charges: &[&Settle]) -> Result<Vec<Option<Money>>, Fault> {
     // A charge ends its own hold, whoever pays.
     let mut own = lease::take_all(store, &ids(charges.iter().copied()))?;
-    let mut by_lease = BTreeMap::new();
+    let mut by_lease = LiteMap::new_vec();
     for settle in charges {
         if let Some(lease) = &settle.lease {
             by_lease.entry(lease).or_insert_with(Vec::new).push(settle.amount);
         }
     }
-    let mut drawn = BTreeMap::new();
+    let mut drawn = LiteMap::new_vec();
     for (lease, amounts) in by_lease {
         drawn.insert(lease, lease::draw(store, lease, &amounts)?.map(Vec::into_iter));
     }

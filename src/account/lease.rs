@@ -12,7 +12,7 @@ use super::store::{Column, Fault, Store};
 use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::money::Money;
 use crate::time::Time;
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 /// For how long an isolate may admit requests after it asked: as long as a change to a key may go
@@ -333,10 +333,10 @@ fn has_ended(store: &Store, id: &str) -> Result<bool, Fault> {
 
 /// Ends those leases of one request each that are open among `generations`, a JSON list, and returns
 /// what they held.
-pub(super) fn take_all(store: &Store, generations: &str) -> Result<BTreeMap<GenerationId, Money>, Fault> {
+pub(super) fn take_all(store: &Store, generations: &str) -> Result<LiteMap<GenerationId, Money>, Fault> {
     let list = [generations.to_owned().cell()];
     let rows = store.rows("SELECT id FROM lease WHERE id IN (SELECT value FROM json_each(?1))", &list)?;
-    let mut taken = BTreeMap::new();
+    let mut taken = LiteMap::new_vec();
     for mut row in rows {
         let generation: GenerationId = row.next()?;
         if let Some(lease) = open(store, generation.as_str())? {

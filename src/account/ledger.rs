@@ -11,8 +11,8 @@ use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::json;
 use crate::money::Money;
 use crate::time::Time;
+use litemap::LiteMap;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest record of a reply that is kept, in bytes.
@@ -112,8 +112,8 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     if charges.iter().fold(Some(describe(store)?.charged), sum).is_none() {
         return Ok(None);
     }
-    let mut by_key = BTreeMap::new();
-    let mut by_tags: BTreeMap<_, (Money, Money)> = BTreeMap::new();
+    let mut by_key = LiteMap::new_vec();
+    let mut by_tags: LiteMap<_, (Money, Money)> = LiteMap::new_vec();
     let has_budgets = budget::any(store)?;
     let settled = charges::make(store, now, charges)?;
     for (settle, one) in charges.iter().zip(&settled) {

@@ -12,7 +12,9 @@ mod slice;
 
 pub use draw::{Draw, Ticket};
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use litemap::LiteMap;
 use std::time::Duration;
 
 use super::command::Refusal;
@@ -76,10 +78,10 @@ pub enum Next {
 
 #[derive(Debug, Default)]
 pub struct Wallet {
-    leases: BTreeMap<KeyHash, Lease>,
+    leases: LiteMap<KeyHash, Lease>,
     /// Charges to be reported, oldest first, with the moment from which each has waited.
     outbox: VecDeque<(Time, Settle)>,
-    flights: BTreeMap<u64, Flight>,
+    flights: LiteMap<u64, Flight>,
     /// Reports sent so far.
     sent: u64,
     failing: Option<Failing>,

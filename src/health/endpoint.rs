@@ -1,6 +1,6 @@
 //! One endpoint: what was measured, and whether it may be tried.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,8 @@ pub struct EndpointHealth {
     /// Rests of the endpoint, whoever asks.
     pub rest: Rest,
     /// Rests of single keys at this endpoint.
-    pub keys: BTreeMap<String, Rest>,
+    #[serde(serialize_with = "super::write_map")]
+    pub keys: LiteMap<String, Rest>,
     /// When it was last heard of.
     pub heard: Time,
     /// What all edges together know, in a snapshot that holds only the last minutes.
@@ -137,7 +138,8 @@ impl EndpointHealth {
         self.series.drop_future(now);
         self.heard = self.heard.min(latest);
         self.breaker.clamp(latest, OPEN.1);
-        for rest in self.keys.values_mut().chain([&mut self.rest]) {
+        let of_keys = self.keys.iter_mut().map(|(_, rest)| rest);
+        for rest in of_keys.chain([&mut self.rest]) {
             rest.clamp(latest);
         }
     }

@@ -1,7 +1,7 @@
 //! What is known of one provider: its endpoints and our keys there. The sum of what edges saw; a
 //! part of it, seen since some moment, is news and is added to what others know.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,9 +22,11 @@ const FUTURE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knowledge {
     /// By [`super::news::endpoint_name`].
-    pub endpoints: BTreeMap<String, EndpointHealth>,
+    #[serde(serialize_with = "super::write_map")]
+    pub endpoints: LiteMap<String, EndpointHealth>,
     /// By digest: keys that were refused, at whichever endpoint.
-    pub keys: BTreeMap<String, Breaker>,
+    #[serde(serialize_with = "super::write_map")]
+    pub keys: LiteMap<String, Breaker>,
 }
 
 impl Knowledge {
@@ -60,8 +62,9 @@ impl Knowledge {
         if let Some(known) = known.endpoints.get(&name) {
             endpoint.breaker.merge(&known.breaker);
         }
-        let key = news.subject.key.as_ref().and_then(|key| known.keys.get_key_value(key));
-        if let Some((key, known)) = key {
+        if let Some(key) = &news.subject.key
+            && let Some(known) = known.keys.get(key)
+        {
             self.key_mut(key).merge(known);
         }
         self.forget();
@@ -79,8 +82,8 @@ impl Knowledge {
 
     /// Takes out what a wrong clock says of the future.
     pub fn drop_future(&mut self, now: Time) {
-        self.endpoints.values_mut().for_each(|endpoint| endpoint.drop_future(now, now.plus(FUTURE)));
-        self.keys.values_mut().for_each(|key| key.clamp(now.plus(FUTURE), REFUSED.1));
+        self.endpoints.iter_mut().for_each(|(_, endpoint)| endpoint.drop_future(now, now.plus(FUTURE)));
+        self.keys.iter_mut().for_each(|(_, key)| key.clamp(now.plus(FUTURE), REFUSED.1));
     }
 
     /// Keeps what was heard of last, as far as there is room.

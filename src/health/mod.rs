@@ -13,6 +13,9 @@ mod series;
 mod shard;
 mod store;
 
+use litemap::LiteMap;
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::time::Time;
 
 pub use breaker::{Breaker, Rest};
@@ -64,7 +67,7 @@ pub enum Condition {
     Out { until: Time },
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Percentiles {
     pub p50: u32,
     pub p75: u32,
@@ -73,7 +76,7 @@ pub struct Percentiles {
 }
 
 /// What anybody may be told of an endpoint, in the terms of OpenRouter's list of endpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Public {
     /// Milliseconds to the first token over the last half hour.
     pub latency_30m: Option<Percentiles>,
@@ -108,4 +111,12 @@ impl Health for Unknown {
     fn standing(&self, _model: &str, _tag: &str, _now: Time) -> Standing {
         Standing::default()
     }
+}
+
+/// For fields that are stored and sent: `LiteMap` itself writes an empty map as a list.
+fn write_map<K: Serialize, V: Serialize, S: Serializer>(
+    map: &LiteMap<K, V>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(map)
 }

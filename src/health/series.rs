@@ -2,7 +2,7 @@
 //! for routing and lists, hours for the day. Slots are named by absolute time, so series from
 //! different edges add up; only the newest slots are kept.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,8 @@ pub struct Series {
 
 /// Slots by their number since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Slots<T>(BTreeMap<u64, T>);
+#[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
+struct Slots<T>(#[serde(serialize_with = "super::write_map")] LiteMap<u64, T>);
 
 trait Sum: Default {
     fn merge(&mut self, other: &Self);
@@ -253,7 +254,8 @@ impl<T: Sum> Slots<T> {
     fn last(&self, now: Time, window: Duration, span: u64) -> impl Iterator<Item = (&u64, &T)> {
         let newest = now.ms() / span;
         let first = (newest + 1).saturating_sub(window.as_millis() as u64 / span);
-        self.0.range(first..=newest)
+        let slots = self.0.iter().skip_while(move |(slot, _)| **slot < first);
+        slots.take_while(move |(slot, _)| **slot <= newest)
     }
 }
 

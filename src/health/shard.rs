@@ -1,7 +1,9 @@
 //! What all edges together know of one provider: the mind of its Durable Object. Edges report what
 //! they saw and learn in return what the others did. Losing it loses nothing but knowledge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -62,8 +64,8 @@ pub struct Shard {
     version: u64,
     known: Knowledge,
     /// The version in which each endpoint last changed.
-    changed: BTreeMap<String, u64>,
-    edges: BTreeMap<String, Seen>,
+    changed: LiteMap<String, u64>,
+    edges: LiteMap<String, Seen>,
     unsaved: BTreeSet<String>,
 }
 
@@ -87,7 +89,7 @@ impl Shard {
             }
         }
         let changed = known.endpoints.keys().map(|name| (name.clone(), 1)).collect();
-        Shard { epoch, version: 1, known, changed, edges: BTreeMap::new(), unsaved: BTreeSet::new() }
+        Shard { epoch, version: 1, known, changed, edges: LiteMap::new_vec(), unsaved: BTreeSet::new() }
     }
 
     /// Takes in a report, once, and says what the edge does not know. `None` for a report of

@@ -1,7 +1,7 @@
 //! What one edge knows of every provider: its own news at once, and what the others reported,
 //! which it learns by reporting. Answers plans and admits attempts.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 use super::allowance::Allowance;
@@ -43,10 +43,10 @@ pub enum Admission {
 pub struct Store {
     edge: String,
     /// The digests of our keys, by provider.
-    keys: BTreeMap<String, Vec<String>>,
-    providers: BTreeMap<String, Provider>,
+    keys: LiteMap<String, Vec<String>>,
+    providers: LiteMap<String, Provider>,
     /// Probes under way, each with the time when it no longer counts.
-    probes: BTreeMap<String, Time>,
+    probes: LiteMap<String, Time>,
     seconds: Allowance,
 }
 
@@ -71,12 +71,12 @@ struct Provider {
 impl Store {
     /// `edge` names this store among all that report; `keys` are the digests of our keys by
     /// provider.
-    pub fn new(edge: String, keys: BTreeMap<String, Vec<String>>) -> Store {
+    pub fn new(edge: String, keys: LiteMap<String, Vec<String>>) -> Store {
         Store {
             edge,
             keys,
-            providers: BTreeMap::new(),
-            probes: BTreeMap::new(),
+            providers: LiteMap::new_vec(),
+            probes: LiteMap::new_vec(),
             seconds: Allowance::default(),
         }
     }

@@ -5,7 +5,7 @@ mod address;
 mod kind;
 mod visit;
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use crate::catalog::Protocol;
 use crate::chat::Conversation;
@@ -33,7 +33,7 @@ pub struct Link {
 
 /// What came of a request's links, by their URLs: bytes, or words for the client about why not.
 #[derive(Clone, Debug, Default)]
-pub struct Fetched(BTreeMap<String, Result<Source, String>>);
+pub struct Fetched(LiteMap<String, Result<Source, String>>);
 
 impl Fetched {
     pub fn insert(&mut self, link: &Link, outcome: Result<Source, String>) {

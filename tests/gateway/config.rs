@@ -128,7 +128,7 @@ fn health_is_obeyed_unless_it_is_switched_off() {
 #[test]
 fn keys_are_known_by_digests_that_tell_them_apart() {
     let digests = read(&[("MISTRAL_API_KEY", "first|3,second")]).key_digests();
-    let of_mistral = &digests["mistral"];
+    let of_mistral = &digests[&"mistral".to_owned()];
     assert_eq!(of_mistral.len(), 2);
     assert!(of_mistral.iter().all(|digest| digest.len() == 12) && of_mistral[0] != of_mistral[1]);
 }

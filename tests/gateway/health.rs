@@ -5,12 +5,12 @@ mod quota;
 mod sharing;
 mod sums;
 
+use litemap::LiteMap;
 use millrace::health::{
     Admission, Blame, Condition, Event, Health, News, Public, Store, Subject, Tools, Unknown,
 };
 use millrace::time::Time;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const MODEL: &str = "openai/gpt-oss-120b";
@@ -292,7 +292,7 @@ fn at(second: u64) -> Time {
 
 fn store(keys: &[&str]) -> Store {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-    Store::new("edge".to_owned(), BTreeMap::from([("groq".to_owned(), keys)]))
+    Store::new("edge".to_owned(), LiteMap::from_iter([("groq".to_owned(), keys)]))
 }
 
 /// One whose breaker is open until the seventh second.

@@ -4,6 +4,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+
+use litemap::LiteMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -201,7 +203,7 @@ impl Simulation {
             rule,
             market,
             world: World::default(),
-            health: Store::new("edge".to_owned(), BTreeMap::new()),
+            health: Store::new("edge".to_owned(), LiteMap::new()),
             random: 7,
             requests: Vec::new(),
             queue: Queue::new(),

@@ -13,8 +13,8 @@ pub use document::{Document, merge};
 pub use names::Names;
 
 use super::{Model, Offer, Provider};
+use litemap::LiteMap;
 use row::Row;
-use std::collections::BTreeMap;
 
 /// The catalog as an operator wants it: every row that is left, changed or added. It lives as long
 /// as the isolate, so one is made for each version of the document that is laid, never twice.
@@ -36,9 +36,9 @@ pub struct Overlay {
 /// hidden.
 #[derive(Debug, Default)]
 pub struct Draft {
-    providers: BTreeMap<&'static str, Option<&'static Provider>>,
-    models: BTreeMap<&'static str, Option<Row>>,
-    aliases: BTreeMap<&'static str, &'static str>,
+    providers: LiteMap<&'static str, Option<&'static Provider>>,
+    models: LiteMap<&'static str, Option<Row>>,
+    aliases: LiteMap<&'static str, &'static str>,
 }
 
 /// Works a document out, and tells of every mistake in it. A row with a mistake is left out of the

@@ -2,7 +2,9 @@
 //! theirs for good, and those of an overlay come from a document.
 
 use crate::catalog::{Modality, Protocol, Provider, Tier};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 /// What was kept so far. To work the same document out again keeps nothing more.
 #[derive(Debug, Default)]
@@ -13,7 +15,7 @@ pub struct Names {
     modalities: Vec<&'static [Modality]>,
     protocols: Vec<&'static [Protocol]>,
     /// By all that they say: providers themselves are compared by slug.
-    providers: BTreeMap<String, &'static Provider>,
+    providers: LiteMap<String, &'static Provider>,
 }
 
 impl Names {

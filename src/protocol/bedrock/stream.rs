@@ -1,7 +1,7 @@
 //! Reads a streamed reply of Converse. Text and reasoning have no opening event: their first piece
 //! opens them. Usage comes after the reason to finish.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::frame::{FrameFault, FrameReader, Message};
 use super::wire;
@@ -22,7 +22,7 @@ pub struct StreamReader {
 #[derive(Clone, Debug, Default)]
 struct Blocks {
     teller: Teller,
-    open: BTreeMap<u64, Block>,
+    open: LiteMap<u64, Block>,
     /// Characters of text so far.
     characters: u64,
     /// Where the last block that had text began and ended.

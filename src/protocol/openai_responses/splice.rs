@@ -2,7 +2,7 @@
 //! the reply each event keeps its members, but for the model, the id, the usage and the places
 //! that some servers leave out and the OpenAI SDKs fall over.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::reader::{FRAME_LIMIT, Telling};
 use super::seal::{self, OWN_ID};
@@ -127,7 +127,7 @@ struct Events {
     /// The items by place, each with its id and its name: for events that leave them out.
     items: Vec<(String, String)>,
     /// The items that are done, by place: the Codex backend ends its responses without them.
-    done: BTreeMap<usize, String>,
+    done: LiteMap<usize, String>,
     /// The response as it was last said, for the end.
     response: Option<String>,
     /// The type of the event that ends the stream, held back for its usage.
@@ -147,7 +147,7 @@ impl Splice {
             telling: Telling::new(quirks, Vec::new()),
             sequence: 0,
             items: Vec::new(),
-            done: BTreeMap::new(),
+            done: LiteMap::new_vec(),
             response: None,
             last: None,
             held: Vec::new(),

@@ -3,9 +3,11 @@
 
 use super::sums::any_knowledge;
 use super::{OK, at, condition, fail, news, public, subject};
+use std::collections::BTreeMap;
+
+use litemap::LiteMap;
 use millrace::health::{Admission, Blame, Condition, Event, Filed, Reply, Report, Shard, Store};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 #[test]
 fn what_one_edge_saw_another_knows_after_it_has_asked() {
@@ -205,7 +207,7 @@ proptest! {
         shuffled.push(reports[again.index(reports.len())].clone());
         // The breaker opens when an outage shows, which may be with an earlier or later report.
         let counts = |mut known: millrace::health::Knowledge| {
-            known.endpoints.values_mut().for_each(|endpoint| endpoint.breaker = Default::default());
+            known.endpoints.iter_mut().for_each(|(_, endpoint)| endpoint.breaker = Default::default());
             known
         };
         prop_assert_eq!(counts(filed(&reports)), counts(filed(&shuffled)));
@@ -216,7 +218,7 @@ const OTHERS: [&str; 9] =
     ["openai", "mistral", "together", "fireworks", "cerebras", "deepinfra", "xai", "anthropic", "deepseek"];
 
 fn named(edge: &str) -> Store {
-    Store::new(edge.to_owned(), BTreeMap::from([("groq".to_owned(), vec!["k1".to_owned()])]))
+    Store::new(edge.to_owned(), LiteMap::from_iter([("groq".to_owned(), vec!["k1".to_owned()])]))
 }
 
 /// Makes the reports that are due; says how many.
@@ -234,12 +236,12 @@ fn report(edge: &mut Store, shard: &mut Shard, second: u64) -> usize {
 }
 
 fn uptime(shard: &Shard) -> Option<u32> {
-    shard.known().endpoints["groq openai/gpt-oss-120b"].series.public(at(45)).uptime_5m_ppm
+    shard.known().endpoints[&"groq openai/gpt-oss-120b".to_owned()].series.public(at(45)).uptime_5m_ppm
 }
 
 /// How many attempts of the last half minute the shard knows of.
 fn counted(shard: &Shard, second: u64) -> u32 {
-    let series = &shard.known().endpoints["groq openai/gpt-oss-120b"].series;
+    let series = &shard.known().endpoints[&"groq openai/gpt-oss-120b".to_owned()].series;
     let counts = series.counts(at(second), std::time::Duration::from_secs(30), at(0));
     counts.ok + counts.failed
 }
