@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
 import { nameByLikeness, withoutPlaces } from "./order.mjs";
-import { Failure, root, run, say, step } from "./process.mjs";
+import { Failure, outputOf, root, run, say, step } from "./process.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
 const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "scripts/lib/order.mjs", "package-lock.json"];
@@ -70,11 +70,21 @@ async function compile(rust, failpoints) {
     CARGO_TARGET_DIR: TARGET_DIRECTORY,
     // Building the standard library, which unwinding needs, is unstable in a stable compiler.
     RUSTC_BOOTSTRAP: "1",
-    RUSTFLAGS: "-Cpanic=unwind",
+    RUSTFLAGS: `-Cpanic=unwind${abortsInDrop(rust)}`,
     // Async exports use js-sys' executor, which catches panics.
     WASM_BINDGEN_USE_JS_SYS: "1",
   };
   await run(join(rust.bin, "cargo"), argumentList, { env, advice: "The gateway does not compile: see the compiler's words above." });
+}
+
+/**
+ * A panic while something is dropped ends the isolate: without it, whatever drops two things has code for what is left of
+ * them when the first one panics, a fortieth of all. No `Drop` of ours can. An option of the compiler's that is
+ * not stable: where it is gone, so is the gain.
+ */
+function abortsInDrop(rust) {
+  const help = outputOf(join(rust.bin, "rustc"), ["-Zhelp"], { env: { ...rust.env, RUSTC_BOOTSTRAP: "1" } });
+  return help?.includes("panic-in-drop") ? " -Zpanic-in-drop=abort" : "";
 }
 
 /** Writes `millrace.js` and `millrace_bg.wasm` into `work`. */
