@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
 use crate::account::command::{Answer, Command};
 use crate::id::AccountId;
 use crate::shell::bindings::{ObjectNamespace, ObjectStub, binding, console_log};
 use crate::shell::clock::within;
 use crate::shell::failpoint;
+use crate::shell::wait::Wait;
 
 /// How long an account may take to answer; an object that hangs must not hang its callers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ impl AccountClient {
             binding(&self.env, "ACCOUNTS").ok_or(JsValue::UNDEFINED)?.unchecked_into();
         let id = namespace.id_from_name(self.account.as_str())?;
         let stub: ObjectStub = namespace.object(&id)?;
-        JsFuture::from(stub.call(command)?).await
+        Wait::from(stub.call(command)?).await
     }
 }
 

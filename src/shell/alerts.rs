@@ -6,7 +6,7 @@ use futures::future::join_all;
 use js_sys::Promise;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::future_to_promise;
 use web_sys::{AbortController, Response};
 
 use crate::account::alert::message::{self, Delivery};
@@ -19,6 +19,7 @@ use crate::shell::clock::{now, within};
 use crate::shell::manage::{Call, unexpected};
 use crate::shell::reply;
 use crate::shell::upstream::object;
+use crate::shell::wait::Wait;
 
 /// How long an endpoint may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -100,7 +101,7 @@ async fn post(delivery: &Delivery, url: &str, abort: &AbortController) -> Result
         ("redirect", "manual".into()),
         ("signal", abort.signal().into()),
     ])?;
-    let answer: Response = JsFuture::from(bindings::fetch(url, &init)?).await?.dyn_into()?;
+    let answer: Response = Wait::from(bindings::fetch(url, &init)?).await?.dyn_into()?;
     if let Some(body) = answer.body() {
         let _ = body.cancel();
     }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
 use crate::account::command::{Answer, Command, Refusal};
 use crate::account::key::{KeyKind, KeyRefusal, KeySnapshot, entry_name, parse_key};
@@ -19,6 +18,7 @@ use crate::shell::bindings::{KvNamespace, binding};
 use crate::shell::clock::{now, within};
 use crate::shell::edge::Incoming;
 use crate::shell::failpoint;
+use crate::shell::wait::Wait;
 use crate::time::Time;
 
 /// How long an isolate believes what it read of a key. What money depends on is asked of the
@@ -124,7 +124,7 @@ pub fn authenticate_admin(request: &Incoming, config: &Config) -> Result<(), Fai
 async fn read_entry(env: &JsValue, hash: &KeyHash) -> Option<KeySnapshot> {
     failpoint::keys_read().ok()?;
     let keys: KvNamespace = binding(env, "KEYS")?.unchecked_into();
-    let reading = JsFuture::from(keys.kv_get(&entry_name(hash), "text").ok()?);
+    let reading = Wait::from(keys.kv_get(&entry_name(hash), "text").ok()?);
     let entry = within(KV_LIMIT, reading).await?.ok()?;
     KeySnapshot::from_json(&entry.as_string()?)
         .filter(|snapshot| snapshot.hash == *hash && (snapshot.deleted || !snapshot.disabled))

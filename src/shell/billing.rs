@@ -5,7 +5,7 @@ use std::time::Duration;
 use js_sys::{Promise, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::future_to_promise;
 use web_sys::Response;
 
 use crate::account::billing::{
@@ -25,6 +25,7 @@ use crate::shell::auth::{authenticate_admin, authenticate_manager};
 use crate::shell::bindings::{self, console_log, random};
 use crate::shell::edge::Incoming;
 use crate::shell::upstream::object;
+use crate::shell::wait::Wait;
 use crate::shell::{body, clock, reply, wallets};
 use stripe_reply::Replied;
 
@@ -314,8 +315,8 @@ async fn send(stripe: &Stripe, path: &str, form: Option<&Form>) -> Result<(u16, 
     }
     init.push(("headers", object(&headers)?));
     let url = format!("{}{path}", stripe.api_base);
-    let answer: Response = JsFuture::from(bindings::fetch(&url, &object(&init)?)?).await?.unchecked_into();
-    let body = Uint8Array::new(&JsFuture::from(answer.array_buffer()?).await?).to_vec();
+    let answer: Response = Wait::from(bindings::fetch(&url, &object(&init)?)?).await?.unchecked_into();
+    let body = Uint8Array::new(&Wait::from(answer.array_buffer()?).await?).to_vec();
     Ok((answer.status(), body))
 }
 

@@ -2,11 +2,11 @@
 
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStreamDefaultReader, Request};
 
 use crate::error::{Cause, Failure};
 use crate::shell::edge::Incoming;
+use crate::shell::wait::Wait;
 
 /// The whole body, or 413 as soon as it is known to be longer than `limit` bytes.
 pub async fn read(request: &Incoming, limit: u64) -> Result<Vec<u8>, Failure> {
@@ -22,7 +22,7 @@ pub async fn read(request: &Incoming, limit: u64) -> Result<Vec<u8>, Failure> {
 
 async fn read_at_once(request: &Request, limit: u64) -> Result<Vec<u8>, Failure> {
     let promise = request.array_buffer().map_err(|_| broken())?;
-    let buffer = JsFuture::from(promise).await.map_err(|_| broken())?;
+    let buffer = Wait::from(promise).await.map_err(|_| broken())?;
     let array = Uint8Array::new(&buffer);
     if u64::from(array.length()) > limit {
         return Err(too_large(limit));
@@ -38,7 +38,7 @@ async fn read_in_pieces(request: &Request, limit: u64) -> Result<Vec<u8>, Failur
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let mut body = Vec::new();
     loop {
-        let piece = JsFuture::from(reader.read()).await.map_err(|_| broken())?;
+        let piece = Wait::from(reader.read()).await.map_err(|_| broken())?;
         let Some(bytes) = piece_bytes(&piece) else {
             return Ok(body);
         };
@@ -62,7 +62,7 @@ async fn discard(request: &Request, limit: u64) {
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let mut taken = 0;
     while taken <= limit.saturating_mul(2) {
-        match JsFuture::from(reader.read()).await.ok().as_ref().and_then(piece_bytes) {
+        match Wait::from(reader.read()).await.ok().as_ref().and_then(piece_bytes) {
             Some(bytes) => taken += u64::from(bytes.length()),
             None => return,
         }

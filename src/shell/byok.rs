@@ -9,7 +9,6 @@ use std::time::Duration;
 use js_sys::Uint8Array;
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
 
 use crate::account::byok::{ByokAnswer, ByokCommand, ByokRow, Mirror, MirrorKey, entry_name};
@@ -27,6 +26,7 @@ use crate::shell::bindings::{self, KvNamespace, binding, console_log, random};
 use crate::shell::clock::{now, within};
 use crate::shell::manage::{Call, not_found, unexpected};
 use crate::shell::reply;
+use crate::shell::wait::Wait;
 use crate::time::Time;
 
 /// How long an isolate believes what it read of an account's keys.
@@ -166,7 +166,7 @@ async fn tell(call: &Call<'_>, account: &AccountId, command: &ByokCommand) -> Re
 
 async fn read_entry(env: &JsValue, account: &AccountId) -> Option<Mirror> {
     let keys: KvNamespace = binding(env, "KEYS")?.unchecked_into();
-    let reading = JsFuture::from(keys.kv_get(&entry_name(account), "text").ok()?);
+    let reading = Wait::from(keys.kv_get(&entry_name(account), "text").ok()?);
     let entry = within(KV_LIMIT, reading).await?.ok()?;
     crate::json::read(&entry.as_string()?).ok()
 }
@@ -205,8 +205,7 @@ async fn open(account: &AccountId, key: &MirrorKey, config: &Config) -> Option<S
     let seal = config.byok.seals.iter().find(|seal| seal.id == id)?;
     let bytes = Uint8Array::from(unhex(bytes)?.as_slice());
     let bound = bound_to(account, &key.provider, &key.id);
-    let text =
-        JsFuture::from(bindings::unseal(seal.secret.expose(), &bound, &bytes)).await.ok()?.as_string()?;
+    let text = Wait::from(bindings::unseal(seal.secret.expose(), &bound, &bytes)).await.ok()?.as_string()?;
     OPENED.with_borrow_mut(|opened| {
         if opened.len() >= REMEMBERED {
             opened.clear();
@@ -221,8 +220,7 @@ async fn seal(config: &Config, bound: &str, text: &str) -> Result<String, Failur
         let words = "MILLRACE_SEAL_KEY is not set: keys of your own cannot be kept here";
         Failure::new(Cause::NotConfigured, words)
     })?;
-    let sealed =
-        JsFuture::from(bindings::seal(secret.expose(), bound, text)).await.map_err(|_| unexpected())?;
+    let sealed = Wait::from(bindings::seal(secret.expose(), bound, text)).await.map_err(|_| unexpected())?;
     Ok(format!("{FORM}.{id}.{}", hex(&Uint8Array::new(&sealed).to_vec())))
 }
 

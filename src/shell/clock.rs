@@ -5,9 +5,9 @@ use std::future::{Future, poll_fn};
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use worker::Delay;
 
 use crate::shell::failpoint;
+use crate::shell::wait::Delay;
 use crate::time::Time;
 
 thread_local! {

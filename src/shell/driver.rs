@@ -7,8 +7,6 @@ use std::rc::Rc;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use js_sys::{Promise, Uint8Array};
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Response, WritableStream, WritableStreamDefaultWriter};
 
 use crate::account::Part;
@@ -23,6 +21,7 @@ use crate::shell::clock::{delay_until, now};
 use crate::shell::inference;
 use crate::shell::relay::{Growth, Relay};
 use crate::shell::upstream::{Connection, Event};
+use crate::shell::wait::Wait;
 use crate::shell::wallets::{self, Background, Denied, SetAside};
 use crate::shell::{byok, health, reply};
 use crate::time::Time;
@@ -83,15 +82,8 @@ impl Driver {
 
     /// Runs the exchange to its end. Survives the client, as far as the runtime lets it.
     pub async fn run(mut self) {
-        let (leave, mut gone) = oneshot::channel::<()>();
-        let listener = Closure::once_assert_unwind_safe(move || {
-            // Nobody listens any more once the exchange is over.
-            let _ = leave.send(());
-        });
-        self.signal.set_onabort(Some(listener.as_ref().unchecked_ref()));
-        let mut watching = true;
-        if self.signal.aborted() {
-            watching = false;
+        let mut client = Wait::for_client(&self.signal);
+        if client.is_none() {
             self.feed(Input::ClientGone);
         }
         loop {
@@ -108,8 +100,8 @@ impl Driver {
                 Step::Note(news) => health::take(&news),
                 Step::Send(racer, outgoing) => self.connections[racer as usize] = Connection::open(outgoing),
                 Step::Wait { until } => {
-                    if !self.relay().await && self.wait(until, &mut gone, watching).await {
-                        watching = false;
+                    if !self.relay().await && self.wait(until, client.as_mut()).await {
+                        client = None;
                     }
                 }
                 Step::Cancel(racer) => self.connections[racer as usize].cancel(),
@@ -129,7 +121,6 @@ impl Driver {
                 Step::Done => break,
             }
         }
-        self.signal.set_onabort(None);
     }
 
     fn feed(&self, input: Input<'_>) {
@@ -161,16 +152,16 @@ impl Driver {
         wallets::carry(&self.account, &self.background);
     }
 
-    /// Waits for the provider, the clock or the client. Says whether the client left.
-    async fn wait(&mut self, until: Time, gone: &mut oneshot::Receiver<()>, watching: bool) -> bool {
+    /// Waits for the provider, the clock or the client, if it is still there. Says whether it left.
+    async fn wait(&mut self, until: Time, client: Option<&mut Wait>) -> bool {
         let mut event = {
             let provider = std::pin::pin!(next(&mut self.connections));
             let clock_or_client = async {
-                if !watching {
+                let Some(client) = client else {
                     delay_until(until).await;
                     return false;
-                }
-                matches!(select(delay_until(until), gone).await, Either::Right(_))
+                };
+                matches!(select(delay_until(until), client).await, Either::Right(_))
             };
             match select(provider, std::pin::pin!(clock_or_client)).await {
                 Either::Left((event, _)) => Ok(event),
@@ -200,7 +191,7 @@ impl Driver {
         let Some(moved) = moved else {
             return false;
         };
-        if JsFuture::from(moved).await.is_err() {
+        if Wait::from(moved).await.is_err() {
             self.feed(Input::Broken);
         }
         if self.writer.is_none() {
@@ -256,7 +247,7 @@ impl Driver {
         let Some(writer) = &self.writer else {
             return;
         };
-        let written = JsFuture::from(writer.write_with_chunk(&Uint8Array::from(bytes))).await;
+        let written = Wait::from(writer.write_with_chunk(&Uint8Array::from(bytes))).await;
         if written.is_err() {
             self.feed(Input::ClientGone);
         }
@@ -265,7 +256,7 @@ impl Driver {
     async fn close(&mut self) {
         if let Some(writer) = self.writer.take() {
             // It fails only where the client has left.
-            let _ = JsFuture::from(writer.close()).await;
+            let _ = Wait::from(writer.close()).await;
         }
     }
 

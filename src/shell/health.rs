@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
 use crate::catalog::listing::{Figures, Spread};
 use crate::config::{Config, HealthPolicy};
@@ -19,6 +18,7 @@ use crate::id::hex;
 use crate::routing::Plan;
 use crate::shell::bindings::{ObjectNamespace, binding, random};
 use crate::shell::clock::{delay_until, now, within};
+use crate::shell::wait::Wait;
 use crate::time::Time;
 
 /// How long an object may take to answer.
@@ -160,7 +160,7 @@ async fn ask(env: &JsValue, provider: &str, report: &Report) -> Result<Option<Re
     let namespace: ObjectNamespace = binding(env, "HEALTH").ok_or(JsValue::UNDEFINED)?.unchecked_into();
     let stub = namespace.object(&namespace.id_from_name(provider)?)?;
     let text = serde_json::to_string(report).map_err(words)?;
-    let reply = JsFuture::from(stub.call(&text)?).await?;
+    let reply = Wait::from(stub.call(&text)?).await?;
     crate::json::read(&reply.as_string().unwrap_or_default())
         .map_err(|error| JsValue::from_str(&error.to_string()))
 }

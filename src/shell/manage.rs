@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use js_sys::{Object, Reflect};
 use serde_json::{Value, json};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
 
 use crate::account::command::{Answer, Command};
@@ -28,6 +27,7 @@ use crate::shell::auth::{
 use crate::shell::billing::Till;
 use crate::shell::bindings::{KvNamespace, binding, random};
 use crate::shell::edge::Incoming;
+use crate::shell::wait::{Delay, Wait};
 use crate::shell::{
     access, admin_catalog, alerts, body, books, budgets, byok, catalog, clock, health, overlay, presets,
     reply, team, wallets,
@@ -296,7 +296,7 @@ impl Call<'_> {
                     return Ok(reply::json(200, &receipt::write_generation(&id, cost, &record)));
                 }
                 Answer::Pending if clock::now().since(started).as_millis() < u128::from(RECORD_WAIT_MS) => {
-                    worker::Delay::from(std::time::Duration::from_millis(RECORD_POLL_MS)).await;
+                    Delay::from(std::time::Duration::from_millis(RECORD_POLL_MS)).await;
                 }
                 Answer::Pending => return Err(not_found("This generation has not ended")),
                 _ => return Err(unexpected()),
@@ -364,7 +364,7 @@ impl Call<'_> {
         if let Some(cursor) = cursor {
             Reflect::set(&options, &"cursor".into(), &cursor.into()).ok()?;
         }
-        JsFuture::from(self.kv()?.kv_list(&options).ok()?).await.ok()
+        Wait::from(self.kv()?.kv_list(&options).ok()?).await.ok()
     }
 
     fn kv(&self) -> Option<KvNamespace> {
@@ -374,14 +374,14 @@ impl Call<'_> {
     async fn put(&self, name: &str, value: &str) {
         if let Some(promise) = self.kv().and_then(|kv| kv.kv_put(name, value).ok()) {
             // The list of accounts is a convenience; the account itself exists.
-            let _ = JsFuture::from(promise).await;
+            let _ = Wait::from(promise).await;
         }
     }
 
     /// Reads through every part that a request needs: KV, an object, the catalog, the configuration.
     async fn health(&self) -> Response {
         let kv = match self.kv().map(|kv| kv.kv_get("health", "text")) {
-            Some(Ok(promise)) => JsFuture::from(promise).await.is_ok(),
+            Some(Ok(promise)) => Wait::from(promise).await.is_ok(),
             Some(Err(_)) | None => false,
         };
         let object = AccountClient::new(self.env, &AccountId::new(&HEALTH_OBJECT));

@@ -6,7 +6,6 @@ use std::cell::Cell;
 use futures::future::{Either, join_all, select};
 use js_sys::JsString;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Response};
 
 use crate::chat::conversation::Source;
@@ -14,6 +13,7 @@ use crate::media::{Fetched, Hosts, Link, MAX_BYTES, MAX_LINKS, MAX_TOTAL, Next, 
 use crate::shell::bindings;
 use crate::shell::body::piece_bytes;
 use crate::shell::upstream::object;
+use crate::shell::wait::{Delay, Wait};
 
 /// Fetches all links at once. Whatever is still on its way when the time is over has failed.
 pub async fn fetch(links: Vec<Link>, hosts: Hosts, abort: AbortController) -> Fetched {
@@ -26,7 +26,7 @@ pub async fn fetch(links: Vec<Link>, hosts: Hosts, abort: AbortController) -> Fe
     let (left, late) = (Cell::new(MAX_TOTAL), Cell::new(false));
     let signal = abort.signal();
     let all = join_all(links.iter().map(|link| fetch_one(link, &hosts, &left, &late, &signal)));
-    let limit = std::pin::pin!(worker::Delay::from(std::time::Duration::from_millis(TIME_LIMIT_MS.into())));
+    let limit = std::pin::pin!(Delay::from(std::time::Duration::from_millis(TIME_LIMIT_MS.into())));
     let outcomes = match select(std::pin::pin!(all), limit).await {
         Either::Left((outcomes, _)) => outcomes,
         Either::Right(((), rest)) => {
@@ -79,7 +79,7 @@ async fn ask(url: &str, signal: &AbortSignal) -> Result<Response, JsValue> {
         ("redirect", "manual".into()),
         ("signal", signal.into()),
     ])?;
-    JsFuture::from(bindings::fetch(url, &init)?).await?.dyn_into()
+    Wait::from(bindings::fetch(url, &init)?).await?.dyn_into()
 }
 
 /// The whole body; `None` where it broke off.
@@ -88,7 +88,7 @@ async fn read(response: &Response, visit: &Visit, left: &Cell<u64>) -> Result<Op
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let mut bytes = Vec::new();
     loop {
-        let Ok(piece) = JsFuture::from(reader.read()).await else { return Ok(None) };
+        let Ok(piece) = Wait::from(reader.read()).await else { return Ok(None) };
         let Some(piece) = piece_bytes(&piece) else { return Ok(Some(bytes)) };
         let length = u64::from(piece.length());
         let fits = bytes.len() as u64 + length <= MAX_BYTES;

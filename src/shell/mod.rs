@@ -31,6 +31,7 @@ mod rules;
 mod team;
 mod tokens;
 mod upstream;
+mod wait;
 mod wallets;
 
 use std::cell::RefCell;

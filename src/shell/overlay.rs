@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::future_to_promise;
 use worker::worker_sys;
 
 use crate::account::document::{Document as Kept, DocumentAnswer, DocumentCommand, Kind};
@@ -20,6 +20,7 @@ use crate::json;
 use crate::shell::accounts::AccountClient;
 use crate::shell::bindings::{KvNamespace, binding, console_log};
 use crate::shell::clock;
+use crate::shell::wait::Wait;
 use crate::time::Time;
 
 /// The entry in KV: `{"version":3,"document":{…}}`.
@@ -115,7 +116,7 @@ pub fn lay(env: &JsValue, version: u64, text: &str) {
 pub async fn publish(env: &JsValue, version: u64, text: &str) -> bool {
     let entry = format!(r#"{{"version":{version},"document":{text}}}"#);
     let written = match kv(env).map(|kv| kv.kv_put(ENTRY, &entry)) {
-        Some(Ok(promise)) => JsFuture::from(promise).await.is_ok(),
+        Some(Ok(promise)) => Wait::from(promise).await.is_ok(),
         Some(Err(_)) | None => false,
     };
     if !written {
@@ -195,7 +196,7 @@ fn lay_entry(env: &JsValue, entry: &str) {
 
 async fn read_entry(env: &JsValue) -> Result<Option<String>, ()> {
     let promise = kv(env).ok_or(())?.kv_get_cached(ENTRY, EDGE_CACHE_S).map_err(|_| ())?;
-    JsFuture::from(promise).await.map(|entry| entry.as_string()).map_err(|_| ())
+    Wait::from(promise).await.map(|entry| entry.as_string()).map_err(|_| ())
 }
 
 fn kv(env: &JsValue) -> Option<KvNamespace> {

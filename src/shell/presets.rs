@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
 
 use crate::account::KeySnapshot;
@@ -26,6 +25,7 @@ use crate::shell::auth::authenticate;
 use crate::shell::bindings::{KvNamespace, binding, console_log, random};
 use crate::shell::inference::Asked;
 use crate::shell::manage::{Call, unexpected};
+use crate::shell::wait::Wait;
 use crate::shell::{clock, reply};
 use crate::time::Time;
 
@@ -202,7 +202,7 @@ async fn publish(env: &JsValue, account: &AccountId, document: &Document) {
     KNOWN.with_borrow_mut(|known| known.remove(&(account.clone(), document.slug.clone())));
     let entry = entry(document);
     let written = match kv(env).map(|kv| kv.kv_put(&entry_name(account, &document.slug), &entry)) {
-        Some(Ok(promise)) => JsFuture::from(promise).await.is_ok(),
+        Some(Ok(promise)) => Wait::from(promise).await.is_ok(),
         Some(Err(_)) | None => false,
     };
     if !written {
@@ -244,7 +244,7 @@ fn usable(entry: &str) -> Found {
 
 async fn read_entry(env: &JsValue, account: &AccountId, slug: &str) -> Option<String> {
     let promise = kv(env)?.kv_get(&entry_name(account, slug), "text").ok()?;
-    JsFuture::from(promise).await.ok()?.as_string()
+    Wait::from(promise).await.ok()?.as_string()
 }
 
 fn kv(env: &JsValue) -> Option<KvNamespace> {

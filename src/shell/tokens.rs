@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
 
 use crate::exchange::ServiceLogin;
@@ -15,6 +14,7 @@ use crate::protocol::gemini::vertex::{ServiceAccount, Token, TokenRequest, read_
 use crate::shell::bindings;
 use crate::shell::clock::now;
 use crate::shell::upstream::object;
+use crate::shell::wait::Wait;
 
 thread_local! {
     /// By the hash of the key file, so that a file that changes gets a token of its own.
@@ -39,7 +39,7 @@ async fn ask(account: &ServiceAccount, login: &ServiceLogin) -> Result<Token, Js
     let sent = now();
     let input = account.signing_input(sent);
     let signed = bindings::sign_rs256(&Uint8Array::from(account.key.as_slice()), &input);
-    let signature = Uint8Array::new(&JsFuture::from(signed).await?).to_vec();
+    let signature = Uint8Array::new(&Wait::from(signed).await?).to_vec();
     let TokenRequest { url, content_type, body } = token_request(&input, &signature);
     let init = object(&[
         ("method", "POST".into()),
@@ -48,8 +48,8 @@ async fn ask(account: &ServiceAccount, login: &ServiceLogin) -> Result<Token, Js
         ("redirect", "manual".into()),
     ])?;
     let url = login.token_url.as_deref().unwrap_or(url);
-    let answer: Response = JsFuture::from(bindings::fetch(url, &init)?).await?.unchecked_into();
-    let body = Uint8Array::new(&JsFuture::from(answer.array_buffer()?).await?).to_vec();
+    let answer: Response = Wait::from(bindings::fetch(url, &init)?).await?.unchecked_into();
+    let body = Uint8Array::new(&Wait::from(answer.array_buffer()?).await?).to_vec();
     // What Google says of a refusal may name the account; it stays here.
     read_token(&body, sent).map_err(|_| JsValue::from("Google gave no token for the service account"))
 }

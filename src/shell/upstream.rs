@@ -6,7 +6,6 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStream, ReadableStreamDefaultReader, Response};
 
 use crate::config::Secret;
@@ -16,6 +15,7 @@ use crate::media::{Fetched, Hosts, Link};
 use crate::protocol::millrace;
 use crate::shell::clock::now;
 use crate::shell::edge::{self, Answer, Attempt, Told};
+use crate::shell::wait::Wait;
 use crate::shell::{bindings, body, media, tokens};
 use crate::time::Time;
 
@@ -37,7 +37,7 @@ pub enum Connection {
         body: ReadableStream,
         source: Source,
         reader: ReadableStreamDefaultReader,
-        read: Option<JsFuture>,
+        read: Option<Wait>,
         attempt: Attempt,
     },
     /// The whole answer is here; `None` where it broke off.
@@ -133,7 +133,7 @@ impl Connection {
                 Event::End
             }
             Connection::Open { reader, read, .. } => {
-                let pending = read.get_or_insert_with(|| JsFuture::from(reader.read()));
+                let pending = read.get_or_insert_with(|| Wait::from(reader.read()));
                 let piece = pending.await;
                 *read = None;
                 match piece {
@@ -212,7 +212,7 @@ impl Connection {
         let connection = std::mem::replace(self, Connection::Closed);
         if let Some(reader) = connection.idle_reader() {
             // Nothing depends on how it ended.
-            let _ = JsFuture::from(bindings::release(reader, RELEASE_MS)).await;
+            let _ = Wait::from(bindings::release(reader, RELEASE_MS)).await;
         }
     }
 }
@@ -234,7 +234,7 @@ async fn send(mut outgoing: Outgoing, attempt: Attempt) -> Result<JsValue, JsVal
     }
     let headers = outgoing.headers.iter().map(|(name, value)| (*name, value.expose()));
     let headers = edge::lines(headers_of_ours(outgoing.stream).into_iter().chain(headers));
-    JsFuture::from(attempt.send(&outgoing.url, &headers, &outgoing.body, most)?).await
+    Wait::from(attempt.send(&outgoing.url, &headers, &outgoing.body, most)?).await
 }
 
 fn headers_of_ours(stream: bool) -> [(&'static str, &'static str); 4] {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::future_to_promise;
 use worker::worker_sys;
 
 use crate::account::command::{Answer, Command, Refusal};
@@ -22,6 +22,7 @@ use crate::shell::accounts::{AccountClient, AccountDown};
 use crate::shell::bindings::{KvNamespace, binding, console_log};
 use crate::shell::clock::{delay_until, in_turns, now};
 use crate::shell::failpoint;
+use crate::shell::wait::Wait;
 
 /// How long one request's background carries for all: the runtime ends it thirty seconds after
 /// the response.
@@ -232,7 +233,7 @@ async fn keep(client: &AccountClient, charges: Vec<Settle>) {
 async fn put(client: &AccountClient, name: &str, text: &str) -> Option<JsValue> {
     failpoint::keys_write().ok()?;
     let keys: KvNamespace = binding(client.env(), "KEYS")?.unchecked_into();
-    JsFuture::from(keys.kv_put(name, text).ok()?).await.ok()
+    Wait::from(keys.kv_put(name, text).ok()?).await.ok()
 }
 
 /// Has `act` at the account's wallet, which is made where there is none.
