@@ -32,7 +32,7 @@ export class Attempt {
       redirect: "manual",
       signal: this.#controller.signal,
     };
-    return fetch(url, init).then((response) => take(response, most));
+    return fetch(url, init).then((response) => take(response, most, this));
   }
 
   abort() {
@@ -55,8 +55,8 @@ function sent(lines) {
 }
 
 // An answer: `status`, `headers` as lines, and `bytes` of the whole `body` or a `reader` of it. A body
-// that broke off has neither.
-export function take(response, most) {
+// that broke off has neither. `attempt` is what brought it, if it was fetched.
+export function take(response, most, attempt) {
   const { status, headers } = response;
   let lines = "";
   headers.forEach((value, name) => {
@@ -65,7 +65,7 @@ export function take(response, most) {
   if (status < 200 || status > 299 || !isWithin(headers, most)) {
     // An answer without a body gets an empty one, so that its end is read like any other.
     const body = response.body ?? new Response("").body;
-    return { status, headers: lines, body, reader: new Reader(body) };
+    return { status, headers: lines, body, reader: new Reader(body, attempt) };
   }
   return response.arrayBuffer().then(
     (buffer) => ({ status, headers: lines, bytes: new Uint8Array(buffer) }),
@@ -76,15 +76,48 @@ export function take(response, most) {
 // Reads a body. What reads many pieces uses `bytes`, with places of its own for them: the runtime's plain
 // reader makes a new one for each.
 class Reader {
-  constructor(body) {
+  #body;
+  #attempt;
+  #ahead;
+
+  constructor(body, attempt) {
+    this.#body = body;
+    this.#attempt = attempt;
     this.bytes = body.getReader({ mode: "byob" });
   }
 
+  // Whether it is the runtime that has the body, and no code of the worker's.
+  get isFetched() {
+    return this.#attempt !== undefined;
+  }
+
+  // A read of the runtime's gets one chunk of HTTP, however many have come. From here on it gets them all, as
+  // far as its place has room, and `took` is told of each. Nothing may be reading. Says whether that is new.
+  gather() {
+    if (this.#ahead) return false;
+    this.bytes.releaseLock();
+    // The second branch keeps as many bytes as there are; the first, the blocks into which they were read.
+    const [copy, body] = this.#body.tee();
+    this.bytes = body.getReader({ mode: "byob" });
+    this.#ahead = new Ahead(copy);
+    return true;
+  }
+
+  took(length) {
+    this.#ahead?.took(length);
+  }
+
   read() {
-    return this.bytes.read(new Uint8Array(PIECE)).then(({ done, value }) => ({ done, value: done ? undefined : value }));
+    return this.bytes.read(new Uint8Array(PIECE)).then(({ done, value }) => {
+      if (done) return { done, value: undefined };
+      this.took(value.length);
+      return { done, value };
+    });
   }
 
   cancel() {
+    // The copy's pipe would hold on to the connection until something comes.
+    if (this.#ahead) this.#attempt.abort();
     return this.bytes.cancel();
   }
 
@@ -94,6 +127,46 @@ class Reader {
 }
 
 const PIECE = 4096;
+
+// Has the runtime pull a body before it is asked for, by reading a copy that nobody looks at: what the copy
+// has is kept for the other branch. The copy goes through a pipe, because a read of a branch that waits
+// for much holds the other one back. It is never more than a window before what was taken, and stops there:
+// a provider is not read faster than its client reads.
+class Ahead {
+  #copy;
+  #room = new ArrayBuffer(WINDOW);
+  #pulled = 0;
+  #taken = 0;
+
+  constructor(copy) {
+    const { readable, writable } = new IdentityTransformStream();
+    // What breaks off is told by the other branch.
+    copy.pipeTo(writable).catch(ignore);
+    this.#copy = readable.getReader({ mode: "byob" });
+    this.#pull();
+  }
+
+  took(length) {
+    this.#taken += length;
+    if (this.#room && this.#taken >= this.#pulled) this.#pull();
+  }
+
+  #pull() {
+    const room = new Uint8Array(this.#room);
+    this.#room = undefined;
+    this.#copy.readAtLeast(WINDOW, room).then(({ done, value }) => {
+      if (done) return;
+      this.#pulled += value.length;
+      this.#room = value.buffer;
+      this.took(0);
+    }, ignore);
+  }
+}
+
+// How far a body is pulled before it is read.
+const WINDOW = 16 * 1024;
+
+const ignore = () => {};
 
 // A body that was compressed says nothing of its length.
 function isWithin(headers, most) {

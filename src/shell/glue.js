@@ -1,12 +1,13 @@
 // What Rust cannot reach well: the ways that a stream is moved, and a provider inside the worker.
-// It moves bytes and decides nothing: a chunk is one synchronous call into the core.
+// It moves bytes and decides nothing but when to read: a piece is one synchronous call into the core.
 
 // Moves a reply that has begun from `reader`, a `Reader` of edge.js, to `writer` until the core says that
 // it is over. `core` is the crate's `Relay`. Writes are whole frames, so a comment written by the timer
 // never falls inside one.
 export async function relay(core, memory, reader, writer, signal) {
   const port = new Port(core, memory);
-  const { bytes: source } = reader;
+  const pace = new Pace();
+  const mayGather = reader.isFetched;
   let over = false;
   let timer;
   let writing = false;
@@ -14,35 +15,37 @@ export async function relay(core, memory, reader, writer, signal) {
   const landed = () => {
     writing = false;
   };
+  const stop = () => {
+    over = true;
+    pace.stop();
+    reader.cancel().catch(() => {});
+  };
   const leave = () => {
     if (over) return;
-    over = true;
+    stop();
     core.client_gone();
-    source.cancel().catch(() => {});
   };
   // The deadline of the core only ever moves away, so a timer that comes too early is set anew.
   const wake = () => {
     if (over) return;
     const bytes = port.take(core.tick());
     if (bytes) writer.write(bytes).catch(leave);
-    if (port.over) {
-      over = true;
-      source.cancel().catch(() => {});
-    } else {
-      timer = setTimeout(wake, core.wait_ms());
-    }
+    if (port.over) stop();
+    else timer = setTimeout(wake, core.wait_ms());
   };
   timer = setTimeout(wake, core.wait_ms());
   signal?.addEventListener("abort", leave);
   writer.closed.catch(leave);
   // Two places in turn: a piece is written from the one while the next is read to the other.
-  let place = new ArrayBuffer(PLACE);
-  let other = new ArrayBuffer(PLACE);
+  let size = PLACE;
+  let place = new ArrayBuffer(size);
+  let other = new ArrayBuffer(size);
   try {
     while (!over) {
       let piece;
       try {
-        piece = await source.read(new Uint8Array(place));
+        if (pace.waits) await pace.wait();
+        piece = await reader.bytes.read(new Uint8Array(place));
       } catch {
         piece = undefined;
       }
@@ -52,11 +55,14 @@ export async function relay(core, memory, reader, writer, signal) {
       let bytes;
       if (piece && !piece.done) {
         const { value } = piece;
-        const { buffer } = value;
-        bytes = port.chunk(value);
+        const { buffer, length } = value;
+        reader.took(length);
         // There is more behind a piece that fills its place.
-        const isFull = value.length === buffer.byteLength && buffer.byteLength < MOST_PLACE;
-        place = isFull ? new ArrayBuffer(2 * buffer.byteLength) : other;
+        if (length === size && size < MOST_PLACE) size *= 2;
+        const now = Date.now();
+        if (mayGather && pace.came(length, now) && reader.gather()) size = Math.max(size, GATHERED);
+        bytes = port.chunk(value, now);
+        place = other.byteLength < size ? new ArrayBuffer(size) : other;
         other = buffer;
       } else {
         bytes = port.take(piece ? core.end() : core.broken());
@@ -79,7 +85,112 @@ export async function relay(core, memory, reader, writer, signal) {
 // How much of a reply is read at once, at first and at most; no more than the core has room for. Events
 // are a few hundred bytes, and memory that is asked for costs more the more it is.
 const PLACE = 1024;
+const GATHERED = 8 * 1024;
 const MOST_PLACE = 32 * 1024;
+
+// How one stream is read: each piece as it comes, or, where they come faster than it pays to look at each, all
+// that came within a few milliseconds. It is the first way until pieces were quick several times in a row. A
+// wait is between two reads, so what comes later than it lasts is not held back by it.
+//
+// On Cloudflare a clock stands still while code runs; this one is read where something has come or a timer was due.
+class Pace {
+  waits = false;
+  #ms = 0;
+  #quick = 0;
+  #last = 0;
+  #usual = 0;
+  #timer;
+  #wake;
+
+  wait() {
+    if (this.#ms === 0) return undefined;
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#timer = setTimeout(resolve, this.#ms);
+    });
+  }
+
+  // Ends a wait that is under way.
+  stop() {
+    clearTimeout(this.#timer);
+    this.#wake?.();
+  }
+
+  // A piece of `length` bytes came; whether the next ones are to be gathered.
+  came(length, now) {
+    load.look(now);
+    if (this.waits) this.#adapt(length);
+    else this.#watch(length, now - this.#last);
+    this.#last = now;
+    return this.waits;
+  }
+
+  // Several pieces at once are what a wait is for: it is as long as brings enough of them. There is none after
+  // much came at once, and none any more where the longest brings one.
+  #adapt(length) {
+    const pieces = length / this.#usual;
+    const most = MOST_MS + load.behind;
+    if (length >= MUCH) this.#ms = 0;
+    else if (pieces < 1.5 && this.#ms >= most) {
+      this.waits = false;
+      this.#quick = 0;
+    } else if (pieces > MANY) this.#ms = Math.max(this.#ms / 2, 1);
+    else if (pieces < ENOUGH && length < LARGE) this.#ms = Math.min(Math.max(2 * this.#ms, 1), most);
+    else this.#ms = Math.min(this.#ms, most);
+  }
+
+  #watch(length, gap) {
+    this.#usual = this.#usual === 0 ? length : (3 * this.#usual + length) / 4;
+    this.#quick = gap < QUICK_MS + load.behind && length < LARGE ? this.#quick + 1 : 0;
+    this.waits = this.#quick >= QUICK;
+    this.#ms = gap < QUICK_MS ? 1 : load.behind;
+  }
+}
+
+// Whether this isolate has more to do than it can, by how late its timers are. If so, streams whose pieces come
+// further apart may wait for several as well, `behind` milliseconds: more of them, the longer it stays so.
+class Load {
+  behind = 0;
+  #late = 0;
+  #at = 0;
+
+  look(now) {
+    const since = now - this.#at;
+    if (since >= 0 && since < LOOK_MS) return;
+    // Nothing is known of a pause, nor after a clock was set back.
+    if (since < 0 || since > STALE_MS) this.behind = this.#late = 0;
+    this.#at = now;
+    setTimeout(() => this.#learn(Date.now() - now - 1), 1);
+  }
+
+  // One long pause, such as for garbage, says little.
+  #learn(late) {
+    this.#late += (Math.min(Math.max(late, 0), MOST_LATE_MS) - this.#late) / 8;
+    if (this.#late > LATE_MS) this.behind = Math.min(this.behind + 4, MOST_BEHIND_MS);
+    else if (this.#late < LATE_MS / 2) this.behind = Math.max(this.behind - 2, 0);
+  }
+}
+
+// One for all streams of the isolate; a number, and nothing that belongs to a request.
+const load = new Load();
+
+// Pieces are quick that come closer than this, and gathered after so many in a row.
+const QUICK_MS = 4;
+const QUICK = 4;
+// The longest wait of an isolate that keeps up, and how many pieces at once are enough and many.
+const MOST_MS = 4;
+const ENOUGH = 8;
+const MANY = 16;
+// A piece of so many bytes is worth looking at alone, and so many at once are worth no wait.
+const LARGE = 2 * 1024;
+const MUCH = 8 * 1024;
+// How often it is looked at how late a timer is, and for how long what was found holds.
+const LOOK_MS = 25;
+const STALE_MS = 250;
+// An isolate is behind whose timers are later than this on average, none of them counted for more than the most.
+const LATE_MS = 3;
+const MOST_LATE_MS = 6;
+const MOST_BEHIND_MS = 60;
 
 // Has the runtime move a reply that has begun, byte for byte, and shows the core a copy of it: now
 // and then what has come since, in a few large reads, and the rest when the reply is out. Reads of
@@ -194,9 +305,9 @@ class Port {
     this.#in = core.inbox();
   }
 
-  // Shows the core a chunk that fits; the bytes to write for it, if there are any.
-  chunk(bytes) {
-    const said = this.#core.chunk(this.put(bytes), Date.now());
+  // Shows the core a chunk that fits and came at `now`; the bytes to write for it, if there are any.
+  chunk(bytes, now) {
+    const said = this.#core.chunk(this.put(bytes), now);
     this.over = (said & 1) !== 0;
     // Unchanged: what came may go as it is.
     return (said & 2) !== 0 ? bytes : this.take(said, bytes.buffer);
