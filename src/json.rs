@@ -15,7 +15,7 @@ mod read;
 mod scan;
 
 pub use form::{Form, Hole, Words};
-pub use object::{Object, Raw};
+pub use object::{List, Object, Raw};
 pub use read::{Unreadable, read, read_bytes};
 pub use scan::{Piece, Walk, once};
 

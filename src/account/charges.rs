@@ -6,10 +6,13 @@ use super::ledger::RECORD_BYTES;
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Row, Store};
 use crate::id::GenerationId;
+use crate::json::List;
 use crate::money::Money;
 use crate::time::Time;
 use litemap::LiteMap;
-use serde_json::{Value, json};
+
+/// About as long as a charge is in a list, without its record.
+const ROW_BYTES: usize = 160;
 
 /// Charges each generation once and tells of each charge, in their order.
 pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<Settled>, Fault> {
@@ -86,43 +89,54 @@ fn add(store: &Store, now: Time, charges: &[&Settle], held: &[Option<Money>]) ->
     if charges.is_empty() {
         return Ok(());
     }
-    let row = |(settle, held): (&&Settle, &Option<Money>)| {
-        json!([
-            settle.generation.as_str(),
-            settle.key.as_str(),
-            settle.amount.to_text(),
-            held.map(|held| held.to_text()),
-            u8::from(exceeds(settle, *held))
-        ])
-    };
-    let rows: Value = charges.iter().zip(held).map(row).collect();
+    let mut rows = List::with_capacity(charges.len() * ROW_BYTES);
+    for (settle, held) in charges.iter().zip(held) {
+        let (amount, held_text) = (settle.amount.to_text(), held.map(|held| held.to_text()));
+        rows.put_row(&[
+            &settle.generation.as_str(),
+            &settle.key.as_str(),
+            &amount.as_str(),
+            &held_text.as_deref(),
+            &u64::from(exceeds(settle, *held)),
+        ]);
+    }
     store.write(
         "INSERT INTO ledger (id, kind, key_hash, amount, held, exceeded_hold, at)
          SELECT value ->> 0, 'charge', value ->> 1, CAST(value ->> 2 AS INTEGER),
          CAST(value ->> 3 AS INTEGER), value ->> 4, CAST(?2 AS INTEGER) FROM json_each(?1) ORDER BY key",
-        &[rows.to_string().cell(), now.cell()],
+        &[rows.end().cell(), now.cell()],
     )?;
     add_records(store, now, charges)
 }
 
 fn add_records(store: &Store, now: Time, charges: &[&Settle]) -> Result<(), Fault> {
-    let record = |settle: &&Settle| {
-        let record = settle.record.as_deref().filter(|record| record.len() <= RECORD_BYTES)?;
-        Some(json!([settle.generation.as_str(), record]))
-    };
-    let records: Vec<Value> = charges.iter().filter_map(record).collect();
+    let records: Vec<(&str, &str)> =
+        charges.iter().filter_map(|settle| Some((settle.generation.as_str(), kept(settle)?))).collect();
     if records.is_empty() {
         return Ok(());
+    }
+    // Every quote in a record is one that is escaped.
+    let bytes: usize = records.iter().map(|(_, record)| record.len() * 5 / 4 + ROW_BYTES).sum();
+    let mut rows = List::with_capacity(bytes);
+    for (generation, record) in records {
+        rows.put_row(&[&generation, &record]);
     }
     store.write(
         "INSERT INTO generation (number, record, at)
          SELECT ledger.number, value ->> 1, CAST(?2 AS INTEGER) FROM json_each(?1)
          JOIN ledger ON ledger.id = value ->> 0 AND ledger.kind = 'charge'",
-        &[Value::from(records).to_string().cell(), now.cell()],
+        &[rows.end().cell(), now.cell()],
     )
+}
+
+/// The record of a charge, unless it is too long to be kept.
+fn kept(settle: &Settle) -> Option<&str> {
+    settle.record.as_deref().filter(|record| record.len() <= RECORD_BYTES)
 }
 
 /// The generations of some charges, as a JSON list.
 fn ids<'s>(charges: impl Iterator<Item = &'s Settle>) -> String {
-    charges.map(|settle| settle.generation.as_str()).collect::<Value>().to_string()
+    let mut list = List::with_capacity(ROW_BYTES);
+    charges.for_each(|settle| list.put(settle.generation.as_str()));
+    list.end()
 }

@@ -1,4 +1,4 @@
-//! An object that is written member by member, for what every request writes.
+//! An object that is written member by member, and a list value by value, for what every request writes.
 
 use super::write_string;
 
@@ -7,7 +7,12 @@ pub struct Object {
     out: Vec<u8>,
 }
 
-/// What may be the value of a member.
+/// The values in the order of the calls.
+pub struct List {
+    out: Vec<u8>,
+}
+
+/// What may be the value of a member, or in a list.
 pub trait Value {
     fn write(&self, out: &mut Vec<u8>);
 }
@@ -59,6 +64,43 @@ impl Object {
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
+    }
+}
+
+impl List {
+    pub fn with_capacity(bytes: usize) -> List {
+        let mut out = Vec::with_capacity(bytes);
+        out.push(b'[');
+        List { out }
+    }
+
+    pub fn put(&mut self, value: impl Value) {
+        self.separate();
+        value.write(&mut self.out);
+    }
+
+    /// Some values as a list within the list.
+    pub fn put_row(&mut self, values: &[&dyn Value]) {
+        self.separate();
+        self.out.push(b'[');
+        for (at, value) in values.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            value.write(&mut self.out);
+        }
+        self.out.push(b']');
+    }
+
+    pub fn end(mut self) -> String {
+        self.out.push(b']');
+        String::from_utf8(self.out).expect("every piece of it is text")
+    }
+
+    fn separate(&mut self) {
+        if self.out.len() > 1 {
+            self.out.push(b',');
+        }
     }
 }
 

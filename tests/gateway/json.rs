@@ -4,7 +4,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use millrace::json::{self, Edit, Form, Hole};
+use millrace::json::{self, Edit, Form, Hole, List};
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -193,6 +193,20 @@ proptest! {
     }
 
     #[test]
+    fn agrees_with_serde_on_long_strings(pieces in prop::collection::vec(0..40_usize, 0..80)) {
+        // Mostly plain, often an escape, now and then what ends a string or is wrong.
+        let odd = ["\"", "\n", "\\x", "\\u12"];
+        let piece = |at: &usize| match at {
+            0..24 => "plain text"[..at % 11].to_owned(),
+            24..39 => ["\\n", "\\\\", "\\\"", "\\u00e9", "é"][at % 5].to_owned(),
+            _ => odd[pieces.len() % 4].to_owned(),
+        };
+        let text = format!("\"{}\"", pieces.iter().map(piece).collect::<String>());
+        prop_assert_eq!(json::string(&text).map(Into::into), serde_json::from_str::<String>(&text).ok(), "{}", text);
+        prop_assert_eq!(json::string(&text[..text.len() - 1]).is_some(), serde_json::from_str::<String>(&text[..text.len() - 1]).is_ok());
+    }
+
+    #[test]
     fn agrees_with_serde_on_strings(text in "[a\"\\\\/\u{0}-\u{20}é😀]{0,20}", quoted in "\"([a/é]|\\\\[\"\\\\nuq]|\\\\u[dD][89c-f]00){0,8}\" ?") {
         let own = json::quote(&text);
         prop_assert_eq!(&own, &serde_json::to_string(&text).unwrap());
@@ -290,4 +304,15 @@ fn a_form_without_words_takes_nothing() {
         form.learn(text, values);
         assert_eq!(form.words(text.as_bytes()), None, "{values:?}");
     }
+}
+
+#[test]
+fn a_list_has_its_values_in_order() {
+    let mut list = List::with_capacity(0);
+    assert_eq!(List::with_capacity(9).end(), "[]");
+    list.put("a \"b\"\n");
+    list.put_row(&[&"c", &7_u64, &None::<&str>, &Some("d"), &true]);
+    list.put_row(&[]);
+    list.put(None::<u64>);
+    assert_eq!(list.end(), r#"["a \"b\"\n",["c",7,null,"d",true],[],null]"#);
 }
