@@ -66,6 +66,18 @@ fn string_stops(eight: u64) -> u64 {
     equal(eight, b'"') | equal(eight, b'\\') | below_blank(eight)
 }
 
+/// A bit for each byte that [`find_string_stop`] stops at, the first byte's lowest.
+#[cfg(not(target_arch = "wasm32"))]
+#[inline(always)]
+pub fn string_stop_bits(eight: [u8; 8]) -> u8 {
+    let eight = u64::from_le_bytes(eight);
+    // The high bit of each byte that is zero and of no other: nothing is carried from one to the next.
+    let zero = |eight: u64| !(((eight & !HIGHS) + !HIGHS) | eight | !HIGHS);
+    let stops = zero(eight ^ (ONES * 0x22)) | zero(eight ^ (ONES * 0x5c)) | zero(eight & (ONES * 0xe0));
+    // Each bit is brought from its byte into the highest one.
+    ((stops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+}
+
 /// A borrow reaches only into bytes above one that is marked itself.
 #[inline(always)]
 fn equal(eight: u64, byte: u8) -> u64 {

@@ -130,18 +130,40 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     }
     let mut at = at + 1;
     let mut escaped = false;
+    // Most strings are short.
+    if let Some(near) = bytes.get(at..)?.first_chunk() {
+        let stops = stops_in(near);
+        if stops == 0 {
+            at += near.len();
+        } else if near[stops.trailing_zeros() as usize] == b'"' {
+            return Some((at + stops.trailing_zeros() as usize + 1, false));
+        }
+    }
+    while let Some(block) = bytes.get(at..)?.first_chunk() {
+        let (start, mut stops) = (at, stops_of(block));
+        at += block.len();
+        while stops != 0 {
+            let stop = start + stops.trailing_zeros() as usize;
+            match bytes[stop] {
+                b'"' => return Some((stop + 1, escaped)),
+                b'\\' => escaped = true,
+                _ => return None,
+            }
+            let next = skip_escape(bytes, stop)?;
+            if next >= start + block.len() {
+                at = next;
+                break;
+            }
+            stops &= u64::MAX << (next - start);
+        }
+    }
+    skip_rest(bytes, at, escaped)
+}
+
+/// The same, from within a string and for what is less than a block.
+fn skip_rest(bytes: &[u8], mut at: usize, mut escaped: bool) -> Option<(usize, bool)> {
     loop {
-        let rest = &bytes[at..];
-        at += match rest.first_chunk() {
-            Some(sixteen) => match stop_in(sixteen) {
-                Some(stop) => stop,
-                None => {
-                    at += sixteen.len();
-                    continue;
-                }
-            },
-            None => bytes::find_string_stop(rest)?,
-        };
+        at += bytes::find_string_stop(bytes.get(at..)?)?;
         match bytes[at] {
             b'"' => return Some((at + 1, escaped)),
             b'\\' => at = skip_escape(bytes, at)?,
@@ -151,22 +173,31 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// What [`bytes::find_string_stop`] finds in sixteen bytes, in one of WebAssembly's wide registers where
-/// there are any.
+/// A bit for each byte at which a string may end, has an escape or is wrong.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline]
+fn stops_of(block: &[u8; 64]) -> u64 {
+    let (sixteens, _) = block.as_chunks::<16>();
+    sixteens.iter().rev().fold(0, |stops, sixteen| stops << 16 | u64::from(stops_in(sixteen)))
+}
+
+/// The same of sixteen bytes, in one of WebAssembly's wide registers where there are any.
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
-fn stop_in(sixteen: &[u8; 16]) -> Option<usize> {
-    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_any_true, v128_or};
+#[inline]
+fn stops_in(sixteen: &[u8; 16]) -> u16 {
+    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
     let bits = u128::from_le_bytes(*sixteen);
     let bytes = u64x2(bits as u64, (bits >> 64) as u64);
     let quoted = v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
-    let stops = v128_or(quoted, u8x16_lt(bytes, u8x16_splat(b' ')));
-    v128_any_true(stops).then(|| i8x16_bitmask(stops).trailing_zeros() as usize)
+    i8x16_bitmask(v128_or(quoted, u8x16_lt(bytes, u8x16_splat(b' '))))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn stop_in(sixteen: &[u8; 16]) -> Option<usize> {
-    bytes::find_string_stop(sixteen)
+#[inline]
+fn stops_in(sixteen: &[u8; 16]) -> u16 {
+    let (eights, _) = sixteen.as_chunks();
+    eights.iter().rev().fold(0, |stops, eight| stops << 8 | u16::from(bytes::string_stop_bits(*eight)))
 }
 
 #[inline(always)]
