@@ -67,6 +67,11 @@ pub fn members(text: &str) -> Result<Members<'_>, JsonError> {
 
 fn scan_members(text: &str) -> Option<Vec<Member<'_>>> {
     let mut walk = Walk::object(text);
+    let members = walk_members(&mut walk)?;
+    walk.is_whole().then_some(members)
+}
+
+fn walk_members<'a>(walk: &mut Walk<'a>) -> Option<Vec<Member<'a>>> {
     let mut members = Vec::with_capacity(8);
     while let Some(Piece { key, escaped, value, text }) = walk.next_member() {
         let key = if escaped { Cow::Owned(scan::unescape(key)?) } else { Cow::Borrowed(key) };
@@ -75,7 +80,22 @@ fn scan_members(text: &str) -> Option<Vec<Member<'_>>> {
             return None;
         }
     }
-    walk.is_whole().then_some(members)
+    Some(members)
+}
+
+/// Reads the objects of the array that `text` is, each byte once. `None` for whatever else it is, and for what only
+/// [`elements`] and [`members`] take or have the words for.
+pub fn objects(text: &str) -> Option<Vec<Members<'_>>> {
+    let mut walk = Walk::array(text);
+    let mut objects = Vec::new();
+    while let Some(mut element) = walk.enter() {
+        let members = walk_members(&mut element)?;
+        objects.push(Members { source: walk.leave(&element)?, members });
+        if objects.len() > MOST_PIECES {
+            return None;
+        }
+    }
+    walk.is_whole().then_some(objects)
 }
 
 /// What the quick way does not take: text that is deeper than most, or wrong.
@@ -255,6 +275,11 @@ fn unescaped(bytes: &mut std::str::Bytes<'_>) -> u8 {
 }
 
 impl<'a> Members<'a> {
+    /// The object's text.
+    pub fn source(&self) -> &'a str {
+        self.source
+    }
+
     pub fn iter(&self) -> std::slice::Iter<'_, Member<'a>> {
         self.members.iter()
     }

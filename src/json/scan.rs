@@ -15,7 +15,7 @@ pub struct Walk<'a> {
 enum State {
     Opened,
     Going,
-    Whole,
+    Closed,
     Broken,
 }
 
@@ -49,7 +49,24 @@ impl<'a> Walk<'a> {
 
     /// The text was read to its end, and all of it was valid.
     pub fn is_whole(&self) -> bool {
-        self.state == State::Whole
+        self.state == State::Closed && skip_blanks(self.text.as_bytes(), self.at) == self.text.len()
+    }
+
+    /// The next element's members, to be walked through before [`Walk::leave`] goes on behind it.
+    pub fn enter(&mut self) -> Option<Walk<'a>> {
+        let start = self.advance()?;
+        self.at = start;
+        Some(Walk::object(&self.text[start..]))
+    }
+
+    /// Goes on behind an element that was entered: its text, if it was valid.
+    pub fn leave(&mut self, element: &Walk<'a>) -> Option<&'a str> {
+        if element.state != State::Closed {
+            self.state = State::Broken;
+            return None;
+        }
+        self.at += element.at;
+        Some(&element.text[..element.at])
     }
 
     pub fn next_member(&mut self) -> Option<Piece<'a>> {
@@ -95,14 +112,14 @@ impl<'a> Walk<'a> {
         let first = match self.state {
             State::Opened => true,
             State::Going => false,
-            State::Whole | State::Broken => return None,
+            State::Closed | State::Broken => return None,
         };
         self.state = State::Going;
         let at = skip_blanks(bytes, self.at);
         match bytes.get(at) {
             Some(byte) if *byte == self.close => {
-                let whole = skip_blanks(bytes, at + 1) == bytes.len();
-                self.state = if whole { State::Whole } else { State::Broken };
+                self.at = at + 1;
+                self.state = State::Closed;
                 None
             }
             Some(b',') if !first => Some(skip_blanks(bytes, at + 1)),

@@ -141,6 +141,20 @@ pub fn read_strings_of(body: &Members<'_>, key: &str, what: &str) -> Result<Vec<
 }
 
 /// The elements of an array, which may be too many to take apart.
+/// Objects of an array, in turn; instead of what is none, what to tell the client.
+pub type Objects<'a> = Vec<Result<Members<'a>, Failure>>;
+
+/// The objects of the array that `value` must be, at `path`.
+pub fn read_objects<'a>(value: &'a str, path: &str, what: &str) -> Result<Objects<'a>, Failure> {
+    if let Some(objects) = json::objects(value) {
+        return Ok(objects.into_iter().map(Ok).collect());
+    }
+    let read = |(position, raw): (usize, &'a str)| {
+        json::members(raw).map_err(|_| must_be(&format!("{path}[{position}]"), "an object"))
+    };
+    Ok(read_elements(value, path, what)?.into_iter().enumerate().map(read).collect())
+}
+
 pub fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
     if !value.starts_with('[') {
         return Err(must_be(path, what));
@@ -187,12 +201,12 @@ pub fn read_number(body: &Members<'_>, key: &str) -> Result<Option<String>, Fail
 }
 
 /// The messages of a conversation, of which there is at least one.
-pub fn read_messages<'a>(body: &Members<'a>) -> Result<Vec<&'a str>, Failure> {
+pub fn read_messages<'a>(body: &Members<'a>) -> Result<Objects<'a>, Failure> {
     const WHAT: &str = "an array of messages that is not empty";
     let Some(value) = body.value("messages") else {
         return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
     };
-    let messages = read_elements(value, "messages", WHAT)?;
+    let messages = read_objects(value, "messages", WHAT)?;
     if messages.is_empty() { Err(must_be("messages", WHAT)) } else { Ok(messages) }
 }
 

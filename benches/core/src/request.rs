@@ -28,7 +28,8 @@ pub const CASES: &[Case] = &[
     Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Protocol::OpenAiChat), bytes: || large().len() },
     Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Protocol::AnthropicMessages), bytes: || large().len() },
     Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Protocol::Gemini), bytes: || large().len() },
-    Case { name: "a small chat from arrival to settlement", unit: "request", prepare: exchange, bytes: || 0 },
+    Case { name: "a small chat from arrival to settlement", unit: "request", prepare: || exchange(small()), bytes: || 0 },
+    Case { name: "a chat of 100 KB from arrival to settlement", unit: "request", prepare: || exchange(large()), bytes: || large().len() },
 ];
 
 pub const NOW: Time = Time::from_ms(1_795_270_407_000);
@@ -105,8 +106,7 @@ fn crossing(wire: Protocol) -> Ready {
 
 const REPLY: &[u8] = br#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there!"},"finish_reason":"stop"}],"usage":{"prompt_tokens":19,"completion_tokens":3,"total_tokens":22}}"#;
 
-fn exchange() -> Ready {
-    let body = small();
+fn exchange(body: Vec<u8>) -> Ready {
     let config = Config::read(&|_| None, Catalog::BUILT_IN);
     let work = move || {
         let request = request(&body);

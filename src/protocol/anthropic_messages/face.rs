@@ -9,8 +9,8 @@ use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::protocol::asks;
 use crate::protocol::fields::{
-    self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_session_id,
-    read_string, read_text,
+    self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_objects,
+    read_session_id, read_string, read_text,
 };
 use crate::protocol::search;
 
@@ -227,16 +227,17 @@ fn read_system(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Fail
 }
 
 fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
-    let messages = fields::read_messages(body)?;
-    for (i, message) in messages.iter().enumerate() {
-        read_message(message, &format!("messages[{i}]"), request)?;
+    let mut turns = Vec::new();
+    for (i, message) in fields::read_messages(body)?.into_iter().enumerate() {
+        let message = message?;
+        read_message(&message, &format!("messages[{i}]"), request)?;
+        turns.push(message.source());
     }
-    request.asks = asks::read(body, body.value("system"), &messages)?;
+    request.asks = asks::read(body, body.value("system"), &turns)?;
     Ok(())
 }
 
-fn read_message(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
-    let message = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+fn read_message(message: &Members<'_>, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
     if let Some(key) = message.duplicate(&["role", "content"]) {
         return Err(Failure::invalid(format!("`{path}.{key}` is given more than once.")));
     }
@@ -252,15 +253,14 @@ fn read_message(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), 
 }
 
 fn read_blocks(value: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
-    let blocks = read_elements(value, path, "a string or an array of blocks")?;
-    for (i, block) in blocks.iter().enumerate() {
-        read_block(block, &format!("{path}[{i}]"), request)?;
+    let blocks = read_objects(value, path, "a string or an array of blocks")?;
+    for (i, block) in blocks.into_iter().enumerate() {
+        read_block(&block?, &format!("{path}[{i}]"), request)?;
     }
     Ok(())
 }
 
-fn read_block(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
-    let block = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+fn read_block(block: &Members<'_>, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
     let Some(kind) = block.string("type") else {
         return Err(must_be(&format!("{path}.type"), "a string"));
     };
@@ -272,12 +272,12 @@ fn read_block(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Fa
         "image" => {
             needs.images = true;
             size.images = size.images.saturating_add(1);
-            size.inline_bytes += inline(&block);
+            size.inline_bytes += inline(block);
         }
         "document" => {
             needs.files = true;
             size.files = size.files.saturating_add(1);
-            size.inline_bytes += inline(&block);
+            size.inline_bytes += inline(block);
         }
         "tool_result" => {
             if let Some(content) = block.value("content").filter(|content| content.starts_with('[')) {

@@ -8,7 +8,7 @@ use crate::json::{self, Members};
 use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
-    read_session_id, read_string, read_strings, read_text,
+    read_objects, read_session_id, read_string, read_strings, read_text,
 };
 use crate::protocol::search;
 
@@ -212,16 +212,17 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
 }
 
 fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
-    let messages = fields::read_messages(body)?;
-    for (position, message) in messages.iter().enumerate() {
-        read_message(message, &format!("messages[{position}]"), request)?;
+    let mut turns = Vec::new();
+    for (position, message) in fields::read_messages(body)?.into_iter().enumerate() {
+        let message = message?;
+        read_message(&message, &format!("messages[{position}]"), request)?;
+        turns.push(message.source());
     }
-    request.asks = asks::read(body, None, &messages)?;
+    request.asks = asks::read(body, None, &turns)?;
     Ok(())
 }
 
-fn read_message(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
-    let message = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+fn read_message(message: &Members<'_>, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
     if !message.string("role").is_some_and(|role| ROLES.contains(&role.as_ref())) {
         return Err(must_be(&format!("{path}.role"), &format!("one of {}", ROLES.join(", "))));
     }
@@ -229,18 +230,18 @@ fn read_message(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), 
         None => Ok(()),
         Some(content) if content.starts_with('"') => Ok(()),
         Some(content) if content.starts_with('[') => {
-            let parts = read_elements(content, &format!("{path}.content"), "an array")?;
-            let read = |(position, part): (usize, &&str)| {
-                read_part(part, &format!("{path}.content[{position}]"), request)
+            let path = format!("{path}.content");
+            let parts = read_objects(content, &path, "an array")?;
+            let read = |(position, part): (usize, Result<Members<'_>, Failure>)| {
+                read_part(&part?, &format!("{path}[{position}]"), request)
             };
-            parts.iter().enumerate().try_for_each(read)
+            parts.into_iter().enumerate().try_for_each(read)
         }
         Some(_) => Err(must_be(&format!("{path}.content"), "a string, an array of parts or null")),
     }
 }
 
-fn read_part(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
-    let part = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+fn read_part(part: &Members<'_>, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
     let Some(kind) = part.string("type") else {
         return Err(must_be(&format!("{path}.type"), "a string"));
     };
@@ -252,22 +253,22 @@ fn read_part(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Fai
         "image_url" => {
             needs.images = true;
             size.images = size.images.saturating_add(1);
-            size.inline_bytes += inline(&part, "image_url", "url");
+            size.inline_bytes += inline(part, "image_url", "url");
         }
         "input_audio" => {
             needs.audio = true;
             size.audio = size.audio.saturating_add(1);
-            size.inline_bytes += inline(&part, "input_audio", "data");
+            size.inline_bytes += inline(part, "input_audio", "data");
         }
         "file" => {
             needs.files = true;
             size.files = size.files.saturating_add(1);
-            size.inline_bytes += inline(&part, "file", "file_data");
+            size.inline_bytes += inline(part, "file", "file_data");
         }
         "video_url" | "input_video" => {
             needs.files = true;
             size.files = size.files.saturating_add(1);
-            size.inline_bytes += inline(&part, "video_url", "url");
+            size.inline_bytes += inline(part, "video_url", "url");
         }
         // Text, and what only the provider knows.
         _ => {}
