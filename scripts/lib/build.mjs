@@ -25,7 +25,10 @@ const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int"
 export const CODE = ["-inline-instr-cost=200", "-inline-call-penalty=1200", "-inlinehint-threshold=13000"].map(
   (flag) => `-Cllvm-args=${flag}`,
 );
-/** The same for the optimiser: no function beyond this is put into its single caller. */
+/** For every crate: text is checked, and strings are scanned, in WebAssembly's wide registers. */
+export const SIMD = "-Ctarget-feature=+simd128";
+
+/** The same as `CODE` for the optimiser: no function beyond this is put into its single caller. */
 const ONE_CALLER = 120;
 
 /**
@@ -70,7 +73,7 @@ async function compile(rust, failpoints) {
     CARGO_TARGET_DIR: TARGET_DIRECTORY,
     // Building the standard library, which unwinding needs, is unstable in a stable compiler.
     RUSTC_BOOTSTRAP: "1",
-    RUSTFLAGS: `-Cpanic=unwind${abortsInDrop(rust)}`,
+    RUSTFLAGS: `-Cpanic=unwind ${SIMD}${abortsInDrop(rust)}`,
     // Async exports use js-sys' executor, which catches panics.
     WASM_BINDGEN_USE_JS_SYS: "1",
   };

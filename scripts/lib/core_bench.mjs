@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { CODE } from "./build.mjs";
+import { CODE, SIMD } from "./build.mjs";
 import { outputOf, root, run } from "./process.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
@@ -19,11 +19,11 @@ export async function measureCore(rust) {
   // Flags for a crate are unstable in a stable compiler.
   const env = { ...rust.env, RUSTC_BOOTSTRAP: "1" };
   const targetOf = (folder) => env.CARGO_TARGET_DIR ?? join(folder, "target");
-  const cargo = (...argumentList) => run(join(rust.bin, "cargo"), argumentList, { env, advice: "benches/core does not compile: see above." });
+  const cargo = (env, ...argumentList) => run(join(rust.bin, "cargo"), argumentList, { env, advice: "benches/core does not compile: see above." });
   const flags = ["millrace", "millrace-bench-core"].map((name) => `profile.release.package.${name}.rustflags=${JSON.stringify(CODE)}`);
   const asTheGateway = ["-Z", "profile-rustflags", ...flags.flatMap((setting) => ["--config", setting])];
-  await cargo("build", "--locked", "--release", ...asTheGateway, "--target", TARGET, "--manifest-path", join(BENCH, "Cargo.toml"));
-  await cargo("build", "--locked", "--manifest-path", join(METER, "Cargo.toml"));
+  await cargo({ ...env, RUSTFLAGS: SIMD }, "build", "--locked", "--release", ...asTheGateway, "--target", TARGET, "--manifest-path", join(BENCH, "Cargo.toml"));
+  await cargo(env, "build", "--locked", "--manifest-path", join(METER, "Cargo.toml"));
   const module = join(targetOf(BENCH), TARGET, "release", "millrace_bench_core.wasm");
   const metered = join(targetOf(METER), "millrace_bench_core.metered.wasm");
   await run(join(targetOf(METER), "debug", "millrace-meter"), [module, metered]);

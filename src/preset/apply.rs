@@ -23,7 +23,7 @@ pub fn wanted(body: &[u8]) -> Result<Option<String>, Failure> {
     if !bytes::contains(body, b"preset") {
         return Ok(None);
     }
-    let Ok(text) = std::str::from_utf8(body) else {
+    let Some(text) = bytes::utf8(body) else {
         return Ok(None);
     };
     // What is no object is refused by the protocol's own reader, in its words.

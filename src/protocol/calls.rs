@@ -2,6 +2,7 @@
 //! that are an object with what is required, of the types and words that its schema names. Only what
 //! stands at the top of a schema is looked at. Read once, when a reply is over.
 
+use crate::bytes;
 use crate::chat::Event;
 use crate::json::{self, Members};
 
@@ -62,7 +63,7 @@ impl Calls {
 /// Whether the tools of `request`, whatever client's protocol it is in, take all of these calls. What
 /// cannot be told is no fault.
 pub fn fit(request: &[u8], calls: &[Call]) -> bool {
-    let text = std::str::from_utf8(request).unwrap_or_default();
+    let text = bytes::utf8(request).unwrap_or_default();
     let Ok(Some(list)) = json::members(text).map(|body| body.array("tools")) else { return true };
     let tools: Vec<Members<'_>> = list.into_iter().flat_map(declarations).collect();
     let name = |tool: &Members<'_>| tool.string("name").map(|name| name.into_owned());

@@ -1,6 +1,7 @@
 //! Reading the members of a client's request, each of the type that it must be, and the words for
 //! the client where it is not. What the members mean is for the faces to know.
 
+use crate::bytes;
 use crate::chat::conversation::{Effort, Reasoning};
 use crate::error::Failure;
 use crate::json::{self, JsonError, Members};
@@ -8,7 +9,8 @@ use crate::json::{self, JsonError, Members};
 const MAX_SESSION_ID: usize = 256;
 
 pub fn read_text(body: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(body).map_err(|error| {
+    let text = bytes::utf8(body).map_or_else(|| std::str::from_utf8(body), Ok);
+    text.map_err(|error| {
         let position = error.valid_up_to();
         Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
     })

@@ -15,6 +15,17 @@ proptest! {
         prop_assert_eq!(bytes::find_string_stop(text), first(&stops));
     }
 
+    /// Pieces of letters of each length, whole or cut, at every place of a register.
+    #[test]
+    fn takes_what_the_library_takes(pieces in prop::collection::vec(("[a-z]{0,70}", ".{0,3}", 0usize..12), 0..6)) {
+        let mut raw = Vec::new();
+        for (plain, any, cut) in pieces {
+            raw.extend(plain.bytes());
+            raw.extend(any.bytes().take(if cut < 8 { usize::MAX } else { cut - 8 }));
+        }
+        prop_assert_eq!(bytes::utf8(&raw), std::str::from_utf8(&raw).ok());
+    }
+
     #[test]
     fn says_what_lossy_says(raw in prop::collection::vec(any::<u8>(), 0..40), text in ".{0,20}") {
         prop_assert_eq!(bytes::text(&raw), String::from_utf8_lossy(&raw));

@@ -207,6 +207,18 @@ proptest! {
     }
 
     #[test]
+    fn reads_objects_as_one_after_the_other(values in prop::collection::vec(any_value(), 0..4), gap in "[ \n]{0,2}", broken in any::<prop::sample::Index>(), with in "[\"\\\\{}:,0]?") {
+        let objects: Vec<String> = values.iter().map(|value| format!("{{\"a\":{value}{gap},{gap}\"b\":{gap}1}}")).collect();
+        let text = format!("{gap}[{gap}{}{gap}]{gap}", objects.join(&format!("{gap},{gap}")));
+        let at = text.floor_char_boundary(broken.index(text.len()));
+        for text in [text.clone(), format!("{}{with}{}", &text[..at], &text[at..]), text[..at].to_owned()] {
+            let elements = json::elements(&text).ok();
+            let each = elements.and_then(|all| all.into_iter().map(|one| json::members(one).ok()).collect::<Option<Vec<_>>>());
+            prop_assert_eq!(json::objects(&text), each, "{}", text);
+        }
+    }
+
+    #[test]
     fn agrees_with_serde_on_strings(text in "[a\"\\\\/\u{0}-\u{20}é😀]{0,20}", quoted in "\"([a/é]|\\\\[\"\\\\nuq]|\\\\u[dD][89c-f]00){0,8}\" ?") {
         let own = json::quote(&text);
         prop_assert_eq!(&own, &serde_json::to_string(&text).unwrap());

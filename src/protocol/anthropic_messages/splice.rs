@@ -5,6 +5,7 @@ use super::reader::{FRAME_LIMIT, Reply};
 use super::seal::MARK;
 use super::stream::{PING, write_error_event, write_stop};
 use super::wire::{self, write_event};
+use crate::bytes;
 use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
@@ -40,7 +41,7 @@ pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
 /// set no limit of output it is the target's; a request to count tokens has none, and is written
 /// for a target without.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let model = json::quote(target.model);
     let marked = text.contains(MARK);
@@ -191,7 +192,7 @@ impl Rest {
         if self.reply.facts.fault.is_some() {
             return;
         }
-        let text = crate::bytes::text(frame.data);
+        let text = bytes::text(frame.data);
         match kind.as_str() {
             // A second opening says nothing new to a client that had the first.
             "message_start" => {
@@ -337,7 +338,7 @@ fn ending_with(text: &str, bill: &Bill) -> String {
 
 /// Writes a whole message for the client. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = crate::bytes::text(body);
+    let text = bytes::text(body);
     let message = json::members(text.trim()).expect("this body was read before");
     identify(&message, identity, Some(bill)).into_bytes()
 }

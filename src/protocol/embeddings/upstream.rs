@@ -2,6 +2,7 @@
 //! changed that the gateway owns or that the provider spells in another way. Beside it, what the
 //! translations to other wires have in common.
 
+use crate::bytes;
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fields::{must_be, read_elements, unheeded};
@@ -95,7 +96,7 @@ fn spell(key: &str, value: &str, dialect: Dialect) -> Result<Edit, &'static str>
 
 /// The members of a request that the face has accepted.
 pub(super) fn accepted(body: &[u8]) -> Members<'_> {
-    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
     json::members(text).expect("the request was read as an object")
 }
 

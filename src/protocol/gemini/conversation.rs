@@ -2,7 +2,7 @@
 //! can do is refused by name; what merely has no word is noted.
 
 use super::face::check_role;
-use super::fields::{Fields, only_gemini, own_object, utf8};
+use super::fields::{Fields, only_gemini, own_object};
 use super::{MINTED, schema, seal};
 use crate::chat::Conversation;
 use crate::chat::conversation::{
@@ -11,7 +11,7 @@ use crate::chat::conversation::{
 };
 use crate::error::Failure;
 use crate::json;
-use crate::protocol::fields::must_be;
+use crate::protocol::fields::{must_be, read_text};
 
 const BODY: &[&str] = &[
     "contents",
@@ -46,7 +46,7 @@ const PART: &[&str] =
 const SERVER_PARTS: &[&str] = &["executableCode", "codeExecutionResult", "toolCall", "toolResponse"];
 
 pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
-    let body = Fields::read(utf8(body)?, "")?;
+    let body = Fields::read(read_text(body)?, "")?;
     if body.has("cachedContent") {
         return Err(only_gemini("cachedContent", "a prompt that Google keeps"));
     }

@@ -2,12 +2,12 @@
 //! and whether to stream stand in the path.
 
 use super::conversation::read_conversation;
-use super::fields::{Fields, utf8};
+use super::fields::Fields;
 use crate::chat::{ChatRequest, Needs, RequestSize, WebSearch};
 use crate::error::Failure;
 use crate::json;
 use crate::protocol::asks;
-use crate::protocol::fields::must_be;
+use crate::protocol::fields::{must_be, read_text};
 use crate::protocol::search;
 use crate::tokens;
 
@@ -34,7 +34,7 @@ const MAX_CANDIDATES: i64 = 8;
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
 pub fn read_request(body: &[u8], model: &str, stream: bool) -> Result<ChatRequest, Failure> {
-    let text = utf8(body)?;
+    let text = read_text(body)?;
     let body = Fields::read(text, "")?;
     let mut request = ChatRequest {
         model: Some(model.strip_prefix("models/").unwrap_or(model).to_owned()),
@@ -56,7 +56,7 @@ pub fn read_request(body: &[u8], model: &str, stream: bool) -> Result<ChatReques
 /// Estimates the input tokens of a `countTokens` request to `model`, whose prompt stands either at
 /// the top or under `generateContentRequest`.
 pub fn count_tokens_estimate(body: &[u8], model: &str) -> Result<u64, Failure> {
-    let text = utf8(body)?;
+    let text = read_text(body)?;
     let body = Fields::read(text, "")?;
     let inner = body.object("generateContentRequest")?;
     let prompt = inner.as_ref().and(body.get("generateContentRequest")).unwrap_or(text);

@@ -142,14 +142,6 @@ pub(super) fn own_object<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<&
     }
 }
 
-/// The text of a request, or where it stops being one.
-pub(super) fn utf8(body: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        Failure::invalid(format!("The request body is not valid UTF-8 (at byte {position})."))
-    })
-}
-
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

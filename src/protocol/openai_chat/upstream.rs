@@ -3,6 +3,7 @@
 
 use super::strict;
 use super::write_conversation::{NO_WORD, effort_of};
+use crate::bytes;
 use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
 use crate::json::{self, Edit, Member, Members};
@@ -40,7 +41,7 @@ pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;

@@ -1,6 +1,7 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns.
 
+use crate::bytes;
 use crate::chat::StreamUsage;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::fields::{is_hollow, note_stream_options, unheeded};
@@ -30,7 +31,7 @@ pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;

@@ -2,6 +2,7 @@
 //! the reply each event keeps its members, but for the model, the id, the usage and the places
 //! that some servers leave out and the OpenAI SDKs fall over.
 
+use crate::bytes;
 use litemap::LiteMap;
 
 use super::reader::{FRAME_LIMIT, Telling};
@@ -38,7 +39,7 @@ pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
     let request = json::members(text).expect("the request was read as an object");
     let model = quote(target.model);
     let input = request.value("input").and_then(|input| foreign_free(input, target.quirks));
@@ -210,7 +211,7 @@ impl Events {
             return;
         }
         let Ok(event) = json::members(&text) else { return };
-        let kind = event.string("type").unwrap_or_else(|| crate::bytes::text(frame.event)).into_owned();
+        let kind = event.string("type").unwrap_or_else(|| bytes::text(frame.event)).into_owned();
         if let Some(response) = event.value("response") {
             self.response = Some(response.to_owned());
         }
@@ -395,6 +396,6 @@ fn output_text(response: &Members<'_>) -> String {
 
 /// Writes a whole response. `body` is one that `read_whole` accepted.
 pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = crate::bytes::text(body);
+    let text = bytes::text(body);
     splice_response(text.trim(), identity, Some(bill), None).into_bytes()
 }

@@ -1,6 +1,7 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns or that the provider spells in another way.
 
+use crate::bytes;
 use crate::catalog::Protocol;
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
@@ -81,6 +82,6 @@ fn plain_documents(request: &Members<'_>) -> Result<String, Failure> {
 
 /// The members of a request that the face has accepted.
 pub(super) fn accepted(body: &[u8]) -> Members<'_> {
-    let text = std::str::from_utf8(body).expect("the request was read as UTF-8");
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
     json::members(text).expect("the request was read as an object")
 }
