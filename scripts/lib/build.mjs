@@ -46,7 +46,11 @@ export async function build(rust, { failpoints = false, optimise = true } = {}) 
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   await step(`Compiling the gateway to WebAssembly${failpoints ? " (with failpoints)" : ""}`, () => compile(rust, failpoints));
-  await step("Writing its JavaScript bindings", () => bind(rust, join(TARGET_DIRECTORY, TARGET, "release", "millrace.wasm"), work));
+  await step("Writing its JavaScript bindings", async () => {
+    await bind(rust, join(TARGET_DIRECTORY, TARGET, "release", "millrace.wasm"), work);
+    const bindings = join(work, "millrace.js");
+    writeFileSync(bindings, withoutClosures(readFileSync(bindings, "utf8")));
+  });
   await step("Bundling the entry module", () => bundle(join(root, "src", "shell", "entry.js"), work));
   if (optimise) await step("Optimising", () => optimiseWasm(work));
 
@@ -103,8 +107,6 @@ export async function bind(rust, wasm, work) {
   await run(tool, [wasm, work], {
     advice: "wasm-bindgen refused what was compiled: see above.",
   });
-  const bindings = join(work, "millrace.js");
-  writeFileSync(bindings, withoutClosures(readFileSync(bindings, "utf8")));
 }
 
 /**
