@@ -16,6 +16,12 @@ pub fn read_text(body: &[u8]) -> Result<&str, Failure> {
     })
 }
 
+/// The members of a request that its face has accepted.
+pub fn accepted(body: &[u8]) -> Members<'_> {
+    let text = bytes::utf8(body).expect("the request was read as UTF-8");
+    json::members(text).expect("the request was read as an object")
+}
+
 /// The members of a request, of which none of `once` is there twice.
 pub fn read_members<'a>(text: &'a str, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
     let body = json::members(text).map_err(not_json)?;

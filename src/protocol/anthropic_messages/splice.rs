@@ -10,7 +10,7 @@ use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
 use crate::protocol::calls::Call;
-use crate::protocol::fields::unheeded;
+use crate::protocol::fields::{accepted, unheeded};
 use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::writing::FOREIGN;
 use crate::sse::{self, Frame};
@@ -41,10 +41,9 @@ pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
 /// set no limit of output it is the target's; a request to count tokens has none, and is written
 /// for a target without.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = bytes::utf8(body).expect("the request was read as UTF-8");
-    let request = json::members(text).expect("the request was read as an object");
+    let request = accepted(body);
     let model = json::quote(target.model);
-    let marked = text.contains(MARK);
+    let marked = request.source().contains(MARK);
     let own = request.value("messages").filter(|_| marked).map(without_foreign);
     let edit = |member: &Member<'_>| match member.key.as_ref() {
         "model" => Edit::Value(model.clone()),

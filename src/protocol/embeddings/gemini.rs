@@ -3,12 +3,12 @@
 
 use super::face::EmbeddingsRequest;
 use super::reply::{self, EmbeddingsReply};
-use super::upstream::{Piece, accepted, data_url, read_inputs, unknown_losses};
+use super::upstream::{Piece, data_url, read_inputs, unknown_losses};
 use super::vector::Packing;
 use crate::chat::{ReplyFault, Usage};
 use crate::error::Failure;
 use crate::json::{self, Members};
-use crate::protocol::fields::must_be;
+use crate::protocol::fields::{accepted, must_be};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::usage::count;
 

@@ -2,10 +2,9 @@
 //! changed that the gateway owns or that the provider spells in another way. Beside it, what the
 //! translations to other wires have in common.
 
-use crate::bytes;
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{must_be, read_elements, unheeded};
+use crate::protocol::fields::{accepted, must_be, read_elements, unheeded};
 use crate::protocol::lane::{Target, Written};
 
 /// How a provider's embeddings depart from OpenAI's.
@@ -92,12 +91,6 @@ fn spell(key: &str, value: &str, dialect: Dialect) -> Result<Edit, &'static str>
             _,
         ) => Ok(Edit::Keep),
     }
-}
-
-/// The members of a request that the face has accepted.
-pub(super) fn accepted(body: &[u8]) -> Members<'_> {
-    let text = bytes::utf8(body).expect("the request was read as UTF-8");
-    json::members(text).expect("the request was read as an object")
 }
 
 /// One thing of which an input consists, for wires other than OpenAI's.

@@ -4,12 +4,12 @@
 use super::face::EmbeddingsRequest;
 use super::gemini::{self, task_type};
 use super::reply::{self, EmbeddingsReply};
-use super::upstream::{Piece, accepted, read_inputs, unknown_losses};
+use super::upstream::{Piece, read_inputs, unknown_losses};
 use super::vector::Packing;
 use crate::chat::{ReplyFault, Usage};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::must_be;
+use crate::protocol::fields::{accepted, must_be};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::usage::count;
 

@@ -3,11 +3,10 @@
 
 use super::strict;
 use super::write_conversation::{NO_WORD, effort_of};
-use crate::bytes;
 use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{note_others, note_stream_options, unheeded};
+use crate::protocol::fields::{accepted, note_others, note_stream_options, unheeded};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::openai_wire::stream_options;
 use crate::protocol::writing::AS_EFFORT;
@@ -41,8 +40,7 @@ pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = bytes::utf8(body).expect("the request was read as UTF-8");
-    let request = json::members(text).expect("the request was read as an object");
+    let request = accepted(body);
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;
     let model = json::quote(target.model);

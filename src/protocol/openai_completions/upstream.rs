@@ -1,10 +1,9 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns.
 
-use crate::bytes;
 use crate::chat::StreamUsage;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{is_hollow, note_stream_options, unheeded};
+use crate::protocol::fields::{accepted, is_hollow, note_stream_options, unheeded};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::openai_wire::stream_options;
 
@@ -31,8 +30,7 @@ pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = bytes::utf8(body).expect("the request was read as UTF-8");
-    let request = json::members(text).expect("the request was read as an object");
+    let request = accepted(body);
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;
     let model = json::quote(target.model);

@@ -2,17 +2,17 @@
 //! the reply each event keeps its members, but for the model, the id, the usage and the places
 //! that some servers leave out and the OpenAI SDKs fall over.
 
-use crate::bytes;
 use litemap::LiteMap;
 
 use super::reader::{FRAME_LIMIT, Telling};
 use super::seal::{self, OWN_ID};
 use super::wire;
+use crate::bytes;
 use crate::chat::conversation::{Effort, Issuer};
 use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members, quote};
-use crate::protocol::fields::unheeded;
+use crate::protocol::fields::{accepted, unheeded};
 use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::openai_wire;
 use crate::protocol::usage;
@@ -39,8 +39,7 @@ pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
-    let text = bytes::utf8(body).expect("the request was read as UTF-8");
-    let request = json::members(text).expect("the request was read as an object");
+    let request = accepted(body);
     let model = quote(target.model);
     let input = request.value("input").and_then(|input| foreign_free(input, target.quirks));
     let edit = |member: &Member<'_>| match member.key.as_ref() {

@@ -2,11 +2,11 @@
 //! OpenRouter's shape. Scores keep the digits that the provider gave them.
 
 use super::face::RerankRequest;
-use super::upstream::accepted;
 use super::wire;
 use crate::chat::{Bill, Facts, Identity, ReplyFault, Usage};
 use crate::json::{self, Members};
 use crate::protocol::fault;
+use crate::protocol::fields::accepted;
 use crate::protocol::usage::{cost_members, count, safe};
 
 /// A reply that can be delivered.

@@ -1,11 +1,10 @@
 //! The request as a provider gets it: the client's bytes with the few members changed that the
 //! gateway owns or that the provider spells in another way.
 
-use crate::bytes;
 use crate::catalog::Protocol;
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{must_be, read_elements, unheeded};
+use crate::protocol::fields::{accepted, must_be, read_elements, unheeded};
 use crate::protocol::lane::{Target, Written};
 
 /// Whose form of rerank a provider speaks.
@@ -78,10 +77,4 @@ fn plain_documents(request: &Members<'_>) -> Result<String, Failure> {
         plain.push(text.ok_or_else(|| must_be(&path, "text: this provider ranks no pictures"))?);
     }
     Ok(format!("[{}]", plain.join(",")))
-}
-
-/// The members of a request that the face has accepted.
-pub(super) fn accepted(body: &[u8]) -> Members<'_> {
-    let text = bytes::utf8(body).expect("the request was read as UTF-8");
-    json::members(text).expect("the request was read as an object")
 }
