@@ -41,15 +41,7 @@ impl Object {
 
     pub fn put_list<V: Value>(&mut self, name: &str, values: impl Iterator<Item = V>) {
         self.name(name);
-        self.out.push(b'[');
-        let start = self.out.len();
-        for value in values {
-            if self.out.len() > start {
-                self.out.push(b',');
-            }
-            value.write(&mut self.out);
-        }
-        self.out.push(b']');
+        write_list(values, &mut self.out);
     }
 
     pub fn end(mut self) -> String {
@@ -58,9 +50,7 @@ impl Object {
     }
 
     fn name(&mut self, name: &str) {
-        if self.out.len() > 1 {
-            self.out.push(b',');
-        }
+        separate(&mut self.out);
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
@@ -75,32 +65,43 @@ impl List {
     }
 
     pub fn put(&mut self, value: impl Value) {
-        self.separate();
+        separate(&mut self.out);
         value.write(&mut self.out);
     }
 
     /// Some values as a list within the list.
     pub fn put_row(&mut self, values: &[&dyn Value]) {
-        self.separate();
-        self.out.push(b'[');
-        for (at, value) in values.iter().enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            value.write(&mut self.out);
-        }
-        self.out.push(b']');
+        separate(&mut self.out);
+        write_list(values.iter().copied(), &mut self.out);
     }
 
     pub fn end(mut self) -> String {
         self.out.push(b']');
         String::from_utf8(self.out).expect("every piece of it is text")
     }
+}
 
-    fn separate(&mut self) {
-        if self.out.len() > 1 {
-            self.out.push(b',');
+/// Between the members or values of what was opened at the start of `out`.
+fn separate(out: &mut Vec<u8>) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+}
+
+fn write_list<V: Value>(values: impl Iterator<Item = V>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, value) in values.enumerate() {
+        if at > 0 {
+            out.push(b',');
         }
+        value.write(out);
+    }
+    out.push(b']');
+}
+
+impl Value for &dyn Value {
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
     }
 }
 
