@@ -43,15 +43,20 @@ pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     }) || (starts.len() * 16..ends.len()).any(is_at)
 }
 
+/// Sixteen bytes in one of WebAssembly's wide registers.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+pub fn wide(sixteen: &[u8; 16]) -> core::arch::wasm32::v128 {
+    let bits = u128::from_le_bytes(*sixteen);
+    core::arch::wasm32::u64x2(bits as u64, (bits >> 64) as u64)
+}
+
 /// Whether at some place `one` has the byte `first`, and `other` the byte `last`.
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
 fn both(one: &[u8; 16], first: u8, other: &[u8; 16], last: u8) -> bool {
-    use core::arch::wasm32::{u8x16_eq, u8x16_splat, u64x2, v128, v128_and, v128_any_true};
-    let wide = |bytes: &[u8; 16]| -> v128 {
-        let bits = u128::from_le_bytes(*bytes);
-        u64x2(bits as u64, (bits >> 64) as u64)
-    };
+    use core::arch::wasm32::{u8x16_eq, u8x16_splat, v128_and, v128_any_true};
     v128_any_true(v128_and(u8x16_eq(wide(one), u8x16_splat(first)), u8x16_eq(wide(other), u8x16_splat(last))))
 }
 

@@ -203,9 +203,8 @@ fn stops_of(block: &[u8; 64]) -> u64 {
 #[target_feature(enable = "simd128")]
 #[inline]
 fn stops_in(sixteen: &[u8; 16]) -> u16 {
-    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
-    let bits = u128::from_le_bytes(*sixteen);
-    let bytes = u64x2(bits as u64, (bits >> 64) as u64);
+    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, v128_or};
+    let bytes = bytes::wide(sixteen);
     let quoted = v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
     i8x16_bitmask(v128_or(quoted, u8x16_lt(bytes, u8x16_splat(b' '))))
 }
