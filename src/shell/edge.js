@@ -27,7 +27,8 @@ export class Attempt {
     const init = {
       method: "POST",
       headers: sent(headers),
-      body: body.slice(),
+      // A view of the crate's memory: what is fetched or answered is a copy of it, by the Fetch standard ("extract a body").
+      body,
       // A redirect would carry our key to an address that nobody configured.
       redirect: "manual",
       signal: this.#controller.signal,
@@ -176,7 +177,7 @@ function isWithin(headers, most) {
 }
 
 export function reply(status, headers, body) {
-  return new Response(body.slice(), { status, headers: object(headers) });
+  return new Response(body, { status, headers: object(headers) });
 }
 
 export function streamed(status, headers, body) {
