@@ -1,5 +1,7 @@
 //! Finding bytes, eight or sixteen at a time in one register, and what bytes say as text.
 
+#[cfg(target_arch = "wasm32")]
+use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, u64x2, v128, v128_and};
 use std::borrow::Cow;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -36,33 +38,53 @@ pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     let (Some(first), Some(last)) = (needle.first(), needle.last()) else { return true };
     let Some(ends) = bytes.get(needle.len() - 1..) else { return false };
     let is_at = |at: usize| bytes[at..].starts_with(needle);
-    let ((starts, _), (stops, _)) = (bytes[..ends.len()].as_chunks::<16>(), ends.as_chunks::<16>());
-    let mut sixteens = starts.iter().zip(stops).enumerate();
-    sixteens.any(|(place, (start, stop))| {
-        both(start, *first, stop, *last) && (place * 16..place * 16 + 16).any(is_at)
-    }) || (starts.len() * 16..ends.len()).any(is_at)
+    let ((starts, _), (stops, _)) = (bytes[..ends.len()].as_chunks::<64>(), ends.as_chunks::<64>());
+    for (place, (start, stop)) in starts.iter().zip(stops).enumerate() {
+        let mut places = pairs(start, *first, stop, *last);
+        while places != 0 {
+            if is_at(place * 64 + places.trailing_zeros() as usize) {
+                return true;
+            }
+            places &= places - 1;
+        }
+    }
+    (starts.len() * 64..ends.len()).any(is_at)
 }
 
 /// Sixteen bytes in one of WebAssembly's wide registers.
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
 #[inline]
-pub fn wide(sixteen: &[u8; 16]) -> core::arch::wasm32::v128 {
+pub fn wide(sixteen: &[u8; 16]) -> v128 {
     let bits = u128::from_le_bytes(*sixteen);
-    core::arch::wasm32::u64x2(bits as u64, (bits >> 64) as u64)
+    u64x2(bits as u64, (bits >> 64) as u64)
 }
 
-/// Whether at some place `one` has the byte `first`, and `other` the byte `last`.
+/// Sixty-four bytes in four of them.
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
-fn both(one: &[u8; 16], first: u8, other: &[u8; 16], last: u8) -> bool {
-    use core::arch::wasm32::{u8x16_eq, u8x16_splat, v128_and, v128_any_true};
-    v128_any_true(v128_and(u8x16_eq(wide(one), u8x16_splat(first)), u8x16_eq(wide(other), u8x16_splat(last))))
+#[inline]
+pub fn wides(block: &[u8; 64]) -> [v128; 4] {
+    let (sixteens, _) = block.as_chunks::<16>();
+    [wide(&sixteens[0]), wide(&sixteens[1]), wide(&sixteens[2]), wide(&sixteens[3])]
+}
+
+/// A bit for each place at which `one` has the byte `first`, and `other` the byte `last`.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn pairs(one: &[u8; 64], first: u8, other: &[u8; 64], last: u8) -> u64 {
+    let ([a, b, c, d], [e, f, g, h]) = (wides(one), wides(other));
+    let (first, last) = (u8x16_splat(first), u8x16_splat(last));
+    let pair = |one, other| v128_and(u8x16_eq(one, first), u8x16_eq(other, last));
+    let bits = |one, other| u64::from(i8x16_bitmask(pair(one, other)));
+    bits(a, e) | bits(b, f) << 16 | bits(c, g) << 32 | bits(d, h) << 48
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn both(one: &[u8; 16], first: u8, other: &[u8; 16], last: u8) -> bool {
-    one.iter().zip(other).fold(false, |both, (one, other)| both | ((*one == first) & (*other == last)))
+fn pairs(one: &[u8; 64], first: u8, other: &[u8; 64], last: u8) -> u64 {
+    let both = |at: usize| u64::from((one[at] == first) & (other[at] == last)) << at;
+    (0..64).fold(0, |places, at| places | both(at))
 }
 
 /// What is behind `prefix`.

@@ -1,5 +1,10 @@
 //! The quick way through JSON: whatever it takes is valid, and what it does not take is left to
-//! serde, which knows the words for what is wrong. Looks at eight or sixteen bytes at a time and allocates nothing.
+//! serde, which knows the words for what is wrong. Looks at up to 64 bytes at a time and allocates nothing.
+
+#[cfg(target_arch = "wasm32")]
+use core::arch::wasm32::{
+    i8x16_bitmask, u8x16_eq, u8x16_le, u8x16_splat, v128, v128_any_true, v128_or, v128_xor,
+};
 
 use crate::bytes;
 
@@ -160,13 +165,18 @@ pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
         let (start, mut stops) = (at, stops_of(block));
         at += block.len();
         while stops != 0 {
-            let stop = start + stops.trailing_zeros() as usize;
-            match bytes[stop] {
-                b'"' => return Some((stop + 1, escaped)),
+            let place = stops.trailing_zeros() as usize % block.len();
+            match block[place] {
+                b'"' => return Some((start + place + 1, escaped)),
                 b'\\' => escaped = true,
                 _ => return None,
             }
-            let next = skip_escape(bytes, stop)?;
+            if block.get(place + 1).is_some_and(|byte| ESCAPES[usize::from(*byte)]) {
+                // What is escaped may look like a stop itself.
+                stops &= !(3 << place);
+                continue;
+            }
+            let next = skip_escape(bytes, start + place)?;
             if next >= start + block.len() {
                 at = next;
                 break;
@@ -191,7 +201,21 @@ fn skip_rest(bytes: &[u8], mut at: usize, mut escaped: bool) -> Option<(usize, b
 }
 
 /// A bit for each byte at which a string may end, has an escape or is wrong.
-#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn stops_of(block: &[u8; 64]) -> u64 {
+    let [one, two, three, four] = bytes::wides(block);
+    let (one, two, three, four) = (marks_of(one), marks_of(two), marks_of(three), marks_of(four));
+    // Most blocks of text that is only text have none.
+    if !v128_any_true(v128_or(v128_or(one, two), v128_or(three, four))) {
+        return 0;
+    }
+    let bits = |marks| u64::from(i8x16_bitmask(marks));
+    bits(one) | bits(two) << 16 | bits(three) << 32 | bits(four) << 48
+}
+
+#[cfg(not(target_arch = "wasm32"))]
 #[inline]
 fn stops_of(block: &[u8; 64]) -> u64 {
     let (sixteens, _) = block.as_chunks::<16>();
@@ -203,10 +227,17 @@ fn stops_of(block: &[u8; 64]) -> u64 {
 #[target_feature(enable = "simd128")]
 #[inline]
 fn stops_in(sixteen: &[u8; 16]) -> u16 {
-    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, v128_or};
-    let bytes = bytes::wide(sixteen);
-    let quoted = v128_or(u8x16_eq(bytes, u8x16_splat(b'"')), u8x16_eq(bytes, u8x16_splat(b'\\')));
-    i8x16_bitmask(v128_or(quoted, u8x16_lt(bytes, u8x16_splat(b' '))))
+    i8x16_bitmask(marks_of(bytes::wide(sixteen)))
+}
+
+/// All bits of each byte that is a stop. With its second bit turned over, a quote is the one byte that comes next
+/// to the control characters.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn marks_of(bytes: v128) -> v128 {
+    let quoted = u8x16_le(v128_xor(bytes, u8x16_splat(b'"' ^ b' ')), u8x16_splat(b' '));
+    v128_or(quoted, u8x16_eq(bytes, u8x16_splat(b'\\')))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -216,10 +247,20 @@ fn stops_in(sixteen: &[u8; 16]) -> u16 {
     eights.iter().rev().fold(0, |stops, eight| stops << 8 | u16::from(bytes::string_stop_bits(*eight)))
 }
 
-#[inline(always)]
+/// What stands behind a backslash, but for the `u` that has four digits.
+static ESCAPES: [bool; 256] = {
+    let mut escapes = [false; 256];
+    let mut rest: &[u8] = b"\"\\/bfnrt";
+    while let [escape, others @ ..] = rest {
+        escapes[*escape as usize] = true;
+        rest = others;
+    }
+    escapes
+};
+
 fn skip_escape(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at + 1)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
+        byte if ESCAPES[usize::from(*byte)] => Some(at + 2),
         b'u' => bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit).then_some(at + 6),
         _ => None,
     }
