@@ -9,7 +9,7 @@ const WINDOW = 32_000;
 /** A piece that is in more functions than this says nothing of them. */
 const MOST_FUNCTIONS = 400;
 /** A few pieces are soon found anywhere: what a function must have beside them to count as known. */
-const SMALL = 8;
+const SMALL = 30;
 const DIGITS = 6;
 
 const [CUSTOM, IMPORTS, CODE] = [0, 2, 10];
