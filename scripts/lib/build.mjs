@@ -6,11 +6,12 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameS
 import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
+import { withoutCleanups } from "./cleanups.mjs";
 import { nameByLikeness, withoutPlaces } from "./order.mjs";
 import { Failure, outputOf, root, run, say, step } from "./process.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
-const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "scripts/lib/order.mjs", "package-lock.json"];
+const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "scripts/lib/cleanups.mjs", "scripts/lib/order.mjs", "scripts/lib/wasm.mjs", "package-lock.json"];
 const TARGET_DIRECTORY = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 // What rustc's WebAssembly target uses by default, exceptions, and the registers of src/json/scan.rs. Not "all features": the
 // optimiser knows encodings that the runtime does not.
@@ -163,6 +164,7 @@ async function optimiseWasm(work) {
   const symbols = join(work, "millrace_bg.symbols");
   const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
   const optimiser = [join(root, "node_modules", ".bin", "wasm-opt"), ...features, wasm, "-o", wasm];
+  writeFileSync(wasm, withoutCleanups(readFileSync(wasm)));
   await run(process.execPath, [...optimiser, ...OPTIMISATIONS, "-g"]);
   writeFileSync(wasm, nameByLikeness(readFileSync(wasm)));
   // The names of functions stay behind, a line each: a stack trace has their numbers.

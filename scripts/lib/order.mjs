@@ -2,6 +2,8 @@
 // so that this alone makes it a twelfth smaller. The functions themselves are not touched: they get
 // names that sort into the order wanted, and the optimiser sorts by names.
 
+import { nameSection, readModule } from "./wasm.mjs";
+
 /** What two functions have in common is counted in pieces of so many bytes. */
 const PIECE = 6;
 /** How far back a compressor looks, about. */
@@ -12,10 +14,6 @@ const MOST_FUNCTIONS = 400;
 const SMALL = 30;
 const DIGITS = 6;
 
-const [CUSTOM, IMPORTS, CODE] = [0, 2, 10];
-const [FUNCTION, TABLE, MEMORY, GLOBAL, TAG] = [0, 1, 2, 3, 4];
-const FUNCTION_NAMES = 1;
-
 /** The module with names of functions that begin with their place in that order; what they were called follows. */
 export function nameByLikeness(module) {
   const found = readModule(module);
@@ -25,10 +23,7 @@ export function nameByLikeness(module) {
     return [number, `${String(places.get(index)).padStart(DIGITS, "0")} ${found.names.get(number) ?? ""}`];
   });
   const names = [...[...found.names].filter(([number]) => number < found.imported), ...placed];
-  const entries = names.flatMap(([number, name]) => [unsigned(number), ...text(name)]);
-  const functions = Buffer.concat([unsigned(names.length), ...entries]);
-  const content = Buffer.concat([...text("name"), unsigned(FUNCTION_NAMES), unsigned(functions.length), functions]);
-  return Buffer.concat([...found.kept, unsigned(CUSTOM), unsigned(content.length), content]);
+  return Buffer.concat([...found.sections.map(({ bytes }) => bytes), nameSection(names)]);
 }
 
 /** The lines `number:name` of a module that was named so, with the names as they were before. */
@@ -100,98 +95,4 @@ function bestKnown(left, known, pieces) {
 
 function largest(bodies) {
   return bodies.reduce((most, body, index) => (body.length > bodies[most].length ? index : most), 0);
-}
-
-/** The bodies of a module's functions, their names by number, how many come from outside, and all sections but the names. */
-function readModule(module) {
-  const found = { imported: 0, bodies: [], names: new Map(), kept: [module.subarray(0, 8)] };
-  const reader = new Reader(module, 8);
-  while (!reader.isAtEnd()) {
-    const start = reader.at;
-    const [kind, section] = [reader.byte(), reader.bytes(reader.unsigned())];
-    const inside = new Reader(section, 0);
-    if (kind === CUSTOM && inside.text() === "name") {
-      found.names = readNames(inside);
-      continue;
-    }
-    found.kept.push(module.subarray(start, reader.at));
-    if (kind === IMPORTS) found.imported = countFunctions(inside);
-    if (kind === CODE) found.bodies = Array.from({ length: inside.unsigned() }, () => inside.bytes(inside.unsigned()));
-  }
-  return found;
-}
-
-function readNames(reader) {
-  while (!reader.isAtEnd()) {
-    const [kind, part] = [reader.byte(), new Reader(reader.bytes(reader.unsigned()), 0)];
-    if (kind === FUNCTION_NAMES) return new Map(Array.from({ length: part.unsigned() }, () => [part.unsigned(), part.text()]));
-  }
-  return new Map();
-}
-
-function countFunctions(reader) {
-  let functions = 0;
-  for (let left = reader.unsigned(); left > 0; left -= 1) {
-    reader.text();
-    reader.text();
-    const kind = reader.byte();
-    if (kind === FUNCTION) functions += 1;
-    skipType(reader, kind);
-  }
-  return functions;
-}
-
-function skipType(reader, kind) {
-  if (kind === TABLE || kind === GLOBAL || kind === TAG) reader.byte();
-  if (kind === FUNCTION || kind === TAG) reader.unsigned();
-  if (kind === GLOBAL) reader.byte();
-  if (kind !== TABLE && kind !== MEMORY) return;
-  const hasMost = (reader.unsigned() & 1) === 1;
-  reader.unsigned();
-  if (hasMost) reader.unsigned();
-}
-
-class Reader {
-  constructor(data, at) {
-    this.data = data;
-    this.at = at;
-  }
-
-  isAtEnd() {
-    return this.at >= this.data.length;
-  }
-
-  byte() {
-    return this.data[this.at++];
-  }
-
-  /** A number in LEB128. */
-  unsigned() {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 127) * 2 ** shift;
-      if (byte < 128) return value;
-    }
-  }
-
-  bytes(length) {
-    this.at += length;
-    return this.data.subarray(this.at - length, this.at);
-  }
-
-  text() {
-    return this.bytes(this.unsigned()).toString();
-  }
-}
-
-function unsigned(value) {
-  const bytes = [];
-  for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) | 128);
-  return Buffer.from([...bytes, value]);
-}
-
-function text(words) {
-  const bytes = Buffer.from(words);
-  return [unsigned(bytes.length), bytes];
 }
