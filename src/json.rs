@@ -10,11 +10,13 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 mod form;
+mod number;
 mod object;
 mod read;
 mod scan;
 
 pub use form::{Form, Hole, Words};
+pub use number::number;
 pub use object::{List, Object, Raw};
 pub use read::{Unreadable, read, read_bytes};
 pub use scan::{Piece, Walk, once};

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::json;
 use crate::time::Time;
 
 /// The headers that may hold a remaining allowance, each with the one that says when it is renewed.
@@ -30,7 +31,7 @@ const EPOCH_MS: f64 = 1e12;
 /// Until when nothing is left, if anything has run out by the answer's headers.
 pub fn exhausted_until(header: &dyn Fn(&str) -> Option<String>, now: Time) -> Option<Time> {
     let spent = |(remaining, reset): &(&str, &str)| {
-        let left: f64 = header(remaining)?.trim().parse().ok()?;
+        let left = json::number(header(remaining)?.trim())?;
         (left <= 0.0).then(|| read_reset(header(reset)?.trim(), now))?
     };
     HEADERS.iter().filter_map(spent).max().filter(|until| *until > now)
@@ -38,7 +39,7 @@ pub fn exhausted_until(header: &dyn Fn(&str) -> Option<String>, now: Time) -> Op
 
 /// Reads `20ms`, `6m0s`, `1h2m3.5s`, `59.5`, a time of day since 1970 or an RFC 3339 time.
 fn read_reset(text: &str, now: Time) -> Option<Time> {
-    if let Ok(number) = text.parse::<f64>() {
+    if let Some(number) = json::number(text) {
         return match number {
             n if !n.is_finite() || n < 0.0 => None,
             n if n >= EPOCH_MS => Some(Time::from_ms(n as u64)),
@@ -54,7 +55,7 @@ fn read_span(text: &str) -> Option<Duration> {
     let mut ms = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
+        let number = json::number(&rest[..digits])?;
         rest = &rest[digits..];
         let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let scale = match &rest[..unit] {

@@ -134,7 +134,7 @@ fn is_of(kind: &str, value: &str) -> bool {
         "boolean" => json::boolean(value).is_some(),
         "null" => json::is_null(value),
         "number" => number,
-        "integer" => number && value.parse::<f64>().is_ok_and(|number| number.fract() == 0.0),
+        "integer" => number && json::number(value).is_some_and(|number| number.fract() == 0.0),
         _ => true,
     }
 }

@@ -19,7 +19,7 @@ pub fn read_count(text: &str) -> Option<u64> {
         return None;
     }
     // A cast from a float saturates, and makes 0 of what is below it.
-    json::whole(text).or_else(|| text.parse::<f64>().ok().map(|number| number as u64))
+    json::whole(text).or_else(|| json::number(text).map(|number| number as u64))
 }
 
 /// Overwrites what was counted, if there is a newer count.

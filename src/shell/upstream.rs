@@ -11,6 +11,7 @@ use web_sys::{AbortController, ReadableStream, ReadableStreamDefaultReader, Resp
 use crate::config::Secret;
 use crate::exchange::{Input, Outgoing};
 use crate::health::quota;
+use crate::json;
 use crate::media::{Fetched, Hosts, Link};
 use crate::protocol::millrace;
 use crate::shell::clock::now;
@@ -257,9 +258,8 @@ pub fn object(members: &[(&str, JsValue)]) -> Result<JsValue, JsValue> {
 
 /// Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); at least 1.
 fn retry_after(told: &Told) -> Option<u32> {
-    let from_ms =
-        told.get("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()).map(|ms| ms / 1000.0);
-    let from_seconds = || told.get("retry-after").and_then(|text| text.trim().parse::<f64>().ok());
+    let from_ms = told.get("retry-after-ms").and_then(|text| json::number(text.trim())).map(|ms| ms / 1000.0);
+    let from_seconds = || told.get("retry-after").and_then(|text| json::number(text.trim()));
     let from_date = || {
         let at = js_sys::Date::parse(told.get("retry-after")?);
         at.is_finite().then(|| (at - js_sys::Date::now()) / 1000.0)

@@ -142,6 +142,51 @@ fn reads_scalars_only_as_they_are() {
 }
 
 #[test]
+fn numbers_are_read_as_the_standard_library_reads_them_nearly() {
+    let written = [
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "+1",
+        "1.",
+        ".5",
+        "-.5e1",
+        "0.7",
+        "1e3",
+        "1E+3",
+        "1e-3",
+        "12.0",
+        "1.5e3",
+        "6.02214076e23",
+        "9007199254740993",
+        "18446744073709551615",
+        "123456789012345678901234567890",
+        "0.1234567890123456789012345",
+        "-0.012345678",
+        "1e308",
+        "1e309",
+        "-1e999999999999",
+        "2.2250738585072014e-308",
+        "1e-400",
+        "0e400",
+        "000000000000000000000000.5",
+        "0.000000000000000000000000000000000000001",
+    ];
+    for text in written {
+        let (read, expected) = (json::number(text), text.parse::<f64>().expect(text));
+        let near = read.is_some_and(|read| read == expected || ((read - expected) / expected).abs() < 1e-14);
+        assert!(near, "{text}: {read:?} and {expected:?}");
+    }
+    for text in [
+        "", "-", ".", "e1", "1e", "1e+", "inf", "-inf", "NaN", "1,5", "1 ", " 1", "--1", "1.2.3", "0x1",
+        "1e1.5", "ä",
+    ] {
+        assert_eq!(json::number(text), None, "{text}");
+    }
+}
+
+#[test]
 fn of_two_equal_keys_the_last_counts() {
     let members = json::members("{\"a\":1,\"b\":2,\"\\u0061\":3}").unwrap();
     assert_eq!(members.get("a"), Some("3"));

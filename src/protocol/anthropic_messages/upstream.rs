@@ -7,7 +7,7 @@ use super::prompt::{self, Marks};
 use super::tools::{Names, input_schema};
 use crate::chat::conversation::{Conversation, Effort, Format, Part, Reasoning, Tool, ToolChoice, ToolKind};
 use crate::error::Failure;
-use crate::json::quote;
+use crate::json::{self, quote};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::writing::{self, FREE_TEXT, bare_schema, other_effort};
 
@@ -325,7 +325,7 @@ fn write_sampling(
     losses: &mut Vec<String>,
 ) {
     let sampling = &conversation.sampling;
-    let number = |text: &str| text.parse::<f64>().unwrap_or(0.0);
+    let number = |text: &str| json::number(text).unwrap_or(0.0);
     let both = family.structured && sampling.temperature.is_some();
     // Each with the value to send, or the reason why none is sent.
     let temperature = |text: &String| match number(text) {

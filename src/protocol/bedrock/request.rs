@@ -181,7 +181,7 @@ impl Settings {
             losses.extend(given.map(|(name, _)| format!("{name}: this model refuses it while it thinks")));
         } else {
             if let Some(temperature) = &sampling.temperature {
-                let above = temperature.parse::<f64>().is_ok_and(|number| number > 1.0);
+                let above = json::number(temperature).is_some_and(|number| number > 1.0);
                 if above {
                     losses.push("temperature: Bedrock Converse takes no more than 1".to_owned());
                 }

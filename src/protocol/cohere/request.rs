@@ -182,10 +182,10 @@ fn sampling(
 /// The number itself between 0 and 1, else the end of the range that is nearer.
 fn within(name: &str, number: &Option<String>, losses: &mut Vec<String>) -> Option<String> {
     let number = number.as_ref()?;
-    let end = match number.parse::<f64>() {
-        Ok(value) if value > 1.0 => "1",
-        Ok(value) if value < 0.0 => "0",
-        Ok(_) | Err(_) => return Some(number.clone()),
+    let end = match json::number(number) {
+        Some(value) if value > 1.0 => "1",
+        Some(value) if value < 0.0 => "0",
+        Some(_) | None => return Some(number.clone()),
     };
     losses.push(format!("{name}: Cohere takes 0 to 1"));
     Some(end.to_owned())

@@ -71,8 +71,9 @@ fn write_numbers(raw: &str, wanted: Encoding, out: &mut Vec<u8>) -> Result<usize
         // Gemini gives each number a line of its own.
         Encoding::Float => out.extend(raw.bytes().filter(|byte| !byte.is_ascii_whitespace())),
         Encoding::Base64 => {
-            let numbers: Result<Vec<f32>, _> = inner.split(',').map(|number| number.trim().parse()).collect();
-            write_base64(&numbers.map_err(|_| "an embedding that is no list of numbers")?, out)?;
+            let number = |text: &str| json::number(text.trim()).map(|number| number as f32);
+            let numbers: Option<Vec<f32>> = inner.split(',').map(number).collect();
+            write_base64(&numbers.ok_or("an embedding that is no list of numbers")?, out)?;
         }
     }
     Ok(count)

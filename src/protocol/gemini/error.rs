@@ -19,7 +19,7 @@ pub fn retry_delay(body: &[u8]) -> Option<Duration> {
     let delay = details(&error).into_iter().find_map(|detail| {
         json::members(detail).ok()?.string("retryDelay").map(|delay| delay.into_owned())
     })?;
-    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
+    let seconds = json::number(delay.strip_suffix('s')?)?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
