@@ -75,20 +75,28 @@ fn scan_members(text: &str) -> Option<Vec<Member<'_>>> {
 
 fn walk_members<'a>(walk: &mut Walk<'a>) -> Option<Vec<Member<'a>>> {
     let mut members = Vec::with_capacity(8);
-    while let Some(Piece { key, escaped, value, text }) = walk.next_member() {
-        let key = if escaped { Cow::Owned(scan::unescape(key)?) } else { Cow::Borrowed(key) };
-        members.push(Member { key, value, text });
-        if members.len() > MOST_PIECES {
-            return None;
-        }
+    while let Some(piece) = walk.next_member() {
+        add_member(piece, &mut members)?;
     }
     Some(members)
+}
+
+fn add_member<'a>(piece: Piece<'a>, members: &mut Vec<Member<'a>>) -> Option<()> {
+    let Piece { key, escaped, value, text } = piece;
+    let key = if escaped { Cow::Owned(scan::unescape(key)?) } else { Cow::Borrowed(key) };
+    members.push(Member { key, value, text });
+    (members.len() <= MOST_PIECES).then_some(())
 }
 
 /// Reads the objects of the array that `text` is, each byte once. `None` for whatever else it is, and for what only
 /// [`elements`] and [`members`] take or have the words for.
 pub fn objects(text: &str) -> Option<Vec<Members<'_>>> {
     let mut walk = Walk::array(text);
+    let objects = walk_objects(&mut walk)?;
+    walk.is_whole().then_some(objects)
+}
+
+fn walk_objects<'a>(walk: &mut Walk<'a>) -> Option<Vec<Members<'a>>> {
     let mut objects = Vec::new();
     while let Some(mut element) = walk.enter() {
         let members = walk_members(&mut element)?;
@@ -97,7 +105,38 @@ pub fn objects(text: &str) -> Option<Vec<Members<'_>>> {
             return None;
         }
     }
-    walk.is_whole().then_some(objects)
+    Some(objects)
+}
+
+/// The members of the object that `text` is, and the objects of the array that the one called `name` is: each byte is
+/// read once. No objects where [`objects`] gives none of that member, and where there is none.
+pub fn members_and_objects<'a>(
+    text: &'a str,
+    name: &str,
+) -> Result<(Members<'a>, Option<Vec<Members<'a>>>), JsonError> {
+    match scan_with_objects(text, name) {
+        Some((members, objects)) => Ok((Members { source: text, members }, objects)),
+        None => Ok((members(text)?, None)),
+    }
+}
+
+type WithObjects<'a> = (Vec<Member<'a>>, Option<Vec<Members<'a>>>);
+
+fn scan_with_objects<'a>(text: &'a str, name: &str) -> Option<WithObjects<'a>> {
+    let mut walk = Walk::object(text);
+    let (mut members, mut objects) = (Vec::with_capacity(8), None);
+    while let Some(key) = walk.next_key() {
+        let start = key.value;
+        let end = if key.name == name && objects.is_none() && text[start..].starts_with('[') {
+            let mut array = Walk::array(&text[start..]);
+            objects = Some(walk_objects(&mut array)?);
+            array.end().map(|end| start + end)
+        } else {
+            scan::skip_value(text.as_bytes(), start)
+        };
+        add_member(walk.end_member(key, end)?, &mut members)?;
+    }
+    walk.is_whole().then_some((members, objects))
 }
 
 /// What the quick way does not take: text that is deeper than most, or wrong.

@@ -24,6 +24,16 @@ enum State {
     Broken,
 }
 
+/// The key of a member whose value is still to be read.
+pub struct Key<'a> {
+    /// As it was written, without its quotes.
+    pub name: &'a str,
+    escaped: bool,
+    start: usize,
+    /// Where the value begins.
+    pub value: usize,
+}
+
 /// One member of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
@@ -75,12 +85,35 @@ impl<'a> Walk<'a> {
     }
 
     pub fn next_member(&mut self) -> Option<Piece<'a>> {
-        let key = self.advance()?;
-        let piece = self.read_member(key);
-        if piece.is_none() {
+        let key = self.next_key()?;
+        let end = skip_value(self.text.as_bytes(), key.value);
+        self.end_member(key, end)
+    }
+
+    /// The next member's key, to be followed by [`Walk::end_member`].
+    pub fn next_key(&mut self) -> Option<Key<'a>> {
+        let start = self.advance()?;
+        let key = self.read_key(start);
+        if key.is_none() {
             self.state = State::Broken;
         }
-        piece
+        key
+    }
+
+    /// The member whose value ends there, if it was valid.
+    pub fn end_member(&mut self, key: Key<'a>, end: Option<usize>) -> Option<Piece<'a>> {
+        let Some(end) = end else {
+            self.state = State::Broken;
+            return None;
+        };
+        self.at = end;
+        let Key { name, escaped, start, value } = key;
+        Some(Piece { key: name, escaped, value: &self.text[value..end], text: &self.text[start..end] })
+    }
+
+    /// Behind the brace or bracket that closed what was read to its end.
+    pub fn end(&self) -> Option<usize> {
+        (self.state == State::Closed).then_some(self.at)
     }
 
     pub fn next_element(&mut self) -> Option<&'a str> {
@@ -93,22 +126,15 @@ impl<'a> Walk<'a> {
         Some(&self.text[start..end])
     }
 
-    fn read_member(&mut self, key: usize) -> Option<Piece<'a>> {
+    fn read_key(&self, start: usize) -> Option<Key<'a>> {
         let bytes = self.text.as_bytes();
-        let (key_end, escaped) = skip_string(bytes, key)?;
-        let colon = skip_blanks(bytes, key_end);
+        let (end, escaped) = skip_string(bytes, start)?;
+        let colon = skip_blanks(bytes, end);
         if bytes.get(colon) != Some(&b':') {
             return None;
         }
-        let start = skip_blanks(bytes, colon + 1);
-        let end = skip_value(bytes, start)?;
-        self.at = end;
-        Some(Piece {
-            key: &self.text[key + 1..key_end - 1],
-            escaped,
-            value: &self.text[start..end],
-            text: &self.text[key..end],
-        })
+        let value = skip_blanks(bytes, colon + 1);
+        Some(Key { name: &self.text[start + 1..end - 1], escaped, start, value })
     }
 
     /// Where the next piece begins; `None` at the end.

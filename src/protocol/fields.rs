@@ -24,7 +24,22 @@ pub fn accepted(body: &[u8]) -> Members<'_> {
 
 /// The members of a request, of which none of `once` is there twice.
 pub fn read_members<'a>(text: &'a str, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
-    let body = json::members(text).map_err(not_json)?;
+    given_once(json::members(text).map_err(not_json)?, once)
+}
+
+/// The messages of a conversation, where they are objects and were read with what they are in.
+pub type Messages<'a> = Option<Vec<Members<'a>>>;
+
+/// As [`read_members`], and the messages with it.
+pub fn read_with_messages<'a>(
+    text: &'a str,
+    once: &'static [&'static str],
+) -> Result<(Members<'a>, Messages<'a>), Failure> {
+    let (body, messages) = json::members_and_objects(text, "messages").map_err(not_json)?;
+    Ok((given_once(body, once)?, messages))
+}
+
+fn given_once<'a>(body: Members<'a>, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
     match body.duplicate(once) {
         Some(key) => Err(Failure::invalid(format!("`{key}` is given more than once."))),
         None => Ok(body),
@@ -209,12 +224,15 @@ pub fn read_number(body: &Members<'_>, key: &str) -> Result<Option<String>, Fail
 }
 
 /// The messages of a conversation, of which there is at least one.
-pub fn read_messages<'a>(body: &Members<'a>) -> Result<Objects<'a>, Failure> {
+pub fn read_messages<'a>(body: &Members<'a>, read: Messages<'a>) -> Result<Objects<'a>, Failure> {
     const WHAT: &str = "an array of messages that is not empty";
     let Some(value) = body.value("messages") else {
         return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
     };
-    let messages = read_objects(value, "messages", WHAT)?;
+    let messages = match read {
+        Some(messages) => messages.into_iter().map(Ok).collect(),
+        None => read_objects(value, "messages", WHAT)?,
+    };
     if messages.is_empty() { Err(must_be("messages", WHAT)) } else { Ok(messages) }
 }
 

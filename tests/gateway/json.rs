@@ -264,6 +264,24 @@ proptest! {
     }
 
     #[test]
+    fn reads_a_list_with_what_it_is_in(list in any_value(), objects in prop::collection::vec("[ab]{0,3}", 0..4), other in any_value(), gap in "[ \n]{0,2}", broken in any::<prop::sample::Index>(), with in "[\"\\\\{}:,0]?") {
+        let objects: Vec<Value> = objects.into_iter().map(|text| serde_json::json!({ "a": text, "b": [{}] })).collect();
+        for list in [list, Value::from(objects)] {
+            let text = format!("{gap}{{\"o\":{other}{gap},{gap}\"list\"{gap}:{gap}{list}{gap},\"\\u006cist\":[],\"list\":[{{}}]{gap}}}{gap}");
+            let at = text.floor_char_boundary(broken.index(text.len()));
+            for text in [text.clone(), format!("{}{with}{}", &text[..at], &text[at..]), text[..at].to_owned()] {
+                let alone = json::members(&text);
+                let both = json::members_and_objects(&text, "list");
+                prop_assert_eq!(both.as_ref().map(|(members, _)| members), alone.as_ref(), "{}", text);
+                if let Ok((members, Some(objects))) = both {
+                    let first = members.iter().find(|member| member.text.starts_with("\"list\"") && member.value.starts_with('['));
+                    prop_assert_eq!(first.and_then(|member| json::objects(member.value)), Some(objects), "{}", text);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn agrees_with_serde_on_strings(text in "[a\"\\\\/\u{0}-\u{20}é😀]{0,20}", quoted in "\"([a/é]|\\\\[\"\\\\nuq]|\\\\u[dD][89c-f]00){0,8}\" ?") {
         let own = json::quote(&text);
         prop_assert_eq!(&own, &serde_json::to_string(&text).unwrap());

@@ -9,8 +9,8 @@ use crate::error::{Cause, Failure};
 use crate::json::{self, Members};
 use crate::protocol::asks;
 use crate::protocol::fields::{
-    self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_objects,
-    read_session_id, read_string, read_text,
+    self, Messages, must_be, not_supported, read_boolean, read_elements, read_members, read_object,
+    read_objects, read_session_id, read_string, read_text,
 };
 use crate::protocol::search;
 
@@ -62,7 +62,8 @@ const MAX_FALLBACKS: usize = 3;
 /// Reads a request, also one to count tokens, or says what is wrong with it in words that name
 /// the field and never quote the prompt.
 pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let (text, body) = read_body(body)?;
+    let text = read_text(body)?;
+    let (body, messages) = fields::read_with_messages(text, READ)?;
     refuse_unsupported(&body)?;
     let mut request = ChatRequest {
         model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
@@ -83,16 +84,15 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     request.size.max_tokens = request.max_tokens;
     read_needs(&body, &mut request.needs)?;
     read_system(&body, &mut request)?;
-    read_messages(&body, &mut request)?;
+    read_messages(&body, messages, &mut request)?;
     search::note(&body, &mut request)?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
 
-/// The body as text and as the members of its object, of which none that counts is there twice.
-pub(super) fn read_body(body: &[u8]) -> Result<(&str, Members<'_>), Failure> {
-    let text = read_text(body)?;
-    Ok((text, read_members(text, READ)?))
+/// The members of the body, of which none that counts is there twice.
+pub(super) fn read_body(body: &[u8]) -> Result<Members<'_>, Failure> {
+    read_members(read_text(body)?, READ)
 }
 
 /// Refuses what would change the reply if the gateway did it, and that it does not do.
@@ -226,9 +226,13 @@ fn read_system(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Fail
     }
 }
 
-fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
+fn read_messages<'a>(
+    body: &Members<'a>,
+    messages: Messages<'a>,
+    request: &mut ChatRequest,
+) -> Result<(), Failure> {
     let mut turns = Vec::new();
-    for (i, message) in fields::read_messages(body)?.into_iter().enumerate() {
+    for (i, message) in fields::read_messages(body, messages)?.into_iter().enumerate() {
         let message = message?;
         read_message(&message, &format!("messages[{i}]"), request)?;
         turns.push(message.source());

@@ -48,7 +48,7 @@ const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 /// Reads the whole request.
 pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
     face::read_request(body)?;
-    let (_, body) = face::read_body(body)?;
+    let body = face::read_body(body)?;
     for name in ANTHROPICS {
         if body.value(name).is_some_and(|value| value != "[]" && value != "{}") {
             return Err(only_anthropic(name));

@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::asks;
 use crate::protocol::fields::{
-    self, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
+    self, Messages, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
     read_objects, read_session_id, read_string, read_strings, read_text,
 };
 use crate::protocol::search;
@@ -82,7 +82,8 @@ const MAX_CHOICES: u64 = 128;
 /// the prompt.
 pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     let text = read_text(body)?;
-    let body = read_body(text)?;
+    let (body, messages) = fields::read_with_messages(text, READ)?;
+    refuse_unsupported(&body)?;
     let mut request = ChatRequest {
         model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
         models: read_strings(&body, "models")?,
@@ -102,7 +103,7 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     request.size.max_tokens = request.max_tokens;
     request.size.choices = read_choices(&body)?;
     read_needs(&body, &mut request.needs)?;
-    read_messages(&body, &mut request)?;
+    read_messages(&body, messages, &mut request)?;
     search::note(&body, &mut request)?;
     request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
@@ -211,9 +212,13 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
     Ok(!tools.is_empty())
 }
 
-fn read_messages(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
+fn read_messages<'a>(
+    body: &Members<'a>,
+    messages: Messages<'a>,
+    request: &mut ChatRequest,
+) -> Result<(), Failure> {
     let mut turns = Vec::new();
-    for (position, message) in fields::read_messages(body)?.into_iter().enumerate() {
+    for (position, message) in fields::read_messages(body, messages)?.into_iter().enumerate() {
         let message = message?;
         read_message(&message, &format!("messages[{position}]"), request)?;
         turns.push(message.source());
