@@ -214,11 +214,12 @@ impl Driver {
 
     fn pipe(&mut self, left_over: &Rc<RefCell<VecDeque<Step>>>) -> Option<Promise> {
         let growth = self.growth();
-        let (body, abort) = self.connections[self.racer()].give_away()?;
+        let racer = self.racer();
+        let (body, abort) = self.connections[racer].give_away()?;
         let (writer, writable) = (self.writer.take()?, self.writable.as_ref()?);
         writer.release_lock();
         let core = Relay::beside(Rc::clone(&self.exchange), Rc::clone(left_over), growth);
-        Some(bindings::pipe(core, &wasm_bindgen::memory(), body, writable, &self.signal, abort, TICK_MS))
+        Some(bindings::pipe(core, &wasm_bindgen::memory(), &body, writable, &self.signal, &abort, TICK_MS))
     }
 
     fn reply(&mut self, mut reply: Reply) {

@@ -41,6 +41,8 @@ pub enum Connection {
         read: Option<Wait>,
         attempt: Attempt,
     },
+    /// The runtime moves the body; this ends its connection.
+    Moved(Attempt),
     /// The whole answer is here; `None` where it broke off.
     Whole(Option<Uint8Array>),
     /// And was given.
@@ -133,6 +135,7 @@ impl Connection {
                 *self = Connection::Closed;
                 Event::End
             }
+            Connection::Moved(_) => Event::Broken,
             Connection::Open { reader, read, .. } => {
                 let pending = read.get_or_insert_with(|| Wait::from(reader.read()));
                 let piece = pending.await;
@@ -177,21 +180,24 @@ impl Connection {
         match self {
             Connection::Open { reader, read: None, .. } => Some(reader),
             Connection::Open { .. } | Connection::Opening { .. } => None,
-            Connection::Fetching { .. } | Connection::Whole(_) | Connection::Over | Connection::Closed => {
-                None
-            }
+            Connection::Fetching { .. } | Connection::Moved(_) => None,
+            Connection::Whole(_) | Connection::Over | Connection::Closed => None,
         }
     }
 
-    /// The body itself, without its reader, and what ends its connection: for the runtime to move.
-    pub fn give_away(&self) -> Option<(&ReadableStream, &Attempt)> {
-        match self {
+    /// The body itself, without its reader, and what ends its connection: for the runtime to move. From
+    /// here on nothing is read here.
+    pub fn give_away(&mut self) -> Option<(ReadableStream, Attempt)> {
+        match std::mem::replace(self, Connection::Closed) {
             Connection::Open { body, source: Source::Network, reader, read: None, attempt } => {
                 reader.release_lock();
+                *self = Connection::Moved(attempt.clone());
                 Some((body, attempt))
             }
-            Connection::Open { .. } | Connection::Opening { .. } | Connection::Fetching { .. } => None,
-            Connection::Whole(_) | Connection::Over | Connection::Closed => None,
+            other => {
+                *self = other;
+                None
+            }
         }
     }
 
@@ -200,7 +206,7 @@ impl Connection {
         match std::mem::replace(self, Connection::Closed) {
             Connection::Whole(_) | Connection::Over | Connection::Closed => {}
             Connection::Fetching { abort, .. } => abort.abort(),
-            Connection::Opening { attempt, .. } => attempt.abort(),
+            Connection::Opening { attempt, .. } | Connection::Moved(attempt) => attempt.abort(),
             Connection::Open { attempt, reader, .. } => {
                 attempt.abort();
                 drop(reader);
