@@ -21,7 +21,7 @@ use crate::shell::clock::{delay_until, now};
 use crate::shell::inference;
 use crate::shell::relay::{Growth, Relay};
 use crate::shell::upstream::{Connection, Event};
-use crate::shell::wait::Wait;
+use crate::shell::wait::{Delay, Wait};
 use crate::shell::wallets::{self, Background, Denied, SetAside};
 use crate::shell::{byok, health, reply};
 use crate::time::Time;
@@ -50,6 +50,8 @@ pub struct Driver {
     /// What the writer writes to.
     writable: Option<WritableStream>,
     signal: AbortSignal,
+    /// Runs until then, or is to be asked again: it serves one wait after the other.
+    timer: Option<(Time, Delay)>,
     /// Steps that a relay ended with.
     left_over: VecDeque<Step>,
 }
@@ -76,6 +78,7 @@ impl Driver {
             writer: None,
             writable: None,
             signal,
+            timer: None,
             left_over: VecDeque::new(),
         }
     }
@@ -154,20 +157,24 @@ impl Driver {
 
     /// Waits for the provider, the clock or the client, if it is still there. Says whether it left.
     async fn wait(&mut self, until: Time, client: Option<&mut Wait>) -> bool {
+        // Deadlines mostly move away: a timer that comes too early finds nothing to do, and is set anew.
+        let kept = self.timer.take().filter(|(at, delay)| *at <= until && delay.is_running());
+        let (at, mut delay) = kept.unwrap_or_else(|| (until, delay_until(until)));
         let mut event = {
             let provider = std::pin::pin!(next(&mut self.connections));
             let clock_or_client = async {
                 let Some(client) = client else {
-                    delay_until(until).await;
+                    (&mut delay).await;
                     return false;
                 };
-                matches!(select(delay_until(until), client).await, Either::Right(_))
+                matches!(select(&mut delay, client).await, Either::Right(_))
             };
             match select(provider, std::pin::pin!(clock_or_client)).await {
                 Either::Left((event, _)) => Ok(event),
                 Either::Right((left, _)) => Err(left),
             }
         };
+        self.timer = Some((at, delay));
         match &mut event {
             Ok((racer, event)) => self.exchange.borrow_mut().feed_from(now(), *racer, event.as_input()),
             Err(true) => self.feed(Input::ClientGone),
@@ -182,6 +189,7 @@ impl Driver {
         if !self.exchange.borrow().is_streaming() {
             return false;
         }
+        self.timer = None;
         let left_over = Rc::new(RefCell::new(VecDeque::new()));
         let may_pipe = self.exchange.borrow().may_pipe();
         let moved = match may_pipe {

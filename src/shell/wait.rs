@@ -81,6 +81,13 @@ impl From<Duration> for Delay {
     }
 }
 
+impl Delay {
+    /// Whether it was polled, and has not passed.
+    pub fn is_running(&self) -> bool {
+        self.timer.is_some()
+    }
+}
+
 impl Future for Delay {
     type Output = ();
 
