@@ -90,9 +90,21 @@ fn pairs(one: &[u8; 64], first: u8, other: &[u8; 64], last: u8) -> u64 {
 /// What is behind `prefix`.
 pub fn strip_prefix<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(prefix.len())?;
-    let ((heads, head), (eights, prefix)) = (head.as_chunks::<8>(), prefix.as_chunks::<8>());
-    let same = heads.iter().zip(eights).all(|(head, eight)| head == eight);
+    let ((heads, head), (sixteens, prefix)) = (head.as_chunks::<16>(), prefix.as_chunks::<16>());
+    let same = heads.iter().zip(sixteens).all(|(head, sixteen)| alike(head, sixteen));
     (same && head.iter().zip(prefix).all(|(head, byte)| head == byte)).then_some(rest)
+}
+
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+fn alike(one: &[u8; 16], other: &[u8; 16]) -> bool {
+    use core::arch::wasm32::{u8x16_all_true, u8x16_eq};
+    u8x16_all_true(u8x16_eq(wide(one), wide(other)))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn alike(one: &[u8; 16], other: &[u8; 16]) -> bool {
+    one == other
 }
 
 /// `marks` sets the high bit of each byte that is wanted, and may set others above the first.

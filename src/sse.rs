@@ -107,7 +107,8 @@ impl Reader {
         &self.stray
     }
 
-    fn is_between_frames(&self) -> bool {
+    /// Whether a frame would begin with the next byte.
+    pub fn is_between_frames(&self) -> bool {
         let empty = self.line.is_empty() && self.event.is_empty() && !self.has_data;
         empty && !self.after_return && self.mark.is_none()
     }
@@ -228,6 +229,18 @@ fn whole_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let value = line.strip_prefix(name)?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+/// How many bytes there are up to the first blank line, and with it; all of them where there is none.
+pub fn up_to_blank_line(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = bytes::find(&bytes[at..], b'\n') {
+        at += length + 1;
+        if bytes.get(at) == Some(&b'\n') {
+            return at + 1;
+        }
+    }
+    bytes.len()
 }
 
 /// Appends one frame. A line break within `data` begins another `data:` line.

@@ -43,6 +43,11 @@ impl Form {
         }
     }
 
+    /// Whether no text has it.
+    pub fn is_empty(&self) -> bool {
+        self.holes.is_empty()
+    }
+
     pub fn forget(&mut self) {
         self.fixed.clear();
         self.holes.clear();
@@ -68,6 +73,11 @@ impl Form {
 
     /// The words of a text of this form, which is JSON then; `None` for any other text.
     pub fn words<'a>(&self, text: &'a [u8]) -> Option<Words<'a>> {
+        self.open(text).filter(|(_, rest)| rest.is_empty()).map(|(words, _)| words)
+    }
+
+    /// The words of a text of this form that `text` opens with, and what is behind it.
+    pub fn open<'a>(&self, text: &'a [u8]) -> Option<(Words<'a>, &'a [u8])> {
         let (mut rest, mut from, mut words, mut last) = (text, 0, None, 0);
         for (hole, at) in &self.holes {
             rest = bytes::strip_prefix(rest, self.fixed.get(from..*at)?)?;
@@ -89,7 +99,7 @@ impl Form {
             };
         }
         let rest = bytes::strip_prefix(rest, self.fixed.get(from..)?)?;
-        words.filter(|_| rest.is_empty()).map(|words| Words { number: last, ..words })
+        words.map(|words| (Words { number: last, ..words }, rest))
     }
 }
 

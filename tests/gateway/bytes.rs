@@ -15,6 +15,15 @@ proptest! {
         prop_assert_eq!(bytes::find_string_stop(text), first(&stops));
     }
 
+    #[test]
+    fn takes_off_a_prefix(head in "[ab]{0,40}", rest in "[ab]{0,20}", other in "[ab]{0,40}") {
+        let text = format!("{head}{rest}");
+        for prefix in [&head, &other, &text] {
+            let plainly = text.as_bytes().strip_prefix(prefix.as_bytes());
+            prop_assert_eq!(bytes::strip_prefix(text.as_bytes(), prefix.as_bytes()), plainly);
+        }
+    }
+
     /// Pieces of letters of each length, whole or cut, at every place of a register.
     #[test]
     fn takes_what_the_library_takes(pieces in prop::collection::vec(("[a-z]{0,70}", ".{0,3}", 0usize..12), 0..6)) {

@@ -9,7 +9,7 @@ use crate::json::{self, Form, Members, Words};
 use crate::protocol::fault;
 use crate::protocol::lane;
 use crate::protocol::openai_wire::{self, Data};
-use crate::sse::{Frame, Reader};
+use crate::sse::{self, Frame, Reader};
 
 /// The greatest frame that is taken: generated pictures come in one.
 const FRAME_LIMIT: usize = 16 * 1024 * 1024;
@@ -62,9 +62,24 @@ impl Intake {
 
     /// Reads on, and gives every chunk that has choices.
     pub(super) fn read(&mut self, bytes: &[u8], taker: &mut impl Taker) {
-        let read = self.reader.read(bytes, |frame| self.chunks.read_frame(frame, taker));
-        if read.is_err() {
-            self.chunks.fail(TOO_LONG, "");
+        let mut rest = bytes;
+        loop {
+            // What is alike says itself where it ends: nothing looks for that first.
+            while self.reader.is_between_frames()
+                && let Some(behind) = self.chunks.skim(rest, taker)
+            {
+                rest = behind;
+            }
+            if rest.is_empty() {
+                return;
+            }
+            let at_once = if self.chunks.form.is_empty() { rest.len() } else { sse::up_to_blank_line(rest) };
+            let (part, behind) = rest.split_at(at_once);
+            let read = self.reader.read(part, |frame| self.chunks.read_frame(frame, taker));
+            if read.is_err() {
+                return self.chunks.fail(TOO_LONG, "");
+            }
+            rest = behind;
         }
     }
 
@@ -108,6 +123,17 @@ impl Intake {
 }
 
 impl Chunks {
+    /// What is behind a frame that is as the last plain one was, which is taken.
+    fn skim<'a>(&mut self, bytes: &'a [u8], taker: &mut impl Taker) -> Option<&'a [u8]> {
+        if self.facts.fault.is_some() || self.facts.done {
+            return None;
+        }
+        let (words, behind) = self.form.open(bytes.strip_prefix(b"data: ")?)?;
+        let behind = behind.strip_prefix(b"\n\n")?;
+        taker.take_alike(self.says, &words, &mut self.facts);
+        Some(behind)
+    }
+
     fn read_frame(&mut self, frame: Frame<'_>, taker: &mut impl Taker) {
         if self.facts.fault.is_some() || self.facts.done {
             return;
