@@ -11,6 +11,10 @@ use crate::sse::{self, Frame, TooLong};
 pub trait Lane {
     /// Takes in bytes, however they are cut, and appends whole frames for the client.
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+    /// Takes in bytes that the client has already: what would be written for them is of no use.
+    fn look(&mut self, bytes: &[u8]) {
+        self.read(bytes, &mut Vec::new());
+    }
     /// The provider closed the stream.
     fn end_of_input(&mut self, out: &mut Vec<u8>);
     fn facts(&self) -> &Facts;

@@ -9,8 +9,6 @@ use crate::error::Failure;
 /// Carries one streamed reply unchanged.
 pub struct Verbatim {
     inner: Box<dyn Lane>,
-    /// What the other lane would have written.
-    unsaid: Vec<u8>,
     /// The last bytes that went to the client.
     last: [u8; 4],
     /// The client was told an error in the provider's own words.
@@ -20,7 +18,7 @@ pub struct Verbatim {
 impl Verbatim {
     /// `inner` is the lane of the client's protocol and the provider's, which are the same.
     pub fn new(inner: Box<dyn Lane>) -> Verbatim {
-        Verbatim { inner, unsaid: Vec::new(), last: *b"\n\n\n\n", told: false }
+        Verbatim { inner, last: *b"\n\n\n\n", told: false }
     }
 
     /// Closes a frame that the provider broke off, so that another can follow.
@@ -34,9 +32,12 @@ impl Verbatim {
 
 impl Lane for Verbatim {
     fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.inner.read(bytes, &mut self.unsaid);
-        self.unsaid.clear();
+        self.look(bytes);
         out.extend_from_slice(bytes);
+    }
+
+    fn look(&mut self, bytes: &[u8]) {
+        self.inner.look(bytes);
         // What has neither is our own word for bytes that make no sense.
         let worded = |fault: &ProviderError| fault.status.is_some() || fault.code.is_some();
         let facts = self.inner.facts();
@@ -48,8 +49,8 @@ impl Lane for Verbatim {
     }
 
     fn end_of_input(&mut self, _out: &mut Vec<u8>) {
-        self.inner.end_of_input(&mut self.unsaid);
-        self.unsaid.clear();
+        // What the other lane would write is left unsaid.
+        self.inner.end_of_input(&mut Vec::new());
     }
 
     fn facts(&self) -> &Facts {

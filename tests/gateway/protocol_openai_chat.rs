@@ -11,6 +11,7 @@ use millrace::chat::{Bill, ChatRequest, Identity, ProviderError as Fault, ReplyF
 use millrace::chat::{MaxTokensName, Quirks, StreamUsage, Usage};
 use millrace::error::{Cause, Failure};
 use millrace::money::Money;
+use millrace::protocol::lane::Lane;
 use millrace::protocol::openai_chat::{
     Splice, Target, finish_reason, read_error, read_reply, read_request, splice_request, usage_from,
     write_error, write_usage,
@@ -170,7 +171,18 @@ fn splice_cut(stream: &[u8], cut: usize) -> (String, Splice) {
     splice.read(head, &mut out);
     splice.read(tail, &mut out);
     splice.end_of_input(&mut out);
+    assert_eq!(looked_at([head, tail]).facts(), splice.facts(), "a look finds what is read");
     (String::from_utf8(out).expect("UTF-8"), splice)
+}
+
+/// A stream whose bytes the client has already.
+fn looked_at<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Splice {
+    let mut splice = Splice::new(identity(), ASK);
+    for piece in pieces {
+        splice.look(piece);
+    }
+    splice.end_of_input(&mut Vec::new());
+    splice
 }
 
 fn data(bytes: impl AsRef<[u8]>) -> Vec<String> {

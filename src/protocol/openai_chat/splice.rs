@@ -48,14 +48,14 @@ impl Splice {
     /// Reads on, and appends the whole frames for the client that this completes. The provider's
     /// comments, padding, usage and `[DONE]` are not among them.
     pub fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.intake.read(bytes, &mut Writing { chunks: &mut self.chunks, out });
+        self.intake.read(bytes, &mut Writing { chunks: &mut self.chunks, out, is_wanted: true });
         self.take_end();
     }
 
     /// Ends the input: a last frame without its blank line is read, and so is an error that
     /// stands bare behind the frames.
     pub fn end_of_input(&mut self, out: &mut Vec<u8>) {
-        self.intake.end(&mut Writing { chunks: &mut self.chunks, out });
+        self.intake.end(&mut Writing { chunks: &mut self.chunks, out, is_wanted: true });
         self.take_end();
     }
 
@@ -105,6 +105,12 @@ impl Lane for Splice {
         Splice::read(self, bytes, out);
     }
 
+    fn look(&mut self, bytes: &[u8]) {
+        let mut out = Vec::new();
+        self.intake.read(bytes, &mut Writing { chunks: &mut self.chunks, out: &mut out, is_wanted: false });
+        self.take_end();
+    }
+
     fn end_of_input(&mut self, out: &mut Vec<u8>) {
         Splice::end_of_input(self, out);
     }
@@ -130,6 +136,8 @@ impl Lane for Splice {
 struct Writing<'a> {
     chunks: &'a mut Chunks,
     out: &'a mut Vec<u8>,
+    /// Whether anybody gets what is written.
+    is_wanted: bool,
 }
 
 impl Taker for Writing<'_> {
@@ -138,7 +146,12 @@ impl Taker for Writing<'_> {
     }
 
     fn take_alike(&mut self, _says: Says, words: &Words<'_>, facts: &mut Facts) {
-        self.chunks.write_alike(words, facts, self.out);
+        self.chunks.seen.take_words(words.said);
+        facts.began |= self.chunks.seen.output;
+        facts.output_bytes = self.chunks.seen.bytes;
+        if self.is_wanted {
+            self.chunks.write_alike(words, self.out);
+        }
     }
 
     fn take(&mut self, chunk: &Chunk<'_>, facts: &mut Facts) {
@@ -165,15 +178,12 @@ impl Chunks {
         true
     }
 
-    fn write_alike(&mut self, words: &Words<'_>, facts: &mut Facts, out: &mut Vec<u8>) {
-        self.seen.take_words(words.said);
+    fn write_alike(&self, words: &Words<'_>, out: &mut Vec<u8>) {
         let [before, behind] = &self.around;
         out.reserve(before.len() + words.json.len() + behind.len());
         out.extend_from_slice(before);
         out.extend_from_slice(words.json.as_bytes());
         out.extend_from_slice(behind);
-        facts.began |= self.seen.output;
-        facts.output_bytes = self.seen.bytes;
     }
 
     fn write(&mut self, chunk: &Chunk<'_>, facts: &mut Facts, out: &mut Vec<u8>) {
