@@ -18,6 +18,27 @@ pub fn utf8(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
+/// A text in small letters, to look for words in it, as far as [`small`] goes.
+pub fn lowercase(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    if lower.is_ascii() { lower } else { lower.chars().map(small).collect() }
+}
+
+/// The small letter of a Latin (but for rare ones), Greek or Cyrillic capital; all else stays. The standard library
+/// knows every script, for 24 kB of tables.
+pub fn small(letter: char) -> char {
+    let code = u32::from(letter);
+    let distance = match code {
+        0x41..=0x5a | 0xc0..=0xd6 | 0xd8..=0xde | 0x391..=0x3a1 | 0x3a3..=0x3ab | 0x410..=0x42f => 32,
+        0x400..=0x40f => 80,
+        // Pairs, the capital first.
+        0x100..=0x12f | 0x132..=0x137 | 0x14a..=0x177 => 1 - code % 2,
+        0x139..=0x148 | 0x179..=0x17e => code % 2,
+        _ => 0,
+    };
+    char::from_u32(code + distance).unwrap_or(letter)
+}
+
 /// Where `byte` is first.
 pub fn find(bytes: &[u8], byte: u8) -> Option<usize> {
     search(bytes, |eight| equal(eight, byte), |other| other == byte)

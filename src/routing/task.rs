@@ -3,6 +3,7 @@
 //! same text always gives the same answer, and the signs are told.
 
 use super::tasks::{self, Sign};
+use crate::bytes;
 use crate::chat::conversation::{Part, Role, Turn};
 use crate::chat::{Conversation, Needs, RequestSize};
 
@@ -120,11 +121,11 @@ fn gather(turn: &Turn, out: &mut String) {
 /// The beginning and the end of a text in lower case; what is asked stands in one of them.
 fn excerpt(text: &str) -> String {
     if text.len() <= HEAD + TAIL {
-        return text.to_lowercase();
+        return bytes::lowercase(text);
     }
     let head = floor(text, HEAD);
     let tail = floor(text, text.len() - TAIL);
-    format!("{}\n{}", &text[..head], &text[tail..]).to_lowercase()
+    bytes::lowercase(&format!("{}\n{}", &text[..head], &text[tail..]))
 }
 
 /// The last place up to `at` where a character begins.

@@ -3,6 +3,22 @@
 use millrace::bytes;
 use proptest::prelude::*;
 
+#[test]
+fn small_letters_are_those_of_the_standard_library() {
+    let common = (0..=0x17f).chain(0x390..=0x3ff).chain(0x400..=0x45f).filter_map(char::from_u32);
+    // Capitals of two letters or of another alphabet, and what only linguists write.
+    let rare = [
+        '\u{130}', 'Ÿ', 'Ϗ', 'Ϙ', 'Ϛ', 'Ϝ', 'Ϟ', 'Ϡ', 'Ϣ', 'Ϥ', 'Ϧ', 'Ϩ', 'Ϫ', 'Ϭ', 'Ϯ', 'ϴ', 'Ϸ', 'Ϲ', 'Ϻ',
+        'Ͻ', 'Ͼ', 'Ͽ',
+    ];
+    for letter in common.filter(|letter| !rare.contains(letter)) {
+        assert_eq!(bytes::small(letter).to_string(), letter.to_lowercase().to_string(), "{letter}");
+    }
+    for text in ["", "Übersetze ÇA", "ПЕРЕВЕДИ Её", "Plain TEXT 123", "翻訳 Ω", "ĄĘŻ Ő"] {
+        assert_eq!(bytes::lowercase(text), text.to_lowercase());
+    }
+}
+
 proptest! {
     #[test]
     fn finds_what_a_plain_search_finds(haystack in "[pret\"\\\\\n\u{1} ]{0,200}", needle in "[pret]{0,4}") {

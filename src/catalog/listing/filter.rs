@@ -3,6 +3,7 @@
 
 use super::endpoint::retains_nothing;
 use super::{Listed, Scope, all};
+use crate::bytes;
 use crate::catalog::vocabulary::CATEGORIES;
 use crate::catalog::{Catalog, Modality, Offer};
 use crate::error::Failure;
@@ -107,7 +108,7 @@ impl Filter {
         }
         Ok(Filter {
             words: text("q")
-                .map(|q| q.to_lowercase().split_whitespace().map(str::to_owned).collect())
+                .map(|q| bytes::lowercase(&q).split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),
             parameters: list("supported_parameters"),
             inputs: known("input_modalities", list("input_modalities"), &MODALITIES)?,
@@ -212,7 +213,7 @@ impl Filter {
         if self.words.is_empty() {
             return true;
         }
-        let text = format!("{} {} {}", row.id, row.model.slug, row.model.name).to_lowercase();
+        let text = bytes::lowercase(&format!("{} {} {}", row.id, row.model.slug, row.model.name));
         self.words.iter().all(|word| text.contains(word.as_str()))
     }
 

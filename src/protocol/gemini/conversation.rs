@@ -312,7 +312,7 @@ fn read_tool_config(config: &Fields<'_>, conversation: &mut Conversation) -> Res
     let Some(calling) = config.object("functionCallingConfig")? else { return Ok(()) };
     calling.note_others(&["mode", "allowedFunctionNames"], &mut conversation.unspoken);
     let names = calling.strings("allowedFunctionNames")?;
-    let mode = calling.string("mode")?.unwrap_or_default().to_uppercase();
+    let mode = calling.string("mode")?.unwrap_or_default().to_ascii_uppercase();
     conversation.tool_choice = match (mode.as_str(), names.as_slice()) {
         ("" | "MODE_UNSPECIFIED", _) => None,
         ("AUTO", _) => Some(ToolChoice::Auto),
@@ -382,7 +382,7 @@ fn read_format(config: &Fields<'_>) -> Result<Format, Failure> {
 
 fn read_thinking(thinking: &Fields<'_>, unspoken: &mut Vec<String>) -> Result<Reasoning, Failure> {
     thinking.note_others(&["includeThoughts", "thinkingBudget", "thinkingLevel"], unspoken);
-    let level = thinking.string("thinkingLevel")?.unwrap_or_default().to_lowercase();
+    let level = thinking.string("thinkingLevel")?.unwrap_or_default().to_ascii_lowercase();
     let effort = Effort::parse(&level);
     if effort.is_none() && !matches!(level.as_str(), "" | "thinking_level_unspecified") {
         return Err(must_be(&thinking.path_of("thinkingLevel"), "`minimal`, `low`, `medium` or `high`"));

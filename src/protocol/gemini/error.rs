@@ -89,7 +89,7 @@ pub fn write_error(failure: &Failure, generation: Option<&str>) -> Vec<u8> {
         failure.cause.status(),
         json::quote(&failure.message),
         status(failure.cause),
-        failure.cause.error_type().to_uppercase(),
+        failure.cause.error_type().to_ascii_uppercase(),
         metadata.join(","),
         retry.unwrap_or_default(),
     );

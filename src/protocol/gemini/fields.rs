@@ -156,7 +156,7 @@ fn camel(name: Cow<'_, str>) -> Cow<'_, str> {
     for letter in name.chars() {
         match letter {
             '_' => raise = true,
-            _ if std::mem::take(&mut raise) => out.extend(letter.to_uppercase()),
+            _ if std::mem::take(&mut raise) => out.push(letter.to_ascii_uppercase()),
             _ => out.push(letter),
         }
     }

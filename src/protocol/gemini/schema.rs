@@ -47,7 +47,7 @@ fn widen(text: &str, depth: usize) -> String {
 
 fn widen_type(value: &str, nullable: bool) -> Edit {
     let Some(name) = json::string(value) else { return Edit::Keep };
-    let name = name.to_lowercase();
+    let name = name.to_ascii_lowercase();
     match (name.as_str(), nullable) {
         ("type_unspecified", _) => Edit::Drop,
         (name, true) => Edit::Value(format!("[{},\"null\"]", json::quote(name))),
@@ -170,7 +170,7 @@ impl<'t> Narrow<'_, 't> {
     }
 
     fn kind(&mut self, value: &str, members: &mut Vec<String>) {
-        let upper = |name: &str| format!("\"{}\"", name.to_uppercase());
+        let upper = |name: &str| format!("\"{}\"", name.to_ascii_uppercase());
         if let Some(name) = json::string(value) {
             members.push(format!("\"type\":{}", upper(&name)));
             return;
