@@ -84,6 +84,7 @@ impl<'a> Walk<'a> {
         Some(&element.text[..element.at])
     }
 
+    #[inline]
     pub fn next_member(&mut self) -> Option<Piece<'a>> {
         let key = self.next_key()?;
         let end = skip_value(self.text.as_bytes(), key.value);
@@ -91,6 +92,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next member's key, to be followed by [`Walk::end_member`].
+    #[inline]
     pub fn next_key(&mut self) -> Option<Key<'a>> {
         let start = self.advance()?;
         let key = self.read_key(start);
@@ -101,6 +103,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The member whose value ends there, if it was valid.
+    #[inline(always)]
     pub fn end_member(&mut self, key: Key<'a>, end: Option<usize>) -> Option<Piece<'a>> {
         let Some(end) = end else {
             self.state = State::Broken;
@@ -126,6 +129,7 @@ impl<'a> Walk<'a> {
         Some(&self.text[start..end])
     }
 
+    #[inline(always)]
     fn read_key(&self, start: usize) -> Option<Key<'a>> {
         let bytes = self.text.as_bytes();
         let (end, escaped) = skip_string(bytes, start)?;
