@@ -1,4 +1,4 @@
-//! Finding bytes, eight or sixteen at a time in one register, and what bytes say as text.
+//! Finding bytes, eight to 64 at a time in registers, and what bytes say as text.
 
 #[cfg(target_arch = "wasm32")]
 use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, u64x2, v128, v128_and};

@@ -3,7 +3,7 @@
 export const [CUSTOM, IMPORTS, CODE] = [0, 2, 10];
 const [FUNCTION, TABLE, MEMORY, GLOBAL, TAG] = [0, 1, 2, 3, 4];
 const HEADER = 8;
-export const FUNCTION_NAMES = 1;
+const FUNCTION_NAMES = 1;
 
 /**
  * The bodies of a module's functions, their names by number, how many come from outside, and all sections but the names,
@@ -156,7 +156,7 @@ export function unsigned(value) {
   return Buffer.from([...bytes, value]);
 }
 
-export function text(words) {
+function text(words) {
   const bytes = Buffer.from(words);
   return [unsigned(bytes.length), bytes];
 }

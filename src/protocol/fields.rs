@@ -163,7 +163,6 @@ pub fn read_strings_of(body: &Members<'_>, key: &str, what: &str) -> Result<Vec<
     read_elements(value, key, what)?.into_iter().enumerate().map(read).collect()
 }
 
-/// The elements of an array, which may be too many to take apart.
 /// Objects of an array, in turn; instead of what is none, what to tell the client.
 pub type Objects<'a> = Vec<Result<Members<'a>, Failure>>;
 
@@ -178,6 +177,7 @@ pub fn read_objects<'a>(value: &'a str, path: &str, what: &str) -> Result<Object
     Ok(read_elements(value, path, what)?.into_iter().enumerate().map(read).collect())
 }
 
+/// The elements of an array, which may be too many to take apart.
 pub fn read_elements<'a>(value: &'a str, path: &str, what: &str) -> Result<Vec<&'a str>, Failure> {
     if !value.starts_with('[') {
         return Err(must_be(path, what));
