@@ -18,6 +18,16 @@ pub fn utf8(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
+/// The same of bytes that become a text themselves, which the standard library would look through again; else as
+/// they were.
+pub fn string(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    match utf8(&bytes) {
+        // SAFETY: they were found to be UTF-8.
+        Some(_) => Ok(unsafe { String::from_utf8_unchecked(bytes) }),
+        None => Err(bytes),
+    }
+}
+
 /// A text in small letters, to look for words in it, as far as [`small`] goes.
 pub fn lowercase(text: &str) -> String {
     let lower = text.to_ascii_lowercase();

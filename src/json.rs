@@ -12,12 +12,14 @@ use serde_json::value::RawValue;
 mod form;
 mod number;
 mod object;
+mod outline;
 mod read;
 mod scan;
 
 pub use form::{Form, Hole, Words};
 pub use number::number;
 pub use object::{List, Object, Raw};
+pub use outline::Outlined;
 pub use read::{Unreadable, read, read_bytes};
 pub use scan::{Piece, Walk, once};
 
@@ -106,37 +108,6 @@ fn walk_objects<'a>(walk: &mut Walk<'a>) -> Option<Vec<Members<'a>>> {
         }
     }
     Some(objects)
-}
-
-/// The members of the object that `text` is, and the objects of the array that the one called `name` is: each byte is
-/// read once. No objects where [`objects`] gives none of that member, and where there is none.
-pub fn members_and_objects<'a>(
-    text: &'a str,
-    name: &str,
-) -> Result<(Members<'a>, Option<Vec<Members<'a>>>), JsonError> {
-    match scan_with_objects(text, name) {
-        Some((members, objects)) => Ok((Members { source: text, members }, objects)),
-        None => Ok((members(text)?, None)),
-    }
-}
-
-type WithObjects<'a> = (Vec<Member<'a>>, Option<Vec<Members<'a>>>);
-
-fn scan_with_objects<'a>(text: &'a str, name: &str) -> Option<WithObjects<'a>> {
-    let mut walk = Walk::object(text);
-    let (mut members, mut objects) = (Vec::with_capacity(8), None);
-    while let Some(key) = walk.next_key() {
-        let start = key.value;
-        let end = if key.name == name && objects.is_none() && text[start..].starts_with('[') {
-            let mut array = Walk::array(&text[start..]);
-            objects = Some(walk_objects(&mut array)?);
-            array.end().map(|end| start + end)
-        } else {
-            scan::skip_value(text.as_bytes(), start)
-        };
-        add_member(walk.end_member(key, end)?, &mut members)?;
-    }
-    walk.is_whole().then_some((members, objects))
 }
 
 /// What the quick way does not take: text that is deeper than most, or wrong.

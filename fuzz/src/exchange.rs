@@ -8,6 +8,7 @@ use millrace::config::{Config, Hedge, Limits, Settling};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Admission, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::json::Outlined;
 use millrace::money::Money;
 use millrace::protocol::bridge::Face;
 use millrace::protocol::gemini::Framing;
@@ -187,10 +188,11 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
         _ => (Face::Gemini(Framing::Sse), r#"{"contents":[{"role":"user","parts":[{"text":"a"}]}]}"#.into()),
     };
     let now = Time::from_ms(1_795_270_407_000);
-    let request = face.read_request(body.as_bytes(), model, stream).expect("a sound request");
+    let body = Outlined::new(body.into_bytes());
+    let request = face.read_request(&body, model, stream).expect("a sound request");
     let config = Config::read(&|name| name.ends_with("_API_KEY").then(|| "sk-one,sk-two".to_owned()), Catalog::BUILT_IN);
     let key = snapshot();
-    let intent = Intent::read(face, body.as_bytes(), &request, &key, None).expect("nothing to refuse");
+    let intent = Intent::read(face, &body, &request, &key, None).expect("nothing to refuse");
     let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
     let plan = plan(&query, &|provider| config.is_live(provider), 1).ok()?;
     let routes = routes(&plan, &config, 1);
@@ -201,7 +203,7 @@ fn start([kind, high, low]: [u8; 3]) -> Option<(Exchange, Time)> {
         generation: GenerationId::new(now, &[7; 20]),
         key,
         face,
-        body: body.into_bytes(),
+        body,
         request,
         limits: Limits::default(),
         settling: if kind & 0x20 != 0 { Settling::BeforeEnd } else { Settling::AfterEnd },

@@ -3,7 +3,7 @@
 use millrace::catalog::Protocol;
 use millrace::chat::{ChatRequest, Quirks};
 use millrace::error::Failure;
-use millrace::json;
+use millrace::json::{self, Outlined};
 use millrace::media::Fetched;
 use millrace::protocol::bridge::{Crossing, Face, cross};
 use millrace::protocol::lane::Target;
@@ -36,16 +36,19 @@ pub fn check(face: Face, data: &[u8]) {
 }
 
 fn check_body(face: Face, body: &[u8], is_sound: bool) {
-    bounded(body.len(), || match face.read_request(body, "models/gemini-2.5-flash", true) {
-        Err(failure) => check_refusal(&failure),
-        Ok(request) => {
-            let check = |wire| check_crossing(face, wire, body, &request, is_sound);
-            WIRES.into_iter().for_each(check);
+    bounded(body.len(), || {
+        let body = &Outlined::new(body.to_vec());
+        match face.read_request(body, "models/gemini-2.5-flash", true) {
+            Err(failure) => check_refusal(&failure),
+            Ok(request) => {
+                let check = |wire| check_crossing(face, wire, body, &request, is_sound);
+                WIRES.into_iter().for_each(check);
+            }
         }
     });
 }
 
-fn check_crossing(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest, is_sound: bool) {
+fn check_crossing(face: Face, wire: Protocol, body: &Outlined, request: &ChatRequest, is_sound: bool) {
     let crossing = match to_wire(face, wire, body, request) {
         Err(failure) => return check_refusal(&failure),
         Ok(crossing) => crossing,
@@ -53,7 +56,7 @@ fn check_crossing(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest
     let written = &crossing.body;
     assert!(serde_json::from_slice::<serde_json::Value>(written).is_ok(), "no JSON: {}", show(written));
     let losses: usize = crossing.bridge.losses().iter().map(String::len).sum();
-    assert!(losses <= 4096 + 8 * body.len(), "{losses} bytes of losses");
+    assert!(losses <= 4096 + 8 * body.bytes().len(), "{losses} bytes of losses");
     // What is spliced is the client's own word.
     if is_sound && is_translated(face, wire) {
         let checked = grammar::check_request(wire, written);
@@ -62,7 +65,12 @@ fn check_crossing(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest
 }
 
 /// The request as an endpoint that speaks `wire` gets it.
-pub fn to_wire(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest) -> Result<Crossing, Failure> {
+pub fn to_wire(
+    face: Face,
+    wire: Protocol,
+    body: &Outlined,
+    request: &ChatRequest,
+) -> Result<Crossing, Failure> {
     let (provider, model) = provider(wire);
     let target = Target { model, quirks: &Quirks::NONE, max_output: Some(8192) };
     cross(face, wire, body, request, provider, &target, &Fetched::default())

@@ -4,6 +4,7 @@
 use millrace::catalog::Protocol;
 use millrace::chat::{Facts, Quirks};
 use millrace::error::{Cause, Failure};
+use millrace::json::Outlined;
 use millrace::protocol::bedrock::crc32;
 use millrace::protocol::bridge::{Bridge, Face};
 use millrace::protocol::gemini::Framing;
@@ -161,8 +162,9 @@ fn read_again(face: Face, out: &[u8]) -> Option<Facts> {
 }
 
 fn bridge(face: Face, wire: Protocol, body: &str) -> Bridge {
-    let request = face.read_request(body.as_bytes(), "gemini-2.5-flash", true).expect("a sound request");
-    to_wire(face, wire, body.as_bytes(), &request).expect("a request that every wire can say").bridge
+    let body = Outlined::new(body.into());
+    let request = face.read_request(&body, "gemini-2.5-flash", true).expect("a sound request");
+    to_wire(face, wire, &body, &request).expect("a request that every wire can say").bridge
 }
 
 /// A request with a tool whose name no provider takes.

@@ -6,6 +6,7 @@ use crate::chat::{ChatRequest, Conversation};
 use crate::config::{Hedge, Hedging};
 use crate::error::Failure;
 use crate::health::Health;
+use crate::json::Outlined;
 use crate::protocol::bridge::Face;
 use crate::routing::sticky::{Names, Session};
 use crate::routing::{About, AutoRules, Policy, Preference, Query, names_router};
@@ -41,7 +42,7 @@ impl Intent {
     /// `plugins` that are not understood.
     pub fn read(
         face: Face,
-        body: &[u8],
+        body: &Outlined,
         request: &ChatRequest,
         key: &KeySnapshot,
         session: Option<&str>,

@@ -6,7 +6,7 @@ use crate::account::rate::Take;
 use crate::chat::Output;
 use crate::chat::RequestSize;
 use crate::error::Failure;
-use crate::json::{self, Edit, Member};
+use crate::json::{self, Edit, Member, Outlined};
 use crate::money::Money;
 use crate::pricing;
 use crate::protocol::bridge::Face;
@@ -145,11 +145,11 @@ impl Exchange {
     }
 
     /// The body with a limit of output that what is held pays for, where the reply cannot be metered.
-    pub(super) fn limited<'a>(&self, body: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+    pub(super) fn limited<'a>(&self, body: Cow<'a, Outlined>) -> Cow<'a, Outlined> {
         match &self.purse {
             Some(purse) if !self.arrival.request.stream => {
                 let limit = self.covered(purse.held).max(1);
-                Cow::Owned(with_limit(self.arrival.face, &body, limit))
+                Cow::Owned(Outlined::new(with_limit(self.arrival.face, body.bytes(), limit)))
             }
             Some(_) | None => body,
         }

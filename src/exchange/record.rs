@@ -126,7 +126,7 @@ impl Exchange {
         line.put("model", &*candidate.model);
         line.put("provider", candidate.provider.slug);
         line.put("streamed", arrival.request.stream);
-        line.put("request_bytes", arrival.body.len() as u64);
+        line.put("request_bytes", arrival.body.bytes().len() as u64);
         line.put_list("attempts", self.attempts.iter().map(|attempt| Raw(self.attempt_line(attempt))));
         line.put("first_token_ms", self.first_token.map(|at| ms_between(arrival.now, at)));
         line.put("total_ms", ms_between(arrival.now, now));

@@ -7,7 +7,7 @@ use super::{Exchange, Stage, Step};
 use crate::byok::{Access, Own};
 use crate::chat::Usage;
 use crate::config::{Config, ProviderKey};
-use crate::json::{self, Edit, Member};
+use crate::json::{self, Edit, Member, Outlined};
 use crate::money::Money;
 use crate::pricing::{self, ByokTerms};
 use crate::routing::sticky::Pin;
@@ -157,19 +157,20 @@ impl Exchange {
 
 /// The body for an endpoint of the tier `sold`: what it asks of tiers is what will be billed, whatever
 /// the client `wanted`. Names of tiers that are the provider's own matter stay as they are.
-pub(super) fn in_tier<'a>(body: &'a [u8], sold: Option<&str>, wanted: Option<&str>) -> Cow<'a, [u8]> {
+pub(super) fn in_tier<'a>(body: &'a Outlined, sold: Option<&str>, wanted: Option<&str>) -> Cow<'a, Outlined> {
     let priced = matches!(wanted, Some("priority" | "fast" | "ultrafast" | "flex"));
     if wanted == sold || (sold.is_none() && !priced) {
         return Cow::Borrowed(body);
     }
-    let members = std::str::from_utf8(body).ok().and_then(|text| json::members(text).ok());
+    let text = || std::str::from_utf8(body.bytes()).ok();
+    let members = body.members().or_else(|| text().and_then(|text| json::members(text).ok()));
     let Some(members) = members else { return Cow::Borrowed(body) };
     let drop = |member: &Member<'_>| match member.key.as_ref() {
         "service_tier" | "speed" => Edit::Drop,
         _ => Edit::Keep,
     };
     let tier = sold.map(|tier| format!("\"service_tier\":{}", json::quote(tier)));
-    Cow::Owned(members.edit(drop, tier.as_slice()).into_bytes())
+    Cow::Owned(Outlined::new(members.edit(drop, tier.as_slice()).into_bytes()))
 }
 
 /// The keys in an order drawn by their weights: the first is each key with the probability of

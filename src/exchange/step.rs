@@ -8,6 +8,7 @@ use crate::chat::ChatRequest;
 use crate::config::{Limits, Settling};
 use crate::health::{Admission, News, Subject};
 use crate::id::GenerationId;
+use crate::json::Outlined;
 use crate::media::{Fetched, Link};
 use crate::money::Money;
 use crate::protocol::bridge::Face;
@@ -154,7 +155,7 @@ pub struct Arrival {
     pub generation: GenerationId,
     pub key: KeySnapshot,
     pub face: Face,
-    pub body: Vec<u8>,
+    pub body: Outlined,
     pub request: ChatRequest,
     pub limits: Limits,
     pub settling: Settling,

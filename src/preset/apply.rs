@@ -4,7 +4,7 @@
 use super::{Preset, is_slug, not_found, translate};
 use crate::bytes;
 use crate::error::Failure;
-use crate::json::{self, Edit, Members};
+use crate::json::{self, Edit, Members, Outlined};
 use crate::protocol::bridge::Face;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -19,19 +19,15 @@ const SAME: [&[&str]; 3] = [
 
 /// The slug of the preset that a request names: `"model": "@preset/slug"`, `"author/model@preset/slug"`
 /// or `"preset": "slug"`. `None`, without a second look, for a request that names none.
-pub fn wanted(body: &[u8]) -> Result<Option<String>, Failure> {
-    if !bytes::contains(body, b"preset") {
-        return Ok(None);
-    }
-    let Some(text) = bytes::utf8(body) else {
-        return Ok(None);
-    };
-    // What is no object is refused by the protocol's own reader, in its words.
-    let Ok(members) = json::members(text) else {
-        return Ok(None);
-    };
+pub fn wanted(body: &Outlined) -> Result<Option<String>, Failure> {
+    let Some(members) = members_of(body) else { return Ok(None) };
     let by_model = members.string("model").and_then(|model| Some(model.split_once(MARK)?.1.to_owned()));
     named(by_model, &members)
+}
+
+/// The members of a request; what is no object is refused by the protocol's own reader, in its words.
+pub(super) fn members_of(body: &Outlined) -> Option<Members<'_>> {
+    body.members().or_else(|| json::members(bytes::utf8(body.bytes())?).ok())
 }
 
 /// The slug in the model's name, or by `"preset": "slug"`.

@@ -1,10 +1,10 @@
 //! Presets under Gemini's requests, whose model stands in the path and whose settings are members of
 //! `generationConfig`.
 
-use super::apply::{MARK, named};
+use super::apply::{MARK, members_of, named};
 use super::{Preset, translate};
 use crate::error::Failure;
-use crate::json::{self, Edit, Members};
+use crate::json::{self, Edit, Members, Outlined};
 use serde_json::{Map, Value, json};
 
 /// Members of `generationConfig`, each with its name in Chat Completions.
@@ -21,10 +21,9 @@ const SETTINGS: [(&str, &str); 9] = [
 ];
 
 /// The slug of the preset that a request to `model` names, in its path or by `"preset": "slug"`.
-pub fn wanted_of_path(model: &str, body: &[u8]) -> Result<Option<String>, Failure> {
+pub fn wanted_of_path(model: &str, body: &Outlined) -> Result<Option<String>, Failure> {
     let by_model = model.split_once(MARK).map(|(_, slug)| slug.to_owned());
-    let text = std::str::from_utf8(body).ok().filter(|text| by_model.is_some() || text.contains("preset"));
-    match text.and_then(|text| json::members(text).ok()) {
+    match members_of(body) {
         Some(members) => named(by_model, &members),
         None => Ok(None),
     }

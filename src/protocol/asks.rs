@@ -10,8 +10,21 @@ use crate::json::{self, Members};
 /// Bytes of one text that count towards the hash of a conversation's beginning.
 const HASHED: usize = 2048;
 
-/// Reads `body`. `instructions` and `turns` are JSON texts of how the conversation begins.
-pub fn read(body: &Members<'_>, instructions: Option<&str>, turns: &[&str]) -> Result<Asks, Failure> {
+/// One turn of a conversation.
+pub enum Turn<'a> {
+    Object(Members<'a>),
+    /// The JSON text of a turn that is no object: Responses have bare strings.
+    Other(&'a str),
+}
+
+impl Turn<'_> {
+    pub fn of(text: &str) -> Turn<'_> {
+        json::members(text).map_or(Turn::Other(text), Turn::Object)
+    }
+}
+
+/// Reads `body`. `instructions` is a JSON text, which comes before the `turns`.
+pub fn read(body: &Members<'_>, instructions: Option<&str>, turns: Vec<Turn<'_>>) -> Result<Asks, Failure> {
     let plugins = match body.value("plugins") {
         Some(value) => read_plugins(value)?,
         None => None,
@@ -24,7 +37,7 @@ pub fn read(body: &Members<'_>, instructions: Option<&str>, turns: &[&str]) -> R
             .string("prompt_cache_key")
             .map(|key| key.into_owned())
             .or_else(|| session_of_user(body)),
-        opening: opening(instructions, turns),
+        opening: opening(instructions, turns.into_iter()),
     })
 }
 
@@ -54,15 +67,18 @@ fn session_of_user(body: &Members<'_>) -> Option<String> {
 
 /// A hash of the first instructions and the first turn that is none. Only of their words: marks
 /// of caches move from turn to turn.
-pub fn opening(instructions: Option<&str>, turns: &[&str]) -> Option<u64> {
+pub fn opening<'a>(instructions: Option<&str>, turns: impl Iterator<Item = Turn<'a>>) -> Option<u64> {
     let mut hash = Fnv::default();
     instructions.into_iter().for_each(|text| add_words(text, &mut hash));
     for turn in turns {
-        // A turn may be a bare string, as Responses have it.
-        let members = json::members(turn).ok();
-        let words = |name| members.as_ref().and_then(|members| members.value(name));
-        let role = members.as_ref().and_then(|members| members.string("role"));
-        add_words(words("content").or(words("parts")).unwrap_or(turn), &mut hash);
+        let (words, role) = match &turn {
+            Turn::Object(turn) => {
+                let words = turn.value("content").or_else(|| turn.value("parts"));
+                (words.unwrap_or(turn.source()), turn.string("role"))
+            }
+            Turn::Other(text) => (*text, None),
+        };
+        add_words(words, &mut hash);
         if !role.is_some_and(|role| matches!(role.as_ref(), "system" | "developer")) {
             return Some(hash.0);
         }

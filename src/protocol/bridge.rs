@@ -16,6 +16,7 @@ use crate::chat::{
     Bill, ChatRequest, Conversation, Facts, Identity, Output, ProviderError, Quirks, ReplyFault, WebSearch,
 };
 use crate::error::Failure;
+use crate::json::Outlined;
 use crate::media::{self, Fetched, Link};
 use crate::tokens;
 
@@ -73,15 +74,17 @@ pub enum Whole {
 
 impl Face {
     /// Reads what routing has to know. For Gemini `model` and `stream` come from the path.
-    pub fn read_request(self, body: &[u8], model: &str, stream: bool) -> Result<ChatRequest, Failure> {
+    pub fn read_request(self, body: &Outlined, model: &str, stream: bool) -> Result<ChatRequest, Failure> {
         match self {
             Face::Chat => openai_chat::read_request(body),
             Face::Completions => openai_completions::read_request(body),
             Face::Responses => openai_responses::read_request(body),
             Face::Messages => anthropic_messages::read_request(body),
-            Face::Gemini(_) => gemini::read_request(body, model, stream),
-            Face::Embeddings => Ok(summary(embeddings::read_request(body)?.routed(), Output::Embeddings)),
-            Face::Rerank => Ok(summary(rerank::read_request(body)?.routed(), Output::Rerank)),
+            Face::Gemini(_) => gemini::read_request(body.bytes(), model, stream),
+            Face::Embeddings => {
+                Ok(summary(embeddings::read_request(body.bytes())?.routed(), Output::Embeddings))
+            }
+            Face::Rerank => Ok(summary(rerank::read_request(body.bytes())?.routed(), Output::Rerank)),
         }
     }
 
@@ -181,20 +184,20 @@ impl Face {
     }
 
     /// Reads the whole of a request, for translation.
-    pub fn read_conversation(self, body: &[u8]) -> Result<Conversation, Failure> {
+    pub fn read_conversation(self, body: &Outlined) -> Result<Conversation, Failure> {
         match self {
             Face::Chat => openai_chat::read_conversation(body),
             Face::Completions => openai_completions::read_conversation(body),
             Face::Responses => openai_responses::read_conversation(body),
             Face::Messages => anthropic_messages::read_conversation(body),
-            Face::Gemini(_) => gemini::read_conversation(body),
+            Face::Gemini(_) => gemini::read_conversation(body.bytes()),
             Face::Embeddings | Face::Rerank => Err(Failure::invalid("This is no conversation.")),
         }
     }
 }
 
 /// The links whose bytes have to be there before `body` can be written for `wire`.
-pub fn links(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest) -> Vec<Link> {
+pub fn links(face: Face, wire: Protocol, body: &Outlined, request: &ChatRequest) -> Vec<Link> {
     let has_media = request.needs.images || request.needs.files;
     if !has_media || face.native() == wire || !media::has_unfollowed(wire) {
         return Vec::new();
@@ -210,15 +213,15 @@ pub fn links(face: Face, wire: Protocol, body: &[u8], request: &ChatRequest) -> 
 pub fn cross(
     face: Face,
     wire: Protocol,
-    body: &[u8],
+    body: &Outlined,
     request: &ChatRequest,
     provider: &Provider,
     target: &Target<'_>,
     fetched: &Fetched,
 ) -> Result<Crossing, Failure> {
     let (written, about) = match face {
-        Face::Embeddings => embed(body, wire, provider, target)?,
-        Face::Rerank => rank(body, wire, provider, target)?,
+        Face::Embeddings => embed(body.bytes(), wire, provider, target)?,
+        Face::Rerank => rank(body.bytes(), wire, provider, target)?,
         Face::Chat | Face::Completions | Face::Responses | Face::Messages | Face::Gemini(_) => {
             let (written, input_tokens) = write_chat(face, wire, body, request, target, fetched)?;
             (written, about_chat(face, body, input_tokens))
@@ -233,7 +236,7 @@ pub fn cross(
 fn write_chat(
     face: Face,
     wire: Protocol,
-    body: &[u8],
+    body: &Outlined,
     request: &ChatRequest,
     target: &Target<'_>,
     fetched: &Fetched,
@@ -247,7 +250,7 @@ fn write_chat(
         (Face::Messages, Protocol::AnthropicMessages) => {
             Some(anthropic_messages::splice_request(body, target))
         }
-        (Face::Gemini(_), Protocol::Gemini) => Some(gemini::splice_request(body, target)),
+        (Face::Gemini(_), Protocol::Gemini) => Some(gemini::splice_request(body.bytes(), target)),
         _ => None,
     };
     if let Some(written) = spliced {
@@ -286,7 +289,7 @@ fn write_conversation(
     }
 }
 
-fn about_chat(face: Face, body: &[u8], input_tokens: u64) -> About {
+fn about_chat(face: Face, body: &Outlined, input_tokens: u64) -> About {
     match face {
         Face::Responses => About::Responses(Box::new(Echo::of(body))),
         Face::Messages => About::Messages { input_tokens },

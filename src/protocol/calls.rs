@@ -4,7 +4,7 @@
 
 use crate::bytes;
 use crate::chat::Event;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Outlined};
 
 /// A call as a model made it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,9 +62,12 @@ impl Calls {
 
 /// Whether the tools of `request`, whatever client's protocol it is in, take all of these calls. What
 /// cannot be told is no fault.
-pub fn fit(request: &[u8], calls: &[Call]) -> bool {
-    let text = bytes::utf8(request).unwrap_or_default();
-    let Ok(Some(list)) = json::members(text).map(|body| body.array("tools")) else { return true };
+pub fn fit(request: &Outlined, calls: &[Call]) -> bool {
+    let text = || bytes::utf8(request.bytes()).unwrap_or_default();
+    let body = request.members().or_else(|| json::members(text()).ok());
+    let Some((text, list)) = body.and_then(|body| Some((body.source(), body.array("tools")?))) else {
+        return true;
+    };
     let tools: Vec<Members<'_>> = list.into_iter().flat_map(declarations).collect();
     let name = |tool: &Members<'_>| tool.string("name").map(|name| name.into_owned());
     // A namespace, or a tool that its vendor runs, may bring names of its own.

@@ -4,7 +4,7 @@
 use crate::bytes;
 use crate::chat::conversation::{Effort, Reasoning};
 use crate::error::Failure;
-use crate::json::{self, JsonError, Members};
+use crate::json::{self, JsonError, Members, Outlined};
 
 const MAX_SESSION_ID: usize = 256;
 
@@ -17,26 +17,27 @@ pub fn read_text(body: &[u8]) -> Result<&str, Failure> {
 }
 
 /// The members of a request that its face has accepted.
-pub fn accepted(body: &[u8]) -> Members<'_> {
+pub fn accepted(body: &Outlined) -> Members<'_> {
+    body.members().unwrap_or_else(|| accepted_bytes(body.bytes()))
+}
+
+/// The same of a request that was not outlined.
+pub fn accepted_bytes(body: &[u8]) -> Members<'_> {
     let text = bytes::utf8(body).expect("the request was read as UTF-8");
     json::members(text).expect("the request was read as an object")
 }
 
 /// The members of a request, of which none of `once` is there twice.
-pub fn read_members<'a>(text: &'a str, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
-    given_once(json::members(text).map_err(not_json)?, once)
+pub fn read_members<'a>(body: &'a Outlined, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
+    match body.members() {
+        Some(members) => given_once(members, once),
+        None => read_text_members(read_text(body.bytes())?, once),
+    }
 }
 
-/// The messages of a conversation, where they are objects and were read with what they are in.
-pub type Messages<'a> = Option<Vec<Members<'a>>>;
-
-/// As [`read_members`], and the messages with it.
-pub fn read_with_messages<'a>(
-    text: &'a str,
-    once: &'static [&'static str],
-) -> Result<(Members<'a>, Messages<'a>), Failure> {
-    let (body, messages) = json::members_and_objects(text, "messages").map_err(not_json)?;
-    Ok((given_once(body, once)?, messages))
+/// The same of a request that was not outlined.
+pub fn read_text_members<'a>(text: &'a str, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
+    given_once(json::members(text).map_err(not_json)?, once)
 }
 
 fn given_once<'a>(body: Members<'a>, once: &'static [&'static str]) -> Result<Members<'a>, Failure> {
@@ -224,12 +225,12 @@ pub fn read_number(body: &Members<'_>, key: &str) -> Result<Option<String>, Fail
 }
 
 /// The messages of a conversation, of which there is at least one.
-pub fn read_messages<'a>(body: &Members<'a>, read: Messages<'a>) -> Result<Objects<'a>, Failure> {
+pub fn read_messages<'a>(body: &'a Outlined, members: &Members<'a>) -> Result<Objects<'a>, Failure> {
     const WHAT: &str = "an array of messages that is not empty";
-    let Some(value) = body.value("messages") else {
+    let Some(value) = members.value("messages") else {
         return Err(Failure::invalid("`messages` is missing: it must be an array that is not empty."));
     };
-    let messages = match read {
+    let messages = match body.objects("messages") {
         Some(messages) => messages.into_iter().map(Ok).collect(),
         None => read_objects(value, "messages", WHAT)?,
     };

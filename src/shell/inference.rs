@@ -20,6 +20,7 @@ use crate::error::{Cause, Failure};
 use crate::exchange::{Arrival, Caller, Exchange, Intent, Route, Routed, routes, routes_with};
 use crate::guard::Rules;
 use crate::id::GenerationId;
+use crate::json::Outlined;
 use crate::protocol::bridge::Face;
 use crate::routing::sticky::{Pin, Pins};
 use crate::routing::{Plan, describe, plan, survey, untried};
@@ -58,7 +59,7 @@ pub async fn answer(
     // An isolate that knows neither reads both from KV at once.
     let (config, key) = join(overlay::config(env, &context), authenticate_inference(request, env)).await;
     let (config, key) = (&*config, key?);
-    let body = body::read(request, config.limits.body_bytes).await?;
+    let body = Outlined::new(body::read(request, config.limits.body_bytes).await?);
     let (body, preset_id) = presets::apply(env, &key.account, &mut asked, body).await?;
     let rules = rules::of(&key)?;
     let (body, found) = rules::screened(&key, &rules, body)?;
@@ -121,7 +122,7 @@ pub async fn explain(
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
     let key = authenticate_inference(request, env).await?;
-    let body = body::read(request, config.limits.body_bytes).await?;
+    let body = Outlined::new(body::read(request, config.limits.body_bytes).await?);
     let mut asked = Asked { face, model: String::new(), stream: false };
     let (body, _) = presets::apply(env, &key.account, &mut asked, body).await?;
     let rules = rules::of(&key)?;
@@ -160,7 +161,7 @@ fn explained(chat: &ChatRequest, region: Option<&'static str>, failure: Failure)
 fn intent(
     request: &Incoming,
     face: Face,
-    body: &[u8],
+    body: &Outlined,
     chat: &ChatRequest,
     key: &KeySnapshot,
     now: Time,

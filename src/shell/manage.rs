@@ -18,6 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::{account_down, key_refusal};
 use crate::id::{AccountId, GenerationId, KeyHash, hex};
+use crate::json::Outlined;
 use crate::protocol::{anthropic_messages, gemini};
 use crate::query;
 use crate::shell::accounts::AccountClient;
@@ -131,7 +132,7 @@ impl Call<'_> {
             }
             Endpoint::CountTokens => {
                 authenticate_inference(self.request, self.env).await?;
-                let tokens = anthropic_messages::count_tokens_estimate(&self.body().await?)?;
+                let tokens = anthropic_messages::count_tokens_estimate(&Outlined::new(self.body().await?))?;
                 Ok(reply::json(200, &json!({ "input_tokens": tokens }).to_string()))
             }
             Endpoint::GeminiCountTokens(model) => {

@@ -16,7 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Cause, Failure};
 use crate::exchange::account_down;
 use crate::id::{AccountId, uuid};
-use crate::json;
+use crate::json::{self, Outlined};
 use crate::preset::{self, Preset, view};
 use crate::protocol::bridge::Face;
 use crate::query;
@@ -49,8 +49,8 @@ pub async fn apply(
     env: &JsValue,
     account: &AccountId,
     asked: &mut Asked,
-    body: Vec<u8>,
-) -> Result<(Vec<u8>, Option<String>), Failure> {
+    body: Outlined,
+) -> Result<(Outlined, Option<String>), Failure> {
     let wanted = match asked.face {
         Face::Gemini(_) => preset::wanted_of_path(&asked.model, &body)?,
         _ => preset::wanted(&body)?,
@@ -69,13 +69,13 @@ pub async fn apply(
     let (preset, id) = found.ok_or_else(|| preset::not_found(&slug))?;
     let body = match asked.face {
         Face::Gemini(_) => {
-            let (model, body) = preset::apply_by_path(&asked.model, &body, &preset)?;
+            let (model, body) = preset::apply_by_path(&asked.model, body.bytes(), &preset)?;
             asked.model = model;
             body
         }
-        face => preset::apply(face, &body, &preset)?,
+        face => preset::apply(face, body.bytes(), &preset)?,
     };
-    Ok((body, id))
+    Ok((Outlined::new(body), id))
 }
 
 /// Answers every endpoint of presets.

@@ -11,6 +11,7 @@ use crate::account::key::KeySnapshot;
 use crate::error::{Cause, Failure};
 use crate::guard::{Finding, Rules, screen};
 use crate::id::KeyHash;
+use crate::json::Outlined;
 use crate::shell::bindings::console_log;
 
 /// Keys whose rules an isolate remembers, at most.
@@ -44,17 +45,21 @@ pub fn of(key: &KeySnapshot) -> Result<Rc<Rules>, Failure> {
 }
 
 /// The request as it may be sent, and what was found in it, never its text. The log is told the same.
-pub fn screened(key: &KeySnapshot, rules: &Rules, body: Vec<u8>) -> Result<(Vec<u8>, Vec<String>), Failure> {
+pub fn screened(
+    key: &KeySnapshot,
+    rules: &Rules,
+    body: Outlined,
+) -> Result<(Outlined, Vec<String>), Failure> {
     if rules.filters.is_empty() {
         return Ok((body, Vec::new()));
     }
-    let screened = screen(body, &rules.filters)?;
+    let screened = screen(body.into_bytes(), &rules.filters)?;
     let words = |one: &Finding| format!("{}: {}", one.action.name(), one.name);
     let found: Vec<String> = screened.found.iter().map(words).collect();
     if !found.is_empty() {
         tell(key, &found);
     }
-    Ok((screened.body, found))
+    Ok((Outlined::new(screened.body), found))
 }
 
 fn tell(key: &KeySnapshot, found: &[String]) {

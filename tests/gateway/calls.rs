@@ -1,6 +1,7 @@
 //! Which calls of tools count as a model's errors: by each client's way to declare tools, in replies
 //! of each way to carry them.
 
+use crate::outlined;
 use millrace::protocol::bridge::Face;
 use millrace::protocol::calls::{Call, fit};
 
@@ -58,13 +59,13 @@ fn what_cannot_be_told_is_no_fault() {
     for (tools, arguments, good) in table {
         assert_eq!(judged(tools, "g", arguments), good, "{tools} {arguments}");
     }
-    assert!(fit(b"\xff", &[Call { name: "g".into(), arguments: "a".into() }]));
-    assert!(fit(br#"{"tools":[]}"#, &[]));
+    assert!(fit(&outlined(b"\xff"), &[Call { name: "g".into(), arguments: "a".into() }]));
+    assert!(fit(&outlined(br#"{"tools":[]}"#), &[]));
 }
 
 fn judged(tools: &str, name: &str, arguments: &str) -> bool {
     let call = Call { name: name.to_owned(), arguments: arguments.to_owned() };
-    fit(format!(r#"{{"tools":{tools}}}"#).as_bytes(), &[call])
+    fit(&outlined(format!(r#"{{"tools":{tools}}}"#)), &[call])
 }
 
 /// What health hears of a call with these arguments: by a face, whole or streamed, from a provider.

@@ -6,6 +6,7 @@ pub mod rows;
 mod said;
 
 use crate::bill::for_prompt;
+use crate::outlined;
 use std::collections::BTreeMap;
 
 use millrace::chat::{Bill, Event, Facts, Identity, Quirks, ReplyFault};
@@ -91,7 +92,7 @@ fn check_request(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let Some(body) = &recording.request else { return Ok(()) };
-    let conversation = match (face.read)(body) {
+    let conversation = match (face.read)(&outlined(body)) {
         Ok(conversation) => conversation,
         Err(failure) => return refusal(failure, "the face", tally),
     };

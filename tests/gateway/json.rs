@@ -2,6 +2,7 @@
 
 mod read;
 
+use crate::outlined;
 use std::collections::BTreeMap;
 
 use millrace::json::{self, Edit, Form, Hole, List};
@@ -45,6 +46,29 @@ fn what_is_half_lacks_the_end_of_something() {
             let half = !one.trim().is_empty() && one != text.trim_end() && one != text && text != "null";
             assert_eq!((plain.is_half(), quoted.is_half()), (half, half), "{one}");
         }
+    }
+}
+
+#[test]
+fn what_is_odd_is_no_outline() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(70), "]".repeat(70));
+    let wide = format!("{{\"messages\":[{}{{}}]}}", "{\"a\":1},".repeat(json::MOST_PIECES));
+    let rows: &[(&[u8], bool, bool)] = &[
+        (b"{\"messages\":[{}]}", true, true),
+        (b"{\"messages\":[{},1]}", true, false),
+        (b"{\"messages\":\"a\",\"input\":[]}", true, false),
+        (b"{\"a\":\"\xff\"}", false, false),
+        (b"[]", false, false),
+        (b"", false, false),
+        (deep.as_bytes(), false, false),
+        (wide.as_bytes(), true, false),
+    ];
+    for (bytes, members, messages) in rows {
+        let outlined = outlined(bytes);
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
+        assert_eq!(outlined.members().is_some(), *members, "{text}");
+        assert_eq!(outlined.objects("messages").is_some(), *messages, "{text}");
+        assert_eq!(outlined.bytes(), *bytes, "{text}");
     }
 }
 
@@ -264,19 +288,22 @@ proptest! {
     }
 
     #[test]
-    fn reads_a_list_with_what_it_is_in(list in any_value(), objects in prop::collection::vec("[ab]{0,3}", 0..4), other in any_value(), gap in "[ \n]{0,2}", broken in any::<prop::sample::Index>(), with in "[\"\\\\{}:,0]?") {
+    fn an_outline_says_what_a_walk_finds(list in any_value(), objects in prop::collection::vec("[ab]{0,3}", 0..4), other in any_value(), name in "messages|input|list", more in ",\"(messages|\\\\u006dessages|input|\\\\uu|b)\":\\[\\{\\}\\]|", gap in "[ \n]{0,2}", broken in any::<prop::sample::Index>(), with in "[\"\\\\{}:,0\u{e9}]?") {
         let objects: Vec<Value> = objects.into_iter().map(|text| serde_json::json!({ "a": text, "b": [{}] })).collect();
         for list in [list, Value::from(objects)] {
-            let text = format!("{gap}{{\"o\":{other}{gap},{gap}\"list\"{gap}:{gap}{list}{gap},\"\\u006cist\":[],\"list\":[{{}}]{gap}}}{gap}");
+            let text = format!("{gap}{{\"o\":{other}{gap},{gap}\"{name}\"{gap}:{gap}{list}{gap}{more}}}{gap}");
             let at = text.floor_char_boundary(broken.index(text.len()));
             for text in [text.clone(), format!("{}{with}{}", &text[..at], &text[at..]), text[..at].to_owned()] {
-                let alone = json::members(&text);
-                let both = json::members_and_objects(&text, "list");
-                prop_assert_eq!(both.as_ref().map(|(members, _)| members), alone.as_ref(), "{}", text);
-                if let Ok((members, Some(objects))) = both {
-                    let first = members.iter().find(|member| member.text.starts_with("\"list\"") && member.value.starts_with('['));
-                    prop_assert_eq!(first.and_then(|member| json::objects(member.value)), Some(objects), "{}", text);
+                let outlined = outlined(&text);
+                prop_assert_eq!(outlined.bytes(), text.as_bytes());
+                prop_assert_eq!(outlined.members(), json::members(&text).ok(), "{}", text);
+                for name in ["messages", "input", "list"] {
+                    let found = outlined.objects(name);
+                    let walked = outlined.members().and_then(|it| json::objects(it.get(name)?));
+                    let is_first = more.is_empty() && name != "list";
+                    prop_assert!(found == walked || found.is_none() && !is_first, "{}", text);
                 }
+                prop_assert_eq!(outlined.into_bytes(), text.as_bytes());
             }
         }
     }

@@ -4,6 +4,7 @@ mod costs;
 pub mod ends;
 
 use crate::bill::for_prompt;
+use crate::outlined;
 use std::collections::BTreeSet;
 
 use millrace::catalog::{self, Protocol};
@@ -30,10 +31,10 @@ fn stream(blocks: &str) -> String {
 fn lane() -> Box<dyn Lane> {
     let provider = catalog::provider("anthropic").expect("a row of the catalog");
     let target = Target { model: "m", quirks: &Quirks::NONE, max_output: Some(99) };
-    let request = Face::Chat.read_request(REQUEST.as_bytes(), "", true).expect("well formed");
+    let request = Face::Chat.read_request(&outlined(REQUEST), "", true).expect("well formed");
     let wire = Protocol::AnthropicMessages;
     let crossing =
-        cross(Face::Chat, wire, REQUEST.as_bytes(), &request, provider, &target, &Fetched::default());
+        cross(Face::Chat, wire, &outlined(REQUEST), &request, provider, &target, &Fetched::default());
     let identity = Identity {
         generation: "gen-1".into(),
         created: 1,

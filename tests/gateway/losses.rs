@@ -4,6 +4,7 @@
 
 mod replies;
 
+use crate::outlined;
 use millrace::catalog;
 use millrace::chat::Quirks;
 use millrace::error::Failure;
@@ -140,11 +141,11 @@ fn fate(grammar: &Grammar, row: &Row, upstream: &Upstream) -> Fate {
 /// The body for the provider, and the losses.
 fn write(face: Face, upstream: &Upstream, request: &Value) -> Result<(Vec<u8>, Vec<String>), Failure> {
     let text = request.to_string();
-    let read = face.read_request(text.as_bytes(), "a/m", false)?;
+    let read = face.read_request(&outlined(&text), "a/m", false)?;
     let provider = catalog::provider("openai").expect("a row of the catalog");
     let target = Target { model: upstream.model, quirks: &Quirks::NONE, max_output: Some(8192) };
     let crossing =
-        cross(face, upstream.protocol, text.as_bytes(), &read, provider, &target, &Fetched::default())?;
+        cross(face, upstream.protocol, &outlined(&text), &read, provider, &target, &Fetched::default())?;
     let crossing = match &read.needs.web_search {
         Some(search) => crossing.searching(search, true)?,
         None => crossing,

@@ -63,3 +63,8 @@ mod verdict;
 mod wallet;
 mod wires;
 mod writing;
+
+/// A request as it is read.
+fn outlined(bytes: impl AsRef<[u8]>) -> millrace::json::Outlined {
+    millrace::json::Outlined::new(bytes.as_ref().to_vec())
+}

@@ -1,5 +1,6 @@
 //! Presets: made of requests, laid under requests, kept in versions.
 
+use crate::outlined;
 use millrace::account::document::{Status, Version};
 use millrace::preset::{self, Preset, view};
 use millrace::protocol::bridge::Face;
@@ -22,24 +23,24 @@ fn a_request_names_a_preset_in_three_ways() {
         (json!({ "model": "@preset/" }), "There is no active preset "),
         (json!({ "model": "@preset/a b" }), "There is no active preset ab"),
     ] {
-        let wanted = preset::wanted(body.to_string().as_bytes());
+        let wanted = preset::wanted(&outlined(body.to_string()));
         let said = match wanted {
             Ok(slug) => slug.unwrap_or("-".into()),
             Err(failure) => failure.message,
         };
         assert_eq!(said, expected, "{body}");
     }
-    assert_eq!(preset::wanted(b"no JSON, preset"), Ok(None));
+    assert_eq!(preset::wanted(&outlined(b"no JSON, preset")), Ok(None));
     for (model, body, expected) in [
         ("a/b@preset/mine", json!({ "contents": [] }), Some("mine")),
         ("@preset/mine", json!({ "contents": [], "preset": "mine" }), Some("mine")),
         ("a/b", json!({ "preset": "mine" }), Some("mine")),
         ("a/b", json!({ "contents": "preset" }), None),
     ] {
-        let wanted = preset::wanted_of_path(model, body.to_string().as_bytes());
+        let wanted = preset::wanted_of_path(model, &outlined(body.to_string()));
         assert_eq!(wanted.map_err(drop), Ok(expected.map(str::to_owned)), "{model} {body}");
     }
-    assert!(preset::wanted_of_path("@preset/mine", br#"{"preset":"other"}"#).is_err());
+    assert!(preset::wanted_of_path("@preset/mine", &outlined(br#"{"preset":"other"}"#)).is_err());
 }
 
 /// The request wins member by member; what it leaves out comes from the preset.
@@ -185,7 +186,7 @@ fn completions_embeddings_and_rerank_take_what_they_know() {
     ] {
         let laid = applied(face, &request, &preset);
         assert_eq!(laid, expected, "{request}");
-        assert!(face.read_request(laid.to_string().as_bytes(), "", false).is_ok(), "{laid}");
+        assert!(face.read_request(&outlined(laid.to_string()), "", false).is_ok(), "{laid}");
     }
 }
 
@@ -219,7 +220,7 @@ fn gemini_takes_a_preset_by_its_path() {
     let (model, laid) = lay("@preset/x", request).expect("it has a model");
     assert_eq!((model.as_str(), &laid), ("a/b", &expected));
     let face = Face::Gemini(Framing::Sse);
-    assert!(face.read_request(laid.to_string().as_bytes(), &model, false).is_ok(), "{laid}");
+    assert!(face.read_request(&outlined(laid.to_string()), &model, false).is_ok(), "{laid}");
     let own = json!({ "contents": contents, "systemInstruction": { "parts": [] }, "tools": [] });
     let (model, laid) = lay("c/d@preset/x", own).expect("it has one of its own");
     assert_eq!(model, "c/d");

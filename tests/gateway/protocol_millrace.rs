@@ -1,5 +1,6 @@
 //! The built-in provider: what it answers, and in which pieces.
 
+use crate::outlined;
 use millrace::chat::Identity;
 use millrace::chat::{Quirks, Usage};
 use millrace::protocol::millrace::answer;
@@ -114,7 +115,7 @@ fn the_answer_goes_through_the_gateway_as_any_other() {
     let request = json!({"model": "millrace/echo", "stream": true, "max_completion_tokens": 2,
         "messages": [{"role": "user", "content": "a b c"}]});
     let target = Target { model: "echo", quirks: &Quirks::NONE, max_output: None };
-    let body = splice_request(request.to_string().as_bytes(), &target).body;
+    let body = splice_request(&outlined(request.to_string()), &target).body;
     let identity =
         Identity { generation: "g".into(), created: 1, model: "m".into(), provider: "Millrace".into() };
     let mut splice = Splice::new(identity, Quirks::NONE);

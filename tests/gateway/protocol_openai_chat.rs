@@ -7,6 +7,7 @@ mod request;
 mod stream;
 mod usage;
 
+use crate::outlined;
 use millrace::chat::{Bill, ChatRequest, Identity, ProviderError as Fault, ReplyFault};
 use millrace::chat::{MaxTokensName, Quirks, StreamUsage, Usage};
 use millrace::error::{Cause, Failure};
@@ -56,8 +57,8 @@ proptest! {
             format!("{gap}{{{gap}{}{gap}}}{gap}", members.join(&format!("{gap},{gap}")))
         };
         let body = request("\"a/b\"");
-        prop_assert!(read_request(body.as_bytes()).is_ok(), "{}", body);
-        let written = splice_request(body.as_bytes(), &Target { model: "x", quirks: &ASK, max_output: None }).body;
+        prop_assert!(read_request(&outlined(&body)).is_ok(), "{}", body);
+        let written = splice_request(&outlined(body), &Target { model: "x", quirks: &ASK, max_output: None }).body;
         prop_assert_eq!(String::from_utf8(written).unwrap(), request("\"x\""));
     }
 
@@ -73,8 +74,8 @@ proptest! {
             let written = reply.write(body.as_bytes(), &identity(), &bill());
             prop_assert!(serde_json::from_slice::<Value>(&written).is_ok());
         }
-        if read_request(body.as_bytes()).is_ok() {
-            let written = splice_request(body.as_bytes(), &Target { model: "m", quirks: &OLD_NAME, max_output: None }).body;
+        if read_request(&outlined(&body)).is_ok() {
+            let written = splice_request(&outlined(&body), &Target { model: "m", quirks: &OLD_NAME, max_output: None }).body;
             prop_assert!(serde_json::from_slice::<Value>(&written).is_ok());
         }
         let _ = read_error(body.as_bytes());

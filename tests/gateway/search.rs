@@ -1,6 +1,7 @@
 //! Searches of the web: how requests ask for them, how providers are asked, what they are held and
 //! charged for, and who is told that nobody can.
 
+use crate::outlined;
 use millrace::catalog::{self, Catalog, Prices, Protocol, SearchPrice};
 use millrace::chat::{RequestSize, Usage, WebSearch};
 use millrace::error::Cause;
@@ -88,7 +89,7 @@ fn told(face: &str, members: &str) -> String {
         "responses" => (Face::Responses, r#""input":"x""#),
         _ => (Face::Gemini(Framing::Sse), r#""contents":[{"parts":[{"text":"x"}]}]"#),
     };
-    let request = match face.read_request(format!("{{{members},{said}}}").as_bytes(), "a/b", false) {
+    let request = match face.read_request(&outlined(format!("{{{members},{said}}}")), "a/b", false) {
         Ok(request) => request,
         Err(failure) => return failure.message.split('`').nth(1).unwrap_or_default().to_owned(),
     };
@@ -406,8 +407,8 @@ fn a_tool_on_the_side_is_left_out_where_it_has_no_price() {
 fn who_asks_what_cannot_search_is_told_what_can() {
     let failure = |members: &str| {
         let body = format!("{{{members},{CHAT}}}");
-        let request = Face::Chat.read_request(body.as_bytes(), "", false).unwrap();
-        let intent = Intent::read(Face::Chat, body.as_bytes(), &request, &snapshot(), None).unwrap();
+        let request = Face::Chat.read_request(&outlined(&body), "", false).unwrap();
+        let intent = Intent::read(Face::Chat, &outlined(&body), &request, &snapshot(), None).unwrap();
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, Time::from_ms(0));
         plan(&query, &|_| true, 1).unwrap_err()
     };

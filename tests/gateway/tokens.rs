@@ -1,5 +1,7 @@
 //! Estimates of prompts, against what providers counted and against known vocabularies.
 
+use crate::outlined;
+use millrace::json::Outlined;
 use std::collections::BTreeMap;
 
 use millrace::chat::Conversation;
@@ -161,12 +163,12 @@ impl Counted {
 fn counted(recording: &'static Recording) -> Option<Counted> {
     let body = recording.request.as_deref()?;
     let reply = recording.reply.as_ref().filter(|_| recording.status < 400)?;
-    let read: fn(&[u8]) -> Result<Conversation, Failure> = match recording.wire {
+    let read: fn(&Outlined) -> Result<Conversation, Failure> = match recording.wire {
         Wire::Chat => openai_chat::read_conversation,
         Wire::Completions => openai_completions::read_conversation,
         Wire::Responses => openai_responses::read_conversation,
         Wire::Messages => anthropic_messages::read_conversation,
-        Wire::Gemini => gemini::read_conversation,
+        Wire::Gemini => |body| gemini::read_conversation(body.bytes()),
         _ => return None,
     };
     // What a search finds is read as well, and what the tool says of itself.
@@ -174,7 +176,7 @@ fn counted(recording: &'static Recording) -> Option<Counted> {
     if ["web_search", "google_search", "googleSearch"].iter().any(|tool| text.contains(tool)) {
         return None;
     }
-    let prompt = read(body).ok()?;
+    let prompt = read(&outlined(body)).ok()?;
     let usage = facts(recording.wire, reply, recording.quirks())?.usage?;
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let in_path = || recording.url.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default().to_owned();
@@ -238,7 +240,7 @@ fn an_estimate_grows_with_all_that_is_read_and_with_nothing_else() {
     let with = |body: serde_json::Value| {
         let mut whole = serde_json::json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]});
         whole.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
-        let prompt = anthropic_messages::read_conversation(whole.to_string().as_bytes()).expect("a request");
+        let prompt = anthropic_messages::read_conversation(&outlined(whole.to_string())).expect("a request");
         estimate(&prompt, "claude-sonnet-4-5")
     };
     let plain = with(serde_json::json!({}));

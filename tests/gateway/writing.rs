@@ -1,5 +1,6 @@
 //! What the writers of requests have in common.
 
+use crate::outlined;
 use millrace::chat::Quirks;
 use millrace::protocol::lane::Target;
 use millrace::protocol::openai_responses;
@@ -13,7 +14,7 @@ const PATCH: &str = r#"{"model":"m","input":"Go on","tools":[{"type":"custom","n
 
 #[test]
 fn a_custom_tool_that_goes_as_a_function_says_where_its_text_goes() {
-    let conversation = openai_responses::read_conversation(PATCH.as_bytes()).expect("a request");
+    let conversation = openai_responses::read_conversation(&outlined(PATCH)).expect("a request");
     for upstream in upstreams().into_iter().filter(|upstream| upstream.name != "openai_responses") {
         let target = Target { model: upstream.model, quirks: &Quirks::NONE, max_output: Some(100) };
         let body = (upstream.write)(&conversation, &target, false).expect(upstream.name).body;
@@ -31,7 +32,7 @@ fn a_custom_tool_that_goes_as_a_function_says_where_its_text_goes() {
 fn a_custom_tool_stays_one_where_the_provider_knows_such() {
     let target = Target { model: "gpt-5.6", quirks: &Quirks::NONE, max_output: None };
     let sent =
-        String::from_utf8(openai_responses::splice_request(PATCH.as_bytes(), &target).body).expect("text");
+        String::from_utf8(openai_responses::splice_request(&outlined(PATCH), &target).body).expect("text");
     let tools = PATCH.split_once("\"tools\":").expect("tools").1.trim_end_matches('}');
     assert!(sent.contains(tools), "{sent}");
 }

@@ -9,6 +9,7 @@ use millrace::config::{Config, Limits, Settling};
 use millrace::exchange::{Arrival, Caller, Exchange, Input, Intent, Routed, Step, routes};
 use millrace::health::{Store, Unknown};
 use millrace::id::{AccountId, GenerationId, KeyHash};
+use millrace::json::Outlined;
 use millrace::media::Fetched;
 use millrace::money::Money;
 use millrace::protocol::bridge::{Face, cross};
@@ -64,27 +65,29 @@ fn hash() -> Ready {
 }
 
 fn read(body: Vec<u8>) -> Ready {
-    (Box::new(move || drop(black_box(request(&body)))), 1)
+    (Box::new(move || drop(black_box(request(&Outlined::new(body))))), 1)
 }
 
-fn request(body: &[u8]) -> ChatRequest {
+fn request(body: &Outlined) -> ChatRequest {
     Face::Chat.read_request(body, "", false).expect("a sound request")
 }
 
 fn plan_most() -> Ready {
     let most = catalog::models().iter().max_by_key(|model| model.offers.len()).expect("there are models");
     let body = format!(r#"{{"model":"{}","messages":[{{"role":"user","content":"a"}}]}}"#, most.slug);
-    let request = request(body.as_bytes());
-    (Box::new(move || drop(black_box(plan_of(&request, body.as_bytes())))), 1)
+    let body = Outlined::new(body.into());
+    let request = request(&body);
+    (Box::new(move || drop(black_box(plan_of(&request, &body)))), 1)
 }
 
 fn plan_auto() -> Ready {
     let body = r#"{"model":"openrouter/auto","messages":[{"role":"user","content":"Write a unit test for this function in Python."}]}"#;
-    let request = request(body.as_bytes());
-    (Box::new(move || drop(black_box(plan_of(&request, body.as_bytes())))), 1)
+    let body = Outlined::new(body.into());
+    let request = request(&body);
+    (Box::new(move || drop(black_box(plan_of(&request, &body)))), 1)
 }
 
-fn plan_of(request: &ChatRequest, body: &[u8]) -> (Plan, Routed) {
+fn plan_of(request: &ChatRequest, body: &Outlined) -> (Plan, Routed) {
     let intent = Intent::read(Face::Chat, body, request, &key(), None).expect("nothing to refuse");
     let query = intent.query(request, Catalog::BUILT_IN, &Unknown, NOW);
     let plan = plan(&query, &|_| true, 7).expect("there are offers");
@@ -93,7 +96,7 @@ fn plan_of(request: &ChatRequest, body: &[u8]) -> (Plan, Routed) {
 }
 
 fn crossing(wire: Protocol) -> Ready {
-    let body = large();
+    let body = Outlined::new(large());
     let request = request(&body);
     let provider = catalog::providers().iter().find(|one| one.protocol == wire).expect("a provider");
     let work = move || {
@@ -109,6 +112,7 @@ const REPLY: &[u8] = br#"{"id":"chatcmpl-1","object":"chat.completion","created"
 fn exchange(body: Vec<u8>) -> Ready {
     let config = Config::read(&|_| None, Catalog::BUILT_IN);
     let work = move || {
+        let body = Outlined::new(body);
         let request = request(&body);
         let (plan, routed) = plan_of(&request, &body);
         let routes = routes(&plan, &config, 7);
@@ -117,7 +121,7 @@ fn exchange(body: Vec<u8>) -> Ready {
     (Box::new(work), 1)
 }
 
-fn arrival(body: Vec<u8>, request: ChatRequest, routed: Routed) -> Arrival {
+fn arrival(body: Outlined, request: ChatRequest, routed: Routed) -> Arrival {
     Arrival {
         now: NOW,
         generation: GenerationId::new(NOW, &[7; 20]),
@@ -136,9 +140,10 @@ fn arrival(body: Vec<u8>, request: ChatRequest, routed: Routed) -> Arrival {
 /// A stream that has begun.
 pub fn streaming(body: &[u8], first: &[u8]) -> Exchange {
     let config = Config::read(&|_| None, Catalog::BUILT_IN);
-    let request = Face::Chat.read_request(body, "", false).expect("a sound request");
-    let (plan, routed) = plan_of(&request, body);
-    let mut exchange = Exchange::new(arrival(body.to_vec(), request, routed), routes(&plan, &config, 7));
+    let body = Outlined::new(body.to_vec());
+    let request = request(&body);
+    let (plan, routed) = plan_of(&request, &body);
+    let mut exchange = Exchange::new(arrival(body, request, routed), routes(&plan, &config, 7));
     drive(&mut exchange, first);
     assert!(exchange.is_streaming());
     exchange

@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use millrace::catalog::{self, Protocol};
 use millrace::exchange::{Input, Step};
+use millrace::json::Outlined;
 use millrace::media::Fetched;
 use millrace::protocol::bridge::{Face, cross};
 use millrace::protocol::gemini::Framing;
@@ -93,10 +94,11 @@ fn lane_of(face: Face, wire: Protocol) -> Box<dyn Lane> {
         Face::Gemini(_) => r#"{"contents":[{"role":"user","parts":[{"text":"a"}]}]}"#,
         _ => r#"{"model":"a/b","stream":true,"max_tokens":99,"messages":[{"role":"user","content":"a"}]}"#,
     };
-    let request = face.read_request(body.as_bytes(), "a/b", true).expect("a sound request");
+    let body = Outlined::new(body.into());
+    let request = face.read_request(&body, "a/b", true).expect("a sound request");
     let provider = catalog::providers().iter().find(|one| one.protocol == wire).expect("a provider");
     let target = Target { model: "some-model", quirks: &provider.quirks, max_output: Some(8192) };
-    let crossing = cross(face, wire, body.as_bytes(), &request, provider, &target, &Fetched::default()).expect("it can be said");
+    let crossing = cross(face, wire, &body, &request, provider, &target, &Fetched::default()).expect("it can be said");
     crossing.bridge.lane(identity(), provider.quirks)
 }
 

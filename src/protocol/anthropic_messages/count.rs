@@ -5,6 +5,7 @@ use super::face::read_request;
 use super::read::read_conversation;
 use crate::chat::RequestSize;
 use crate::error::Failure;
+use crate::json::Outlined;
 use crate::tokens;
 
 /// Bytes of JSON to a token, where a request has parts that only Anthropic can read.
@@ -16,7 +17,7 @@ const BYTES_PER_PAGE: u64 = 50_000;
 const TOKENS_PER_PAGE: u64 = 2_000;
 
 /// Estimates the input tokens of a request in time linear in its size, by the ways of its model.
-pub fn count_tokens_estimate(body: &[u8]) -> Result<u64, Failure> {
+pub fn count_tokens_estimate(body: &Outlined) -> Result<u64, Failure> {
     let request = read_request(body)?;
     let model = request.model.unwrap_or_default();
     let estimate = read_conversation(body).map(|conversation| tokens::estimate(&conversation, &model));

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::chat::{Asks, ChatRequest, Needs, RequestSize};
 use crate::error::{Cause, Failure};
-use crate::json::{self, Members};
-use crate::protocol::asks;
+use crate::json::{self, Members, Outlined};
+use crate::protocol::asks::{self, Turn};
 use crate::protocol::fields::{
-    self, Messages, must_be, not_supported, read_boolean, read_elements, read_members, read_object,
-    read_objects, read_session_id, read_string, read_text,
+    self, must_be, not_supported, read_boolean, read_elements, read_members, read_object, read_objects,
+    read_session_id, read_string,
 };
 use crate::protocol::search;
 
@@ -61,9 +61,8 @@ const MAX_FALLBACKS: usize = 3;
 
 /// Reads a request, also one to count tokens, or says what is wrong with it in words that name
 /// the field and never quote the prompt.
-pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let text = read_text(body)?;
-    let (body, messages) = fields::read_with_messages(text, READ)?;
+pub fn read_request(outlined: &Outlined) -> Result<ChatRequest, Failure> {
+    let body = read_body(outlined)?;
     refuse_unsupported(&body)?;
     let mut request = ChatRequest {
         model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
@@ -84,15 +83,15 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     request.size.max_tokens = request.max_tokens;
     read_needs(&body, &mut request.needs)?;
     read_system(&body, &mut request)?;
-    read_messages(&body, messages, &mut request)?;
+    read_messages(outlined, &body, &mut request)?;
     search::note(&body, &mut request)?;
-    request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
+    request.size.text_bytes = (outlined.bytes().len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
 
 /// The members of the body, of which none that counts is there twice.
-pub(super) fn read_body(body: &[u8]) -> Result<Members<'_>, Failure> {
-    read_members(read_text(body)?, READ)
+pub(super) fn read_body(body: &Outlined) -> Result<Members<'_>, Failure> {
+    read_members(body, READ)
 }
 
 /// Refuses what would change the reply if the gateway did it, and that it does not do.
@@ -227,17 +226,17 @@ fn read_system(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Fail
 }
 
 fn read_messages<'a>(
+    outlined: &'a Outlined,
     body: &Members<'a>,
-    messages: Messages<'a>,
     request: &mut ChatRequest,
 ) -> Result<(), Failure> {
     let mut turns = Vec::new();
-    for (i, message) in fields::read_messages(body, messages)?.into_iter().enumerate() {
+    for (i, message) in fields::read_messages(outlined, body)?.into_iter().enumerate() {
         let message = message?;
         read_message(&message, &format!("messages[{i}]"), request)?;
-        turns.push(message.source());
+        turns.push(Turn::Object(message));
     }
-    request.asks = asks::read(body, body.value("system"), &turns)?;
+    request.asks = asks::read(body, body.value("system"), turns)?;
     Ok(())
 }
 

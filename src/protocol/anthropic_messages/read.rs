@@ -9,7 +9,7 @@ use crate::chat::conversation::{
     Turn,
 };
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Outlined};
 use crate::protocol::fields::{self, must_be, read_elements, read_number, read_string};
 use crate::protocol::search;
 
@@ -46,9 +46,9 @@ const ANTHROPICS: &[&str] = &["mcp_servers", "container", "inference_geo"];
 const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
 /// Reads the whole request.
-pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
-    face::read_request(body)?;
-    let body = face::read_body(body)?;
+pub fn read_conversation(outlined: &Outlined) -> Result<Conversation, Failure> {
+    face::read_request(outlined)?;
+    let body = face::read_body(outlined)?;
     for name in ANTHROPICS {
         if body.value(name).is_some_and(|value| value != "[]" && value != "{}") {
             return Err(only_anthropic(name));
@@ -62,7 +62,7 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
         ..Conversation::default()
     };
     read_system(&body, &mut conversation)?;
-    read_turns(&body, &mut conversation)?;
+    read_turns(outlined, &body, &mut conversation)?;
     read_tools(&body, &mut conversation)?;
     read_tool_choice(&body, &mut conversation)?;
     conversation.reasoning = read_reasoning(&body, &mut conversation.unspoken)?;
@@ -141,10 +141,13 @@ fn read_content(value: &str, path: &str, unspoken: &mut Vec<String>) -> Result<V
     }
 }
 
-fn read_turns(body: &Members<'_>, conversation: &mut Conversation) -> Result<(), Failure> {
-    for (i, message) in body.array("messages").unwrap_or_default().into_iter().enumerate() {
-        let path = format!("messages[{i}]");
-        let message = json::members(message).map_err(|_| must_be(&path, "an object"))?;
+fn read_turns<'a>(
+    outlined: &'a Outlined,
+    body: &Members<'a>,
+    conversation: &mut Conversation,
+) -> Result<(), Failure> {
+    for (i, message) in fields::read_messages(outlined, body)?.into_iter().enumerate() {
+        let (message, path) = (message?, format!("messages[{i}]"));
         let role = match message.string("role").as_deref() {
             Some("assistant") => Role::Assistant,
             Some("system") => Role::System,

@@ -8,7 +8,7 @@ use super::wire::{self, write_event};
 use crate::bytes;
 use crate::chat::{Bill, Facts, Identity, Quirks};
 use crate::error::Failure;
-use crate::json::{self, Edit, Member, Members};
+use crate::json::{self, Edit, Member, Members, Outlined};
 use crate::protocol::calls::Call;
 use crate::protocol::fields::{accepted, unheeded};
 use crate::protocol::lane::{self, Lane, Target, Written};
@@ -40,7 +40,7 @@ pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
 /// Writes the request for a provider. `body` is one that `read_request` accepted. Where the client
 /// set no limit of output it is the target's; a request to count tokens has none, and is written
 /// for a target without.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
+pub fn splice_request(body: &Outlined, target: &Target<'_>) -> Written {
     let request = accepted(body);
     let model = json::quote(target.model);
     let marked = request.source().contains(MARK);

@@ -8,15 +8,15 @@ use super::vector::Packing;
 use crate::chat::{ReplyFault, Usage};
 use crate::error::Failure;
 use crate::json;
-use crate::protocol::fields::{accepted, must_be};
+use crate::protocol::fields::{accepted_bytes, must_be};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::usage::count;
 
 const WIRE: &str = "Cohere's embeddings";
 
-/// Writes the body for `/v2/embed`. `body` is one that `read_request` accepted.
+/// Writes the body for `/v2/embed`. `body` is one that `read_request` accepted_bytes.
 pub fn write_request(body: &[u8], target: &Target<'_>) -> Result<Written, Failure> {
-    let request = accepted(body);
+    let request = accepted_bytes(body);
     let mut losses = unknown_losses(&request, WIRE);
     let wanted = request.string("input_type");
     let inputs = read_inputs(&request, WIRE)?;

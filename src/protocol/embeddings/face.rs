@@ -79,7 +79,7 @@ const INPUT: &str = "a string, an array of strings or of token ids, or an array 
 /// the input.
 pub fn read_request(body: &[u8]) -> Result<EmbeddingsRequest, Failure> {
     let text = fields::read_text(body)?;
-    let members = fields::read_members(text, READ)?;
+    let members = fields::read_text_members(text, READ)?;
     refuse_unsupported(&members)?;
     let model = read_string(&members, "model")?.filter(|model| !model.is_empty());
     let mut request = EmbeddingsRequest {

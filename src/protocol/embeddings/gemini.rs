@@ -8,15 +8,15 @@ use super::vector::Packing;
 use crate::chat::{ReplyFault, Usage};
 use crate::error::Failure;
 use crate::json::{self, Members};
-use crate::protocol::fields::{accepted, must_be};
+use crate::protocol::fields::{accepted_bytes, must_be};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::usage::count;
 
 const WIRE: &str = "Gemini's embeddings";
 
-/// Writes the body for `…:batchEmbedContents`. `body` is one that `read_request` accepted.
+/// Writes the body for `…:batchEmbedContents`. `body` is one that `read_request` accepted_bytes.
 pub fn write_request(body: &[u8], target: &Target<'_>) -> Result<Written, Failure> {
-    let request = accepted(body);
+    let request = accepted_bytes(body);
     let mut losses = unknown_losses(&request, WIRE);
     let name = target.model.strip_prefix("models/").unwrap_or(target.model);
     let mut options = String::new();

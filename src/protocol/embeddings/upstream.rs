@@ -4,7 +4,7 @@
 
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{accepted, must_be, read_elements, unheeded};
+use crate::protocol::fields::{accepted_bytes, must_be, read_elements, unheeded};
 use crate::protocol::lane::{Target, Written};
 
 /// How a provider's embeddings depart from OpenAI's.
@@ -41,9 +41,9 @@ const OWN: &[&str] = &["models", "provider", "preset", "plugins", "stream", "ses
 /// Of them those that the gateway does not heed.
 const UNHEEDED: &[&str] = &["trace"];
 
-/// Writes the request for a provider. `body` is one that `read_request` accepted.
+/// Writes the request for a provider. `body` is one that `read_request` accepted_bytes.
 pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Written {
-    let request = accepted(body);
+    let request = accepted_bytes(body);
     let edit = |member: &Member<'_>| edit(member, target.model, dialect);
     let lost = request.iter().filter_map(|member| {
         let reason = edit(member).err()?;

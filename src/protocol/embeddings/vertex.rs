@@ -9,7 +9,7 @@ use super::vector::Packing;
 use crate::chat::{ReplyFault, Usage};
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{accepted, must_be};
+use crate::protocol::fields::{accepted_bytes, must_be};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::usage::count;
 
@@ -23,9 +23,9 @@ pub fn method(model: &str) -> &'static str {
     if model.starts_with("gemini-embedding-2") { "embedContent" } else { "predict" }
 }
 
-/// Writes the body for the model's [`method`]. `body` is one that `read_request` accepted.
+/// Writes the body for the model's [`method`]. `body` is one that `read_request` accepted_bytes.
 pub fn write_request(body: &[u8], target: &Target<'_>) -> Result<Written, Failure> {
-    let request = accepted(body);
+    let request = accepted_bytes(body);
     if method(target.model) == "embedContent" {
         return write_content(&request, body, target);
     }

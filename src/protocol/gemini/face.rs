@@ -6,7 +6,7 @@ use super::fields::Fields;
 use crate::chat::{ChatRequest, Needs, RequestSize, WebSearch};
 use crate::error::Failure;
 use crate::json;
-use crate::protocol::asks;
+use crate::protocol::asks::{self, Turn};
 use crate::protocol::fields::{must_be, read_text};
 use crate::protocol::search;
 use crate::tokens;
@@ -171,7 +171,8 @@ fn read_contents(body: &Fields<'_>, request: &mut ChatRequest) -> Result<(), Fai
         return Err(must_be("contents", "an array that is not empty"));
     }
     let texts = body.get("contents").and_then(|contents| json::elements(contents).ok());
-    request.asks.opening = asks::opening(body.get("systemInstruction"), &texts.unwrap_or_default());
+    let turns = texts.unwrap_or_default().into_iter().map(Turn::of);
+    request.asks.opening = asks::opening(body.get("systemInstruction"), turns);
     for content in &contents {
         check_role(content)?;
         for part in content.list("parts")? {

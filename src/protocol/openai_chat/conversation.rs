@@ -10,7 +10,7 @@ use crate::chat::conversation::{
     CacheMark, Format, Part, Reasoning, Sampling, Tool, ToolChoice, ToolKind, Turn,
 };
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Outlined};
 use crate::protocol::fields::{self, must_be, not_supported};
 use crate::protocol::search;
 
@@ -64,13 +64,12 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Reads a whole request.
-pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
-    let text = fields::read_text(body)?;
-    let body = face::read_body(text)?;
+pub fn read_conversation(outlined: &Outlined) -> Result<Conversation, Failure> {
+    let body = face::read_body(outlined)?;
     refuse_untranslatable(&body)?;
     let mut unspoken = Vec::new();
     let mut conversation = Conversation {
-        turns: messages::read_turns(&body, &mut unspoken)?,
+        turns: messages::read_turns(outlined, &body, &mut unspoken)?,
         tools: read_tools(&body, &mut unspoken)?,
         tool_choice: None,
         parallel_tool_calls: fields::read_boolean(&body, "parallel_tool_calls")?,

@@ -4,11 +4,11 @@
 
 use crate::chat::{Asks, ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
-use crate::json::{self, Members};
-use crate::protocol::asks;
+use crate::json::{self, Members, Outlined};
+use crate::protocol::asks::{self, Turn};
 use crate::protocol::fields::{
-    self, Messages, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
-    read_objects, read_session_id, read_string, read_strings, read_text,
+    self, must_be, not_json, not_supported, read_boolean, read_elements, read_limit, read_object,
+    read_objects, read_session_id, read_string, read_strings,
 };
 use crate::protocol::search;
 
@@ -80,10 +80,8 @@ const MAX_CHOICES: u64 = 128;
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
-pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let text = read_text(body)?;
-    let (body, messages) = fields::read_with_messages(text, READ)?;
-    refuse_unsupported(&body)?;
+pub fn read_request(outlined: &Outlined) -> Result<ChatRequest, Failure> {
+    let body = read_body(outlined)?;
     let mut request = ChatRequest {
         model: read_string(&body, "model")?.filter(|model| !model.is_empty()),
         models: read_strings(&body, "models")?,
@@ -103,15 +101,15 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     request.size.max_tokens = request.max_tokens;
     request.size.choices = read_choices(&body)?;
     read_needs(&body, &mut request.needs)?;
-    read_messages(&body, messages, &mut request)?;
+    read_messages(outlined, &body, &mut request)?;
     search::note(&body, &mut request)?;
-    request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
+    request.size.text_bytes = (outlined.bytes().len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
 
 /// The members of a request, none of those given twice that are read, none that is refused.
-pub(super) fn read_body(text: &str) -> Result<Members<'_>, Failure> {
-    let body = fields::read_members(text, READ)?;
+pub(super) fn read_body(body: &Outlined) -> Result<Members<'_>, Failure> {
+    let body = fields::read_members(body, READ)?;
     refuse_unsupported(&body)?;
     Ok(body)
 }
@@ -213,17 +211,17 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
 }
 
 fn read_messages<'a>(
+    outlined: &'a Outlined,
     body: &Members<'a>,
-    messages: Messages<'a>,
     request: &mut ChatRequest,
 ) -> Result<(), Failure> {
     let mut turns = Vec::new();
-    for (position, message) in fields::read_messages(body, messages)?.into_iter().enumerate() {
+    for (position, message) in fields::read_messages(outlined, body)?.into_iter().enumerate() {
         let message = message?;
         read_message(&message, &format!("messages[{position}]"), request)?;
-        turns.push(message.source());
+        turns.push(Turn::Object(message));
     }
-    request.asks = asks::read(body, None, &turns)?;
+    request.asks = asks::read(body, None, turns)?;
     Ok(())
 }
 

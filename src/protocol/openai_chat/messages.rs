@@ -5,22 +5,20 @@ use super::conversation::{read_cache, untranslatable};
 use super::details;
 use crate::chat::conversation::{Part, Role, Source, ToolCall, ToolResult, Turn};
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Outlined};
 use crate::protocol::fields::{self, must_be, not_supported};
 
 /// Reads `messages`. Results of tools that follow one another are one turn.
-pub(super) fn read_turns(body: &Members<'_>, unspoken: &mut Vec<String>) -> Result<Vec<Turn>, Failure> {
-    const WHAT: &str = "an array of messages that is not empty";
-    let value = body.value("messages").ok_or_else(|| must_be("messages", WHAT))?;
-    let messages = fields::read_elements(value, "messages", WHAT)?;
-    if messages.is_empty() {
-        return Err(must_be("messages", WHAT));
-    }
+pub(super) fn read_turns<'a>(
+    outlined: &'a Outlined,
+    body: &Members<'a>,
+    unspoken: &mut Vec<String>,
+) -> Result<Vec<Turn>, Failure> {
+    let messages = fields::read_messages(outlined, body)?;
     let mut turns: Vec<Turn> = Vec::with_capacity(messages.len());
     let mut after_result = false;
-    for (position, raw) in messages.iter().enumerate() {
-        let path = format!("messages[{position}]");
-        let message = json::members(raw).map_err(|_| must_be(&path, "an object"))?;
+    for (position, message) in messages.into_iter().enumerate() {
+        let (message, path) = (message?, format!("messages[{position}]"));
         let is_result = message.string("role").as_deref() == Some("tool");
         let turn = read_turn(&message, &path, &turns, unspoken)?;
         match turns.last_mut() {

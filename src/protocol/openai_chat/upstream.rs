@@ -5,7 +5,7 @@ use super::strict;
 use super::write_conversation::{NO_WORD, effort_of};
 use crate::chat::conversation::Reasoning;
 use crate::chat::{MaxTokensName, StreamUsage};
-use crate::json::{self, Edit, Member, Members};
+use crate::json::{self, Edit, Member, Members, Outlined};
 use crate::protocol::fields::{accepted, note_others, note_stream_options, unheeded};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::openai_wire::stream_options;
@@ -39,7 +39,7 @@ const OWN: &[&str] = &[
 pub(super) const UNHEEDED: &[&str] = &["max_tool_calls", "trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
+pub fn splice_request(body: &Outlined, target: &Target<'_>) -> Written {
     let request = accepted(body);
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;

@@ -6,10 +6,9 @@ use super::upstream::UNHEEDED;
 use crate::chat::Conversation;
 use crate::chat::conversation::{Part, Role, Sampling, Turn};
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Outlined};
 use crate::protocol::fields::{
     self, must_be, read_boolean, read_elements, read_number, read_object, read_string, read_strings,
-    read_text,
 };
 
 /// Members that have a word in a conversation, or that speak to the gateway alone.
@@ -53,8 +52,8 @@ const SPOKEN: &[&str] = &[
 ];
 
 /// Reads the whole request in neutral words.
-pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
-    let body = read_members(read_text(body)?)?;
+pub fn read_conversation(body: &Outlined) -> Result<Conversation, Failure> {
+    let body = read_members(body)?;
     refuse_untranslatable(&body)?;
     let turn = Turn { role: Role::User, parts: vec![Part::Text { text: read_prompt(&body)?, cache: None }] };
     let mut unspoken = unspoken(&body);

@@ -3,11 +3,11 @@
 
 use crate::chat::{ChatRequest, Needs, RequestSize};
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Outlined};
 use crate::protocol::asks;
 use crate::protocol::fields::{
     self, must_be, read_boolean, read_elements, read_limit, read_object, read_session_id, read_string,
-    read_strings, read_text,
+    read_strings,
 };
 use crate::protocol::search;
 
@@ -64,9 +64,8 @@ const PROMPT: &str = "a string, an array of strings, or an array of token ids or
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
-pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let text = read_text(body)?;
-    let body = read_members(text)?;
+pub fn read_request(outlined: &Outlined) -> Result<ChatRequest, Failure> {
+    let body = read_members(outlined)?;
     refuse_unsupported(&body)?;
     let prompts = count_prompts(&body)?;
     let mut request = ChatRequest {
@@ -77,10 +76,10 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         max_tokens: read_max_tokens(&body)?,
         provider: read_object(&body, "provider")?.map(str::to_owned),
         needs: Needs::default(),
-        size: RequestSize { text_bytes: text.len() as u64, ..RequestSize::default() },
+        size: RequestSize { text_bytes: outlined.bytes().len() as u64, ..RequestSize::default() },
         user: read_string(&body, "user")?,
         session_id: read_session_id(&body)?,
-        asks: asks::read(&body, None, &[])?,
+        asks: asks::read(&body, None, Vec::new())?,
     };
     for name in ["stream_options", "usage", "reasoning"] {
         read_object(&body, name)?;
@@ -94,8 +93,8 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     Ok(request)
 }
 
-pub(super) fn read_members(text: &str) -> Result<Members<'_>, Failure> {
-    fields::read_members(text, READ)
+pub(super) fn read_members(body: &Outlined) -> Result<Members<'_>, Failure> {
+    fields::read_members(body, READ)
 }
 
 /// Refuses what would change the reply if the gateway did it, and that it does not do.

@@ -2,7 +2,7 @@
 //! gateway owns.
 
 use crate::chat::StreamUsage;
-use crate::json::{self, Edit, Member, Members};
+use crate::json::{self, Edit, Member, Members, Outlined};
 use crate::protocol::fields::{accepted, is_hollow, note_stream_options, unheeded};
 use crate::protocol::lane::{Target, Written};
 use crate::protocol::openai_wire::stream_options;
@@ -29,7 +29,7 @@ const OWN: &[&str] = &[
 pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
+pub fn splice_request(body: &Outlined, target: &Target<'_>) -> Written {
     let request = accepted(body);
     let streams = request.get("stream").and_then(json::boolean) == Some(true);
     let ask = streams && target.quirks.stream_usage == StreamUsage::Ask;

@@ -3,7 +3,7 @@
 
 use super::tools::Drawers;
 use crate::chat::{Facts, Identity};
-use crate::json::{self, Edit, Members};
+use crate::json::{self, Edit, Members, Outlined};
 use crate::protocol::usage;
 
 /// What a response repeats of its request, and how the tools of namespaces are called.
@@ -55,18 +55,18 @@ pub(super) struct State {
 
 impl Default for Echo {
     fn default() -> Echo {
-        Echo::of(b"{}")
+        Echo::of(&Outlined::new(b"{}".to_vec()))
     }
 }
 
 impl Echo {
     /// Takes from a request what its response repeats. `body` is one that `read_request` accepted;
     /// of any other only the defaults are repeated.
-    pub fn of(body: &[u8]) -> Echo {
-        let text = std::str::from_utf8(body).unwrap_or("{}");
-        match json::members(text) {
-            Ok(body) => Echo::read(&body),
-            Err(_) => Echo { members: String::new(), service_tier: None, drawers: Drawers::default() },
+    pub fn of(body: &Outlined) -> Echo {
+        let text = || std::str::from_utf8(body.bytes()).unwrap_or("{}");
+        match body.members().or_else(|| json::members(text()).ok()) {
+            Some(body) => Echo::read(&body),
+            None => Echo { members: String::new(), service_tier: None, drawers: Drawers::default() },
         }
     }
 

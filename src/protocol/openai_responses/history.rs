@@ -1,7 +1,7 @@
 //! A whole request in the words that all protocols share: `instructions` and the items of `input`
 //! become turns. Items of one side in a row are one turn, as far as the model spoke them.
 
-use super::request::{read_body, read_limit, refuse_unsupported};
+use super::request::{read_body, read_items, read_limit, refuse_unsupported};
 use super::seal::{self, Sealed};
 use super::splice::UNHEEDED;
 use super::tools::{self, Drawers, elements, members};
@@ -11,13 +11,13 @@ use crate::chat::conversation::{
     Turn,
 };
 use crate::error::Failure;
-use crate::json::{self, Members};
-use crate::protocol::fields::{self, must_be, read_boolean, read_object, read_string, read_text};
+use crate::json::{self, Members, Outlined};
+use crate::protocol::fields::{self, must_be, read_boolean, read_object, read_string};
 
 /// Reads the whole request. Members without a word are named in `unspoken`; what cannot be said at
 /// all, and would be missed, is refused.
-pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
-    let body = read_body(read_text(body)?)?;
+pub fn read_conversation(outlined: &Outlined) -> Result<Conversation, Failure> {
+    let body = read_body(outlined)?;
     refuse_unsupported(&body)?;
     let mut reading = Reading { drawers: Drawers::of(&body), ..Reading::default() };
     reading.read_members(&body)?;
@@ -30,8 +30,8 @@ pub fn read_conversation(body: &[u8]) -> Result<Conversation, Failure> {
             reading.push(Role::User, text(words.into_owned()), false);
         }
         Some(input) => {
-            for (position, item) in elements(input, "input")?.into_iter().enumerate() {
-                reading.read_item(item, &format!("input[{position}]"))?;
+            for (position, item) in read_items(outlined, input)?.into_iter().enumerate() {
+                reading.read_item(&item?, &format!("input[{position}]"))?;
             }
         }
         None => return Err(Failure::invalid("`input` is missing.")),
@@ -155,15 +155,14 @@ impl Reading {
         }
     }
 
-    fn read_item(&mut self, raw: &str, path: &str) -> Result<(), Failure> {
-        let item = members(raw, path)?;
+    fn read_item(&mut self, item: &Members<'_>, path: &str) -> Result<(), Failure> {
         match item.string("type").as_deref() {
-            Some("message") | None => self.read_message(&item, path),
-            Some("function_call") => self.read_call(&item, "arguments", false, path),
-            Some("custom_tool_call") => self.read_call(&item, "input", true, path),
-            Some("function_call_output") => self.read_result(&item, false, path),
-            Some("custom_tool_call_output") => self.read_result(&item, true, path),
-            Some("reasoning") => self.read_reasoning(&item, path),
+            Some("message") | None => self.read_message(item, path),
+            Some("function_call") => self.read_call(item, "arguments", false, path),
+            Some("custom_tool_call") => self.read_call(item, "input", true, path),
+            Some("function_call_output") => self.read_result(item, false, path),
+            Some("custom_tool_call_output") => self.read_result(item, true, path),
+            Some("reasoning") => self.read_reasoning(item, path),
             Some("additional_tools" | "tool_search_output") => match item.value("tools") {
                 Some(tools) => self.read_tools(tools, &format!("{path}.tools")),
                 None => Ok(()),

@@ -4,10 +4,11 @@
 use super::tools::{elements, members};
 use crate::chat::{ChatRequest, RequestSize};
 use crate::error::Failure;
-use crate::json::Members;
-use crate::protocol::asks;
+use crate::json::{Members, Outlined};
+use crate::protocol::asks::{self, Turn};
 use crate::protocol::fields::{
-    self, must_be, read_boolean, read_object, read_session_id, read_string, read_strings_of, read_text,
+    self, Objects, must_be, read_boolean, read_object, read_objects, read_session_id, read_string,
+    read_strings_of,
 };
 use crate::protocol::search;
 
@@ -62,9 +63,8 @@ const ROLES: &[&str] = &["system", "developer", "user", "assistant"];
 
 /// Reads a request, or says what is wrong with it in words that name the field and never quote
 /// the prompt.
-pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let text = read_text(body)?;
-    let body = read_body(text)?;
+pub fn read_request(outlined: &Outlined) -> Result<ChatRequest, Failure> {
+    let body = read_body(outlined)?;
     refuse_unsupported(&body)?;
     let max_tokens = read_limit(&body)?;
     let mut request = ChatRequest {
@@ -83,14 +83,14 @@ pub fn read_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     }
     read_string(&body, "instructions")?;
     read_needs(&body, &mut request)?;
-    read_input(&body, &mut request)?;
+    read_input(outlined, &body, &mut request)?;
     search::note(&body, &mut request)?;
-    request.size.text_bytes = (text.len() as u64).saturating_sub(request.size.inline_bytes);
+    request.size.text_bytes = (outlined.bytes().len() as u64).saturating_sub(request.size.inline_bytes);
     Ok(request)
 }
 
-pub(super) fn read_body(text: &str) -> Result<Members<'_>, Failure> {
-    fields::read_members(text, READ)
+pub(super) fn read_body(body: &Outlined) -> Result<Members<'_>, Failure> {
+    fields::read_members(body, READ)
 }
 
 /// Refuses what needs something that the gateway does not keep or do.
@@ -180,30 +180,43 @@ fn read_tools(body: &Members<'_>) -> Result<bool, Failure> {
     Ok(!tools.is_empty())
 }
 
-fn read_input(body: &Members<'_>, request: &mut ChatRequest) -> Result<(), Failure> {
+fn read_input<'a>(
+    outlined: &'a Outlined,
+    body: &Members<'a>,
+    request: &mut ChatRequest,
+) -> Result<(), Failure> {
     const WHAT: &str = "a string, or an array of items that is not empty";
     let Some(input) = body.value("input") else {
         return Err(Failure::invalid(format!("`input` is missing: it must be {WHAT}.")));
     };
     let instructions = body.value("instructions");
     if input.starts_with('"') {
-        request.asks = asks::read(body, instructions, &[input])?;
+        request.asks = asks::read(body, instructions, vec![Turn::Other(input)])?;
         return Ok(());
     }
     if !input.starts_with('[') || input == "[]" {
         return Err(must_be("input", WHAT));
     }
-    let items = elements(input, "input")?;
-    for (position, item) in items.iter().enumerate() {
-        read_item(item, &format!("input[{position}]"), request)?;
+    let mut turns = Vec::new();
+    for (position, item) in read_items(outlined, input)?.into_iter().enumerate() {
+        let (item, path) = (item?, format!("input[{position}]"));
+        read_item(&item, &path, request)?;
+        turns.push(Turn::Object(item));
     }
-    request.asks = asks::read(body, instructions, &items)?;
+    request.asks = asks::read(body, instructions, turns)?;
     Ok(())
 }
 
+/// The items of the array that `input` is.
+pub(super) fn read_items<'a>(outlined: &'a Outlined, input: &'a str) -> Result<Objects<'a>, Failure> {
+    match outlined.objects("input") {
+        Some(items) => Ok(items.into_iter().map(Ok).collect()),
+        None => read_objects(input, "input", "an array"),
+    }
+}
+
 /// Reads what an item adds to the size and the needs. Only `message` may leave its type out.
-fn read_item(raw: &str, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
-    let item = members(raw, path)?;
+fn read_item(item: &Members<'_>, path: &str, request: &mut ChatRequest) -> Result<(), Failure> {
     let parts = match item.string("type").as_deref() {
         Some("message") | None => {
             if !item.string("role").is_some_and(|role| ROLES.contains(&role.as_ref())) {

@@ -11,7 +11,7 @@ use crate::bytes;
 use crate::chat::conversation::{Effort, Issuer};
 use crate::chat::{Bill, Event, Facts, Identity, Quirks};
 use crate::error::Failure;
-use crate::json::{self, Edit, Member, Members, quote};
+use crate::json::{self, Edit, Member, Members, Outlined, quote};
 use crate::protocol::fields::{accepted, unheeded};
 use crate::protocol::lane::{self, Lane, Target, Written};
 use crate::protocol::openai_wire;
@@ -38,7 +38,7 @@ const OWN: &[&str] = &[
 pub(super) const UNHEEDED: &[&str] = &["trace", "debug"];
 
 /// Writes the request for a provider. `body` is one that `read_request` accepted.
-pub fn splice_request(body: &[u8], target: &Target<'_>) -> Written {
+pub fn splice_request(body: &Outlined, target: &Target<'_>) -> Written {
     let request = accepted(body);
     let model = quote(target.model);
     let input = request.value("input").and_then(|input| foreign_free(input, target.quirks));

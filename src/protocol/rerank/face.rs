@@ -66,7 +66,7 @@ const DOCUMENTS: &str = "an array of strings or of objects with `text` or `image
 /// the query or a document.
 pub fn read_request(body: &[u8]) -> Result<RerankRequest, Failure> {
     let text = fields::read_text(body)?;
-    let members = fields::read_members(text, READ)?;
+    let members = fields::read_text_members(text, READ)?;
     refuse_unsupported(&members)?;
     let model = read_string(&members, "model")?.filter(|model| !model.is_empty());
     let query = read_string(&members, "query")?

@@ -6,7 +6,7 @@ use super::wire;
 use crate::chat::{Bill, Facts, Identity, ReplyFault, Usage};
 use crate::json::{self, Members};
 use crate::protocol::fault;
-use crate::protocol::fields::accepted;
+use crate::protocol::fields::accepted_bytes;
 use crate::protocol::usage::{cost_members, count, safe};
 
 /// A reply that can be delivered.
@@ -94,7 +94,7 @@ pub fn write_reply(
     identity: &Identity,
     bill: &Bill,
 ) -> Vec<u8> {
-    let members = accepted(body);
+    let members = accepted_bytes(body);
     let documents = members.array("documents").unwrap_or_default();
     let results: Vec<String> = reply
         .results

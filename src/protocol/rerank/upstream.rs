@@ -4,7 +4,7 @@
 use crate::catalog::Protocol;
 use crate::error::Failure;
 use crate::json::{self, Edit, Member, Members};
-use crate::protocol::fields::{accepted, must_be, read_elements, unheeded};
+use crate::protocol::fields::{accepted_bytes, must_be, read_elements, unheeded};
 use crate::protocol::lane::{Target, Written};
 
 /// Whose form of rerank a provider speaks.
@@ -33,9 +33,9 @@ impl Dialect {
 const OWN: &[&str] =
     &["models", "provider", "preset", "plugins", "stream", "session_id", "trace", "usage", "user"];
 
-/// Writes the request for a provider. `body` is one that `read_request` accepted.
+/// Writes the request for a provider. `body` is one that `read_request` accepted_bytes.
 pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Result<Written, Failure> {
-    let request = accepted(body);
+    let request = accepted_bytes(body);
     let plain = match dialect {
         Dialect::Cohere | Dialect::Voyage => Some(plain_documents(&request)?),
         Dialect::Jina => None,

@@ -1,5 +1,6 @@
 //! Recorded exchanges of Anthropic and of those who speak its protocol.
 
+use crate::outlined;
 use millrace::chat::conversation::{Part, Role};
 use millrace::chat::{Conversation, Event, Finish, Quirks};
 use millrace::protocol::anthropic_messages::{
@@ -141,7 +142,7 @@ fn every_recorded_reply_reads_and_splices() {
 fn every_recorded_request_is_spliced_to_itself() {
     for (recording, body) in requests() {
         let name = &recording.name;
-        let read = match read_request(body) {
+        let read = match read_request(&outlined(body)) {
             Ok(read) => read,
             Err(failure) => {
                 assert!(failure.message.contains('`'), "{name}: {}", failure.message);
@@ -152,8 +153,8 @@ fn every_recorded_request_is_spliced_to_itself() {
         let Some(model) = read.model else { continue };
         let quirks = Quirks::NONE;
         let same = Target { model: &model, quirks: &quirks, max_output: None };
-        assert!(splice_request(body, &same).body == body, "{name}");
-        count_tokens_estimate(body).expect("an estimate");
+        assert!(splice_request(&outlined(body), &same).body == body, "{name}");
+        count_tokens_estimate(&outlined(body)).expect("an estimate");
     }
 }
 
@@ -184,11 +185,11 @@ fn parts(conversation: &Conversation) -> Vec<(Role, Part)> {
 fn every_recorded_request_survives_translation() {
     for (recording, body) in requests() {
         let name = &recording.name;
-        if read_request(body).is_err() {
+        if read_request(&outlined(body)).is_err() {
             continue;
         }
         let quirks = Quirks::NONE;
-        let read = read_conversation(body);
+        let read = read_conversation(&outlined(body));
         let written = read.and_then(|it| Ok((write_conversation(&it, &target(&quirks), true)?, it)));
         let (written, conversation) = match written {
             Ok(written) => written,
@@ -199,7 +200,7 @@ fn every_recorded_request_survives_translation() {
         };
         check_request(&written.body).unwrap_or_else(|why| panic!("{}: {why}", name));
         // A second time nothing more is lost.
-        let again = read_conversation(&written.body).expect("what was written is read");
+        let again = read_conversation(&outlined(&written.body)).expect("what was written is read");
         let second = write_conversation(&again, &target(&quirks), true).expect("and written again");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(text(&second.body), text(&written.body), "{}", name);

@@ -1,5 +1,6 @@
 //! Requests of clients: what routing reads of them, what is refused, and the shared words.
 
+use crate::outlined;
 use millrace::chat::Quirks;
 use millrace::chat::conversation::{CacheMark, Effort, Format, Part, Role, Source, ToolChoice, ToolKind};
 use millrace::protocol::anthropic_messages::{
@@ -31,7 +32,7 @@ fn routing_reads_what_it_needs() {
                 {"type": "document", "source": {"type": "url", "url": "https://x/y.pdf"}}]},
         ]}],
     }));
-    let request = read_request(&body).unwrap();
+    let request = read_request(&outlined(&body)).unwrap();
     assert_eq!(request.candidates(), ["a/b", "c/d"]);
     assert!(request.stream && request.needs.tools && request.needs.images && request.needs.files);
     assert!(request.needs.structured_output);
@@ -40,7 +41,7 @@ fn routing_reads_what_it_needs() {
     assert_eq!((request.user.as_deref(), request.session_id.as_deref()), (Some("u"), Some("s")));
     assert_eq!(request.provider.as_deref(), Some(r#"{"order":["X"]}"#));
     assert!(request.needs.parameters.iter().any(|name| name == "top_k"));
-    assert_eq!(read_request(&with(json!({"max_tokens": null}))).unwrap().max_tokens, None);
+    assert_eq!(read_request(&outlined(with(json!({"max_tokens": null})))).unwrap().max_tokens, None);
 }
 
 #[test]
@@ -68,21 +69,21 @@ fn what_is_wrong_is_named_and_never_quoted() {
         (json!({"thread": {"type": "fork"}}), "`thread`"),
     ];
     for (members, path) in rows {
-        let failure = read_request(&with(members.clone())).expect_err(path);
+        let failure = read_request(&outlined(with(members.clone()))).expect_err(path);
         assert!(failure.message.contains(path), "{members}: {}", failure.message);
         assert!(!failure.message.contains("SECRET"), "{}", failure.message);
     }
     let twice = br#"{"model":"a","model":"b","messages":[{"role":"user","content":"x"}]}"#;
-    assert!(read_request(twice).unwrap_err().message.contains("more than once"));
+    assert!(read_request(&outlined(twice)).unwrap_err().message.contains("more than once"));
 }
 
 #[test]
 fn a_thread_may_begin_and_is_lost_in_the_words_that_sdks_look_for() {
     let thread = json!({"thread": {"type": "create"}});
-    read_request(&with(thread.clone())).unwrap();
-    read_conversation(&with(thread.clone())).unwrap();
+    read_request(&outlined(with(thread.clone()))).unwrap();
+    read_conversation(&outlined(with(thread.clone()))).unwrap();
     let target = Target { model: "m", quirks: &Quirks::NONE, max_output: None };
-    let sent = splice_request(&with(thread), &target);
+    let sent = splice_request(&outlined(with(thread)), &target);
     assert!(!String::from_utf8(sent.body).unwrap().contains("thread"));
     let both = json!({"thread": {"type": "create"}, "previous_message_id": "m"});
     let unsupported = ["thread", "previous_message_id"];
@@ -99,7 +100,7 @@ fn a_thread_may_begin_and_is_lost_in_the_words_that_sdks_look_for() {
         ),
     ];
     for (members, kind, details) in rows {
-        let failure = read_request(&with(members)).unwrap_err();
+        let failure = read_request(&outlined(with(members))).unwrap_err();
         let error: Value = serde_json::from_slice(&write_error(&failure, None)).unwrap();
         check_error(&error).unwrap();
         assert_eq!(error["error"]["type"], kind);
@@ -138,7 +139,7 @@ fn claude_code_reads_in_shared_words() {
         "context_management": {"edits": []}, "metadata": {"user_id": "u"}, "stop_sequences": ["END"],
         "temperature": 1.0,
     }));
-    let read = read_conversation(&body).unwrap();
+    let read = read_conversation(&outlined(&body)).unwrap();
     let roles: Vec<Role> = read.turns.iter().map(|turn| turn.role).collect();
     assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::User, Role::System]);
     assert_eq!(
@@ -180,7 +181,7 @@ fn what_only_anthropic_can_do_is_refused_by_name() {
         (json!({"output_config": {"effort": "huge"}}), "`output_config.effort`"),
     ];
     for (members, path) in rows {
-        let failure = read_conversation(&with(members)).expect_err(path);
+        let failure = read_conversation(&outlined(with(members))).expect_err(path);
         assert!(failure.message.starts_with(path), "{}", failure.message);
     }
 }
@@ -197,7 +198,7 @@ fn documents_and_formats_have_their_words() {
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
         "cache_control": {"type": "ephemeral"},
     }));
-    let read = read_conversation(&body).unwrap();
+    let read = read_conversation(&outlined(&body)).unwrap();
     let sources: Vec<&Source> = read.turns[0]
         .parts
         .iter()
@@ -221,9 +222,9 @@ fn a_splice_changes_what_routing_owns_and_nothing_else() {
     let target = Target { model: "claude-x", quirks: &quirks, max_output: Some(5) };
     let expected = r#"{ "model" : "claude-x", "max_tokens":1e3,
         "messages":[{"role":"user","content":"\u00e9 12345678901234567890"}],"new":{"x":1.0, "x":[ ]}}"#;
-    assert_eq!(String::from_utf8(splice_request(body, &target).body).unwrap(), expected);
+    assert_eq!(String::from_utf8(splice_request(&outlined(body), &target).body).unwrap(), expected);
     let open = br#"{"model":"a/b","messages":[{"role":"user","content":"x"}]}"#;
-    let text = |target: &Target<'_>| String::from_utf8(splice_request(open, target).body).unwrap();
+    let text = |target: &Target<'_>| String::from_utf8(splice_request(&outlined(open), target).body).unwrap();
     assert!(text(&target).ends_with(",\"max_tokens\":5}"));
     // To count tokens there is no limit to set.
     assert!(!text(&Target { max_output: None, ..target }).contains("max_tokens"));
@@ -245,7 +246,7 @@ fn betas_go_to_anthropic_and_few_of_them_further() {
 
 #[test]
 fn an_estimate_grows_with_the_request_and_not_with_its_pictures() {
-    let estimate = |members: Value| count_tokens_estimate(&with(members)).unwrap();
+    let estimate = |members: Value| count_tokens_estimate(&outlined(with(members))).unwrap();
     let little = estimate(json!({}));
     let much = estimate(json!({"system": "word ".repeat(4_000)}));
     assert!(little > 0 && (3_000..5_000).contains(&(much - little)), "{little} {much}");
@@ -253,5 +254,5 @@ fn an_estimate_grows_with_the_request_and_not_with_its_pictures() {
     let picture = estimate(json!({"messages": [{"role": "user", "content": [
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}]}]}));
     assert!(picture < 2_000, "{picture}");
-    assert!(count_tokens_estimate(b"{}").is_err());
+    assert!(count_tokens_estimate(&outlined(b"{}")).is_err());
 }

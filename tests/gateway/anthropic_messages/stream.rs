@@ -1,5 +1,6 @@
 //! The writer of streams and whole replies, and the reader of what is wrong in a stream.
 
+use crate::outlined;
 use millrace::chat::conversation::{Issuer, ReasoningKind, Seal};
 use millrace::chat::{Citation, Event, Facts, Finish, Quirks, ReplyFault, Usage};
 use millrace::error::{Cause, Failure};
@@ -144,7 +145,7 @@ fn foreign_seals_come_back_as_they_were() {
     let request = json!({"model": "m", "max_tokens": 9, "messages": [
         {"role": "user", "content": "hi"}, {"role": "assistant", "content": reply["content"]},
     ]});
-    let read = read_conversation(request.to_string().as_bytes()).unwrap();
+    let read = read_conversation(&outlined(request.to_string())).unwrap();
     let parts = format!("{:?}", read.turns[1].parts);
     for seal in [gemini, openai, seal(Issuer::Xai, "x")] {
         assert!(parts.contains(&format!("{seal:?}")), "{parts}");
@@ -154,7 +155,7 @@ fn foreign_seals_come_back_as_they_were() {
     let quirks = Quirks::NONE;
     let target = millrace::protocol::lane::Target { model: "claude", quirks: &quirks, max_output: None };
     let spliced =
-        millrace::protocol::anthropic_messages::splice_request(request.to_string().as_bytes(), &target).body;
+        millrace::protocol::anthropic_messages::splice_request(&outlined(request.to_string()), &target).body;
     let spliced = String::from_utf8(spliced).unwrap();
     assert!(!spliced.contains("millrace-seal") && spliced.contains("tool_use"), "{spliced}");
 }
@@ -454,7 +455,7 @@ proptest! {
         read_stream([&bytes[..]]);
         drop(read_whole(&bytes, &Quirks::NONE, &[]));
         drop(read_error(&bytes));
-        drop(read_conversation(&bytes));
+        drop(read_conversation(&outlined(&bytes)));
     }
 }
 

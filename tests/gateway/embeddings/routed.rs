@@ -1,5 +1,6 @@
 //! Embeddings by way of the table of pairs: each provider gets and gives them in words of its own.
 
+use crate::outlined;
 use millrace::catalog::{self, Protocol};
 use millrace::media::Fetched;
 use millrace::protocol::bridge::{Bridge, Crossing, Face, Whole, cross, path};
@@ -9,12 +10,12 @@ use super::*;
 fn ask(slug: &str, model: &str, body: &Value) -> Result<Crossing, Failure> {
     let provider = catalog::provider(slug).expect("a row of the catalog");
     let body = body.to_string();
-    let request = Face::Embeddings.read_request(body.as_bytes(), "", false).expect("well formed");
+    let request = Face::Embeddings.read_request(&outlined(&body), "", false).expect("well formed");
     let wire = Face::Embeddings.wire(provider, None, false);
     cross(
         Face::Embeddings,
         wire,
-        body.as_bytes(),
+        &outlined(&body),
         &request,
         provider,
         &Target { model, ..TARGET },

@@ -1,5 +1,6 @@
 //! Plays an exchange: feeds what happens, and renders the steps that follow in a word or two.
 
+use crate::outlined;
 use millrace::account::byok::Mirror;
 use millrace::account::rate::Limited;
 use millrace::account::{KeyKind, KeySnapshot, Refusal};
@@ -141,10 +142,10 @@ impl Play {
         (own, used, caller): (Own, Money, Caller),
     ) -> Play {
         let config = config(variables);
-        let request = face.read_request(body.as_bytes(), "millrace/echo", stream);
+        let request = face.read_request(&outlined(&body), "millrace/echo", stream);
         let request = request.expect("the script's request is well formed");
         let key = snapshot();
-        let intent = Intent::read(face, body.as_bytes(), &request, &key, None).expect("well formed");
+        let intent = Intent::read(face, &outlined(&body), &request, &key, None).expect("well formed");
         let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, now);
         let own = own.allowed(&key, |id| id.ends_with("-spurned"));
         let live = |provider: &Provider| config.is_live(provider) || own.opens(provider);
@@ -161,7 +162,7 @@ impl Play {
             generation: GenerationId::new(now, &[7; 20]),
             key,
             face,
-            body: body.into_bytes(),
+            body: outlined(&body),
             request,
             limits: Limits::default(),
             settling: config.settling,

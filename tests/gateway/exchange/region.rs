@@ -1,6 +1,7 @@
 //! Requests that are kept to a region by the host that they were sent to.
 
 use super::play::snapshot;
+use crate::outlined;
 use millrace::catalog::{self, Catalog};
 use millrace::exchange::Intent;
 use millrace::health::Unknown;
@@ -13,9 +14,9 @@ fn served(model: &str, host: Option<&'static str>, provider: &str) -> Vec<Option
     let body = format!(
         r#"{{"model":"{model}","provider":{provider},"messages":[{{"role":"user","content":"a"}}]}}"#
     );
-    let request = Face::Chat.read_request(body.as_bytes(), "", false).expect("well formed");
+    let request = Face::Chat.read_request(&outlined(&body), "", false).expect("well formed");
     let mut intent =
-        Intent::read(Face::Chat, body.as_bytes(), &request, &snapshot(), None).expect("well formed");
+        Intent::read(Face::Chat, &outlined(&body), &request, &snapshot(), None).expect("well formed");
     intent.keep_in(host);
     let query = intent.query(&request, Catalog::BUILT_IN, &Unknown, Time::from_ms(1_795_270_407_000));
     // A model that is gone is sold by nobody.

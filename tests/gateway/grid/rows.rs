@@ -3,6 +3,7 @@
 use millrace::catalog::Protocol;
 use millrace::chat::{Bill, Conversation, Event, Facts, Identity, Quirks, ReplyFault};
 use millrace::error::Failure;
+use millrace::json::Outlined;
 use millrace::protocol::lane::{Reader, Renamed, Target, WholeReply, Writer, Written};
 use millrace::protocol::{
     anthropic_messages, bedrock, cohere, gemini, ollama, openai_chat, openai_completions, openai_responses,
@@ -24,7 +25,7 @@ pub struct Face {
     pub name: &'static str,
     /// What its recorded requests are of.
     pub wire: Wire,
-    pub read: fn(&[u8]) -> Result<Conversation, Failure>,
+    pub read: fn(&Outlined) -> Result<Conversation, Failure>,
     pub writer: fn(Identity) -> Box<dyn Writer>,
     pub write_whole: fn(&[Event], &Facts, &Identity, &Bill) -> Vec<u8>,
     pub check_stream: Check,
@@ -91,7 +92,7 @@ pub fn faces() -> Vec<Face> {
         Face {
             name: "gemini",
             wire: Wire::Gemini,
-            read: gemini::read_conversation,
+            read: |body| gemini::read_conversation(body.bytes()),
             writer: |identity| Box::new(gemini::StreamWriter::new(identity)),
             write_whole: gemini::write_whole,
             check_stream: gemini_grammar::check_stream,

@@ -1,5 +1,6 @@
 //! Every reply of every face says what it cost, whatever its provider speaks, streamed and whole.
 
+use crate::outlined;
 use millrace::catalog::{self, Protocol};
 use millrace::chat::{Bill, Usage};
 use millrace::media::Fetched;
@@ -89,12 +90,12 @@ fn replies_without_words_say_what_they_cost_too() {
 }
 
 fn bridge(face: Face, wire: Protocol, body: &str, stream: bool) -> Bridge {
-    let mut request = face.read_request(body.as_bytes(), "m", stream).expect("well formed");
+    let mut request = face.read_request(&outlined(body), "m", stream).expect("well formed");
     request.stream = stream;
     let provider = catalog::providers().iter().find(|provider| provider.protocol == wire);
     let provider = provider.unwrap_or(&catalog::providers()[0]);
     let target = Target { model: "m", quirks: &provider.quirks, max_output: Some(100) };
-    cross(face, wire, body.as_bytes(), &request, provider, &target, &Fetched::default())
+    cross(face, wire, &outlined(body), &request, provider, &target, &Fetched::default())
         .expect("can be said")
         .bridge
 }

@@ -2,6 +2,7 @@
 //! or without a reason, is none, and half a call is never closed.
 
 use crate::bill::for_prompt;
+use crate::outlined;
 use millrace::catalog::{self, Protocol};
 use millrace::chat::{Facts, Identity, Quirks, ReplyFault};
 use millrace::error::{Cause, Failure};
@@ -204,8 +205,8 @@ pub fn bridge(face: Face, slug: &str, wire: Protocol, stream: bool) -> Bridge {
         }
     };
     let body = body.to_string();
-    let request = face.read_request(body.as_bytes(), "m", stream).expect("well formed");
-    cross(face, wire, body.as_bytes(), &request, provider, &target, &Fetched::default())
+    let request = face.read_request(&outlined(&body), "m", stream).expect("well formed");
+    cross(face, wire, &outlined(&body), &request, provider, &target, &Fetched::default())
         .expect("it can be said")
         .bridge
 }

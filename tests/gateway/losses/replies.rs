@@ -3,6 +3,7 @@
 //! difference that it makes.
 
 use crate::bill::for_prompt;
+use crate::outlined;
 use millrace::catalog::{self, Protocol};
 use millrace::chat::conversation::{Issuer, ReasoningKind, Seal};
 use millrace::chat::{Bill, Citation, Event, Facts, Finish, Quirks, Usage};
@@ -118,11 +119,11 @@ fn bill() -> Bill {
 
 /// A bridge to a Cohere that thinks aloud, whatever it was asked.
 fn bridge(face: Face, request: &str) -> Bridge {
-    let read = face.read_request(request.as_bytes(), "a/m", false).expect("a good request");
+    let read = face.read_request(&outlined(request), "a/m", false).expect("a good request");
     let provider = catalog::provider("cohere").expect("a row of the catalog");
     let target = Target { model: "command-a-reasoning", quirks: &Quirks::NONE, max_output: Some(8192) };
     let crossing =
-        cross(face, Protocol::Cohere, request.as_bytes(), &read, provider, &target, &Fetched::default());
+        cross(face, Protocol::Cohere, &outlined(request), &read, provider, &target, &Fetched::default());
     crossing.expect("it can be said").bridge
 }
 

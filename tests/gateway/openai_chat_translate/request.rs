@@ -1,6 +1,7 @@
 //! Requests as conversations, conversations as requests.
 
 use super::*;
+use crate::outlined;
 use crate::recorded::{Wire, recordings};
 use millrace::chat::conversation::{Effort, Part, Reasoning};
 use millrace::chat::{Conversation, MaxTokensName, StreamUsage};
@@ -17,7 +18,7 @@ fn what_can_be_said_is_said_again() {
         r#"{"model":"m","messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}}"#,
     ];
     for body in cases {
-        let conversation = read_conversation(body.as_bytes()).expect(body);
+        let conversation = read_conversation(&outlined(body)).expect(body);
         assert!(conversation.unspoken.is_empty(), "{:?}", conversation.unspoken);
         let written = write_conversation(&conversation, &target(&GATEWAY), false).expect(body);
         assert!(written.losses.is_empty(), "{:?}", written.losses);
@@ -38,7 +39,7 @@ fn what_gets_lost_is_told() {
     let openai = Quirks { more_sampling: false, ..Quirks::NONE };
     for (member, expected) in cases {
         let body = format!(r#"{{"messages":[{{"role":"user","content":"a"}}],{member}}}"#);
-        let conversation = read_conversation(body.as_bytes()).expect(&body);
+        let conversation = read_conversation(&outlined(&body)).expect(&body);
         let written = write_conversation(&conversation, &target(&openai), false).expect(&body);
         assert_eq!(written.losses.len(), expected.len(), "{body}: {:?}", written.losses);
         let told = |start: &&str| written.losses.iter().any(|loss| loss.starts_with(*start));
@@ -51,7 +52,7 @@ fn what_gets_lost_is_told() {
         (r#"{"role":"user","content":[{"type":"text","text":"a","x":1}]}"#, "messages[0].content[0].x: "),
     ];
     for (message, start) in messages {
-        let conversation = read_conversation(format!(r#"{{"messages":[{message}]}}"#).as_bytes()).unwrap();
+        let conversation = read_conversation(&outlined(format!(r#"{{"messages":[{message}]}}"#))).unwrap();
         let written = write_conversation(&conversation, &target(&openai), false).unwrap();
         assert!(written.losses.len() == 1 && written.losses[0].starts_with(start), "{:?}", written.losses);
     }
@@ -79,7 +80,7 @@ fn what_cannot_be_said_is_refused_by_name() {
     ];
     for (member, name) in cases {
         let body = format!(r#"{{"messages":[{{"role":"user","content":"secret"}}],{member}}}"#);
-        let failure = read_conversation(body.as_bytes()).expect_err(&body);
+        let failure = read_conversation(&outlined(&body)).expect_err(&body);
         assert!(failure.message.contains(name) && !failure.message.contains("secret"), "{}", failure.message);
         assert_eq!(failure.cause.status(), 400);
     }
@@ -93,7 +94,7 @@ fn what_cannot_be_said_is_refused_by_name() {
         (r#"{"role":"user","content":[{"type":"image_url"}]}"#, "`messages[0].content[0].image_url.url`"),
     ];
     for (message, name) in messages {
-        let failure = read_conversation(format!(r#"{{"messages":[{message}]}}"#).as_bytes()).unwrap_err();
+        let failure = read_conversation(&outlined(format!(r#"{{"messages":[{message}]}}"#))).unwrap_err();
         assert!(failure.message.contains(name), "{}", failure.message);
     }
 }
@@ -117,7 +118,7 @@ fn reasoning_is_one_word_for_an_openai_like_target() {
     ];
     for (member, expected, effort) in cases {
         let body = format!(r#"{{"messages":[{{"role":"user","content":"a"}}],{member}}}"#);
-        let conversation = read_conversation(body.as_bytes()).expect(&body);
+        let conversation = read_conversation(&outlined(&body)).expect(&body);
         assert_eq!(conversation.reasoning, expected, "{body}");
         let written = write_conversation(&conversation, &target(&Quirks::NONE), false).unwrap();
         let written: Value = serde_json::from_slice(&written.body).unwrap();
@@ -129,8 +130,8 @@ fn reasoning_is_one_word_for_an_openai_like_target() {
         (r#"{"include_reasoning":true,"reasoning":{"exclude":false}}"#, false),
     ] {
         let body = body.replacen('{', r#"{"messages":[{"role":"user","content":"a"}],"#, 1);
-        assert_eq!(read_request(body.as_bytes()).unwrap().hide_reasoning, hides, "{body}");
-        let reasoning = read_conversation(body.as_bytes()).unwrap().reasoning;
+        assert_eq!(read_request(&outlined(&body)).unwrap().hide_reasoning, hides, "{body}");
+        let reasoning = read_conversation(&outlined(&body)).unwrap().reasoning;
         assert_eq!(reasoning.is_some_and(|reasoning| reasoning.exclude), hides, "{body}");
     }
 }
@@ -138,7 +139,7 @@ fn reasoning_is_one_word_for_an_openai_like_target() {
 #[test]
 fn providers_are_written_to_as_their_rows_say() {
     let body = r#"{"max_tokens":5,"messages":[{"role":"user","content":"a"}]}"#;
-    let conversation = read_conversation(body.as_bytes()).unwrap();
+    let conversation = read_conversation(&outlined(body)).unwrap();
     let cases = [
         (MaxTokensName::AsSent, StreamUsage::Ask, "max_completion_tokens", true),
         (MaxTokensName::MaxCompletionTokens, StreamUsage::Always, "max_completion_tokens", false),
@@ -153,7 +154,7 @@ fn providers_are_written_to_as_their_rows_say() {
     }
     let past =
         r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning":"hm"}]}"#;
-    let conversation = read_conversation(past.as_bytes()).unwrap();
+    let conversation = read_conversation(&outlined(past)).unwrap();
     for (past_reasoning, member) in
         [(PastReasoning::Content, "reasoning_content"), (PastReasoning::Details, "reasoning_details")]
     {
@@ -167,7 +168,7 @@ fn providers_are_written_to_as_their_rows_say() {
 #[test]
 fn results_come_first_and_their_pictures_behind_them() {
     let case = cases::CASES.iter().find(|(name, _)| name.starts_with("calls in one turn")).unwrap().1;
-    let conversation = read_conversation(case.as_bytes()).unwrap();
+    let conversation = read_conversation(&outlined(case)).unwrap();
     let written = write_conversation(&conversation, &target(&Quirks::NONE), false).unwrap();
     let body: Value = serde_json::from_slice(&written.body).unwrap();
     let roles: Vec<&str> =
@@ -181,11 +182,11 @@ fn results_come_first_and_their_pictures_behind_them() {
 #[test]
 fn a_user_is_called_by_name_and_names_are_given_back() {
     let body = r#"{"messages":[{"role":"user","name":"Ann","content":"hi"}]}"#;
-    let conversation = read_conversation(body.as_bytes()).unwrap();
+    let conversation = read_conversation(&outlined(body)).unwrap();
     let written = write_conversation(&conversation, &target(&Quirks::NONE), false).unwrap().body;
     assert!(String::from_utf8(written).unwrap().contains(r#""content":"Ann: hi""#));
     let case = cases::CASES.iter().find(|(name, _)| name.starts_with("names and ids")).unwrap().1;
-    let conversation = read_conversation(case.as_bytes()).unwrap();
+    let conversation = read_conversation(&outlined(case)).unwrap();
     let written = write_conversation(&conversation, &target(&Quirks::NONE), false).unwrap();
     assert_eq!(grammar::check_request(&written.body), Ok(()));
     assert_eq!(written.names.len(), 3);
@@ -201,10 +202,10 @@ fn a_user_is_called_by_name_and_names_are_given_back() {
 #[test]
 fn recorded_requests_are_said_again() {
     for (name, body) in recorded() {
-        let Ok(conversation) = read_conversation(body) else { continue };
+        let Ok(conversation) = read_conversation(&outlined(body)) else { continue };
         let written = write_conversation(&conversation, &target(&GATEWAY), false).expect(name);
         assert_eq!(grammar::check_request(&written.body), Ok(()), "{name}");
-        let again = read_conversation(&written.body).expect(name);
+        let again = read_conversation(&outlined(&written.body)).expect(name);
         assert_eq!(plain(again), plain(conversation), "{name}");
     }
 }
@@ -238,11 +239,11 @@ fn plain(mut conversation: Conversation) -> Conversation {
 fn recorded_requests_keep_their_bytes_on_the_fast_lane() {
     const OURS: &[&str] = &["model", "stream_options", "reasoning", "usage", "provider", "plugins", "models"];
     for (name, body) in recorded() {
-        if read_request(body).is_err() {
+        if read_request(&outlined(body)).is_err() {
             continue;
         }
         let target = Target { model: "up", quirks: &Quirks::NONE, max_output: None };
-        let spliced = String::from_utf8(splice_request(body, &target).body).expect(name);
+        let spliced = String::from_utf8(splice_request(&outlined(body), &target).body).expect(name);
         let body = String::from_utf8(body.to_vec()).expect(name);
         let (before, after) = (json_members(&body), json_members(&spliced));
         for (key, text) in before.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {

@@ -1,5 +1,6 @@
 //! Providers that are strict about ids of calls and the order of turns: what they get.
 
+use crate::outlined;
 use std::collections::BTreeSet;
 
 use millrace::catalog;
@@ -25,8 +26,8 @@ fn request(messages: &Value) -> Vec<u8> {
 /// What the provider gets by splicing and by translating.
 fn sent(slug: &str, messages: &Value) -> [Value; 2] {
     let (body, target) = (request(messages), target(quirks(slug)));
-    let spliced = splice_request(&body, &target).body;
-    let conversation = read_conversation(&body).expect("well formed");
+    let spliced = splice_request(&outlined(&body), &target).body;
+    let conversation = read_conversation(&outlined(&body)).expect("well formed");
     let written = write_conversation(&conversation, &target, false).expect("it can be said");
     [spliced, written.body].map(|body| {
         let mut body: Value = serde_json::from_slice(&body).expect("JSON");
@@ -73,7 +74,8 @@ fn mistrals_users_wait_until_the_model_has_answered_the_tools() {
         assert_eq!(roles, ["user", "assistant", "tool", "tool", "assistant", "user"]);
     }
     let losses =
-        splice_request(&request(&with_tools("ABCdef123", "ABCdef124")), &target(quirks("mistral"))).losses;
+        splice_request(&outlined(request(&with_tools("ABCdef123", "ABCdef124"))), &target(quirks("mistral")))
+            .losses;
     assert_eq!(losses.len(), 1, "what was added is told");
 }
 
@@ -114,7 +116,7 @@ fn perplexitys_speakers_take_turns() {
 fn what_needs_no_change_keeps_its_bytes() {
     let body = r#"{ "model":"m" , "messages" : [ {"role":"user", "content":"a\u0062"} ] }"#;
     for slug in ["mistral", "perplexity", "openai"] {
-        let out = splice_request(body.as_bytes(), &target(quirks(slug))).body;
+        let out = splice_request(&outlined(body), &target(quirks(slug))).body;
         assert_eq!(String::from_utf8(out).expect("text"), body, "{slug}");
     }
 }

@@ -1,11 +1,12 @@
 //! Requests: what is read of them, what is refused, and what providers get.
 
 use super::*;
+use crate::outlined;
 
 #[test]
 fn reads_what_routing_needs() {
     let body = r#"{"model":"m","models":["n"],"prompt":["a","b"],"n":2,"best_of":3,"max_tokens":9,"max_completion_tokens":8,"stream":true,"temperature":0.5,"user":"u","session_id":"s","provider":{"sort":"price"}}"#;
-    let request = read_request(body.as_bytes()).expect("good");
+    let request = read_request(&outlined(body)).expect("good");
     assert_eq!(request.candidates(), ["m", "n"]);
     assert!(request.stream && request.max_tokens == Some(8));
     assert_eq!((request.size.choices, request.size.max_tokens), (6, Some(8)));
@@ -15,7 +16,7 @@ fn reads_what_routing_needs() {
     assert_eq!(request.provider.as_deref(), Some(r#"{"sort":"price"}"#));
     let choices = [("\"\"", 1), ("\"a\"", 1), ("[\"a\"]", 1), ("[1,2,3]", 1), ("[[1],[2,3],[]]", 3)];
     for (prompt, count) in choices {
-        let request = read_request(format!("{{\"prompt\":{prompt}}}").as_bytes()).expect(prompt);
+        let request = read_request(&outlined(format!("{{\"prompt\":{prompt}}}"))).expect(prompt);
         assert_eq!((request.size.choices, request.model), (count, None), "{prompt}");
     }
 }
@@ -46,12 +47,12 @@ fn refuses_what_is_wrong_by_name() {
         (r#"{"prompt":"SECRET"#, "not a valid JSON object"),
     ];
     for (body, words) in cases {
-        let failure = read_request(body.as_bytes()).expect_err(body);
+        let failure = read_request(&outlined(body)).expect_err(body);
         assert_eq!(failure.cause, Cause::InvalidRequest);
         assert!(failure.message.contains(words), "{body}: {}", failure.message);
         assert!(!failure.message.contains("SECRET"), "{}", failure.message);
     }
-    assert!(read_request(br#"{"prompt":"a","echo":true,"max_tokens":0}"#).is_ok());
+    assert!(read_request(&outlined(br#"{"prompt":"a","echo":true,"max_tokens":0}"#)).is_ok());
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn a_prompt_becomes_a_conversation() {
         "seed":12345678901234567890123,"stop":["x","y"],"user":"u","metadata":{"a":"b"},"service_tier":"flex","prompt_cache_key":"k",
         "verbosity":"low","logit_bias":{"1":2},"top_a":1,"stream":true,"stream_options":{},"provider":{},"models":[],
         "reasoning":{"effort":"high","max_tokens":5,"exclude":true,"enabled":true,"summary":"auto"}}"#;
-    let read = read_conversation(body.as_bytes()).expect("good");
+    let read = read_conversation(&outlined(body)).expect("good");
     assert_eq!(read.turns.len(), 1);
     assert_eq!(
         (read.turns[0].role, &read.turns[0].parts[..]),
@@ -97,11 +98,11 @@ fn a_prompt_becomes_a_conversation() {
 
 #[test]
 fn small_requests_become_conversations_too() {
-    let read =
-        read_conversation(br#"{"prompt":["one"],"stop":"x","include_reasoning":false}"#).expect("good");
+    let read = read_conversation(&outlined(br#"{"prompt":["one"],"stop":"x","include_reasoning":false}"#))
+        .expect("good");
     assert_eq!(read.sampling.stop, ["x"]);
     assert!(read.reasoning.expect("reasoning").exclude);
-    let read = read_conversation(br#"{"prompt":"a"}"#).expect("good");
+    let read = read_conversation(&outlined(br#"{"prompt":"a"}"#)).expect("good");
     assert!(read.reasoning.is_none() && read.max_tokens.is_none() && read.unspoken.is_empty());
 }
 
@@ -123,13 +124,13 @@ fn what_no_conversation_can_say_is_refused() {
         (r#"{"prompt":"SECRET","stop":1}"#, "`stop`"),
     ];
     for (body, words) in cases {
-        let failure = read_conversation(body.as_bytes()).expect_err(body);
+        let failure = read_conversation(&outlined(body)).expect_err(body);
         assert_eq!(failure.cause.status(), 400);
         assert!(failure.message.contains(words), "{body}: {}", failure.message);
         assert!(!failure.message.contains("SECRET"), "{}", failure.message);
     }
     // By default there is one choice, and no logprobs.
-    assert!(read_conversation(br#"{"prompt":"a","suffix":"","logprobs":false,"n":1}"#).is_ok());
+    assert!(read_conversation(&outlined(br#"{"prompt":"a","suffix":"","logprobs":false,"n":1}"#)).is_ok());
 }
 
 #[test]
@@ -181,8 +182,8 @@ fn only_the_members_of_the_gateway_change() {
         ),
     ];
     for (target, body, expected) in cases {
-        read_request(body.as_bytes()).expect(body);
-        let out = splice_request(body.as_bytes(), target).body;
+        read_request(&outlined(body)).expect(body);
+        let out = splice_request(&outlined(body), target).body;
         assert_eq!(String::from_utf8_lossy(&out), expected);
         grammar::check_request(&out).expect(expected);
     }
@@ -214,7 +215,7 @@ fn what_no_one_heeds_is_named() {
     ];
     for (target, members, expected) in rows {
         let body = format!(r#"{{"model":"m","prompt":"a",{members}}}"#);
-        assert_eq!(splice_request(body.as_bytes(), target).losses, *expected, "{members}");
+        assert_eq!(splice_request(&outlined(body), target).losses, *expected, "{members}");
     }
 }
 
@@ -223,7 +224,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read(body in prop::collection::vec(any::<u8>(), 0..60)) {
-        let _ = (read_request(&body), read_conversation(&body), read_whole(&body, &Quirks::NONE));
+        let _ = (read_request(&outlined(&body)), read_conversation(&outlined(&body)), read_whole(&body, &Quirks::NONE));
         read_error(&body);
     }
 
@@ -231,8 +232,8 @@ proptest! {
     fn unknown_members_go_through(key in "[a-l]{1,4}_[xé]", value in prop::sample::select(&["1e21", "12345678901234567890123", "\"\\ud800\"", "[ ]", "{\"b\":1,\"b\":2}"][..])) {
         let text = |model: &str| format!("{{\"{key}\" : {value},\"model\":\"{model}\",\"prompt\":\"a\"}}");
         let target = Target { model: "up/m", quirks: &Quirks::NONE, max_output: None };
-        prop_assert!(read_request(text("m").as_bytes()).is_ok());
-        prop_assert_eq!(String::from_utf8(splice_request(text("m").as_bytes(), &target).body).expect("text"), text("up/m"));
-        prop_assert_eq!(read_conversation(text("m").as_bytes()).expect("good").unspoken, [key]);
+        prop_assert!(read_request(&outlined(text("m"))).is_ok());
+        prop_assert_eq!(String::from_utf8(splice_request(&outlined(text("m")), &target).body).expect("text"), text("up/m"));
+        prop_assert_eq!(read_conversation(&outlined(text("m"))).expect("good").unspoken, [key]);
     }
 }

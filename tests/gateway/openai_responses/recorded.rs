@@ -1,5 +1,6 @@
 //! Recorded exchanges of every provider of Responses, where they are at hand.
 
+use crate::outlined;
 use millrace::chat::{Event, ReplyFault};
 use millrace::protocol::lane::{Lane, Reader, Writer};
 use millrace::protocol::openai_responses::{
@@ -239,7 +240,7 @@ fn check_kept(body: &[u8], out: &[u8], name: &str) {
 fn every_recorded_request_splices_to_itself() {
     for (recording, bytes) in requests() {
         let Ok(Value::Object(mut before)) = serde_json::from_slice(bytes) else { continue };
-        let out = splice_request(bytes, &target()).body;
+        let out = splice_request(&outlined(bytes), &target()).body;
         let after: Value = serde_json::from_slice(&out).expect("JSON");
         before.insert("model".into(), "gpt-5.6".into());
         before.insert("store".into(), false.into());
@@ -252,7 +253,7 @@ fn every_recorded_request_splices_to_itself() {
 fn every_recorded_request_that_needs_nothing_kept_translates() {
     for (recording, bytes) in requests() {
         let name = &recording.name;
-        let read = read_request(bytes).and_then(|_| read_conversation(bytes));
+        let read = read_request(&outlined(bytes)).and_then(|_| read_conversation(&outlined(bytes)));
         let written = read.and_then(|it| Ok((write_conversation(&it, &target(), true)?, it)));
         let (written, conversation) = match written {
             Ok(written) => written,
@@ -262,7 +263,7 @@ fn every_recorded_request_that_needs_nothing_kept_translates() {
             }
         };
         grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let again = read_conversation(&written.body).expect("what was written");
+        let again = read_conversation(&outlined(&written.body)).expect("what was written");
         assert_eq!(again.tools.len(), conversation.tools.len(), "{name}");
         assert_eq!(again.format, conversation.format, "{name}");
         assert_eq!(again.max_tokens, conversation.max_tokens, "{name}");

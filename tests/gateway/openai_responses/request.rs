@@ -1,5 +1,6 @@
 //! Requests, both ways.
 
+use crate::outlined;
 use millrace::chat::conversation::{
     Effort, Format, Issuer, Part, Reasoning, ReasoningKind, Role, Seal, Source, ToolCall, ToolChoice,
     ToolKind, ToolResult, Turn,
@@ -18,11 +19,11 @@ fn round(conversation: &Conversation) -> (Conversation, Value, Vec<String>) {
     let written = write_conversation(conversation, &target(), false).expect("a request");
     grammar::check_request(&written.body).unwrap_or_else(|error| panic!("{error}"));
     let body = serde_json::from_slice(&written.body).expect("JSON");
-    (read_conversation(&written.body).expect("what was written"), body, written.losses)
+    (read_conversation(&outlined(&written.body)).expect("what was written"), body, written.losses)
 }
 
 fn conversation(body: &str) -> Conversation {
-    read_conversation(body.as_bytes()).unwrap_or_else(|failure| panic!("{}", failure.message))
+    read_conversation(&outlined(body)).unwrap_or_else(|failure| panic!("{}", failure.message))
 }
 
 fn text(text: &str) -> Part {
@@ -45,7 +46,7 @@ fn what_needs_a_kept_response_is_refused_by_name() {
     ];
     for (member, name) in rows {
         let body = format!(r#"{{"model":"m","input":"secret words",{member}}}"#);
-        let failure = read_request(body.as_bytes()).expect_err(member);
+        let failure = read_request(&outlined(body)).expect_err(member);
         assert_eq!(failure.cause.status(), 400);
         assert!(failure.message.contains(&format!("`{name}`")), "{}", failure.message);
         assert!(!failure.message.contains("secret"), "{}", failure.message);
@@ -53,10 +54,10 @@ fn what_needs_a_kept_response_is_refused_by_name() {
     for input in ["[]", "7", r#"[{"type":"item_reference","id":"x"}]"#, r#"[{"role":"robot","content":"x"}]"#]
     {
         let body = format!(r#"{{"model":"m","input":{input}}}"#);
-        assert!(read_request(body.as_bytes()).expect_err(input).message.contains("`input"));
+        assert!(read_request(&outlined(body)).expect_err(input).message.contains("`input"));
     }
     let nothing = r#"{"model":"m","input":"x","store":false,"previous_response_id":null,"background":false}"#;
-    assert!(read_request(nothing.as_bytes()).is_ok());
+    assert!(read_request(&outlined(nothing)).is_ok());
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn routing_learns_what_the_request_needs() {
         "tools":[{"type":"function","name":"f"}],"text":{"format":{"type":"json_schema","name":"n","schema":{}}},
         "input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},
         {"type":"function_call_output","call_id":"c","output":[{"type":"input_file","file_data":"AAAA"}]}]}"#;
-    let request = read_request(body.as_bytes()).expect("a request");
+    let request = read_request(&outlined(body)).expect("a request");
     assert_eq!(request.candidates(), ["m", "n"]);
     assert!(request.stream && request.needs.tools && request.needs.images && request.needs.files);
     assert!(request.needs.structured_output && !request.needs.json_object);
@@ -164,7 +165,7 @@ fn a_conversation_comes_through_both_ways() {
     all.metadata = Some(r#"{"a":"b"}"#.into());
     let written = write_conversation(&all, &target(), false).expect("a request");
     assert_eq!(written.losses, Vec::<String>::new());
-    assert_eq!(read_conversation(&written.body).expect("what was written"), all);
+    assert_eq!(read_conversation(&outlined(&written.body)).expect("what was written"), all);
     assert!(String::from_utf8_lossy(&written.body).contains("\"maximum\":1e400"));
 }
 
@@ -185,7 +186,7 @@ fn effort_and_budget_become_what_openai_knows() {
         let asks = written["include"][0] == "reasoning.encrypted_content";
         assert_eq!(asks, effort.is_some_and(|effort| effort != "none"), "{reasoning}");
         let spliced: Value =
-            serde_json::from_slice(&splice_request(body.as_bytes(), &target()).body).expect("JSON");
+            serde_json::from_slice(&splice_request(&outlined(body), &target()).body).expect("JSON");
         assert_eq!(spliced["reasoning"]["effort"].as_str(), effort, "{reasoning}");
         assert!(
             spliced["reasoning"].get("max_tokens").is_none() && spliced["reasoning"].get("enabled").is_none()
@@ -216,7 +217,7 @@ fn every_tool_choice_comes_through() {
         assert_eq!(round(&read).0.tool_choice, Some(choice));
     }
     let hosted = r#"{"input":"x","tools":[{"type":"file_search"}],"tool_choice":{"type":"file_search"}}"#;
-    assert!(read_conversation(hosted.as_bytes()).is_err());
+    assert!(read_conversation(&outlined(hosted)).is_err());
 }
 
 #[test]
@@ -228,11 +229,11 @@ fn tools_of_vendors_are_named_or_refused() {
     assert_eq!(rest.tools.len(), 1);
     for kind in ["file_search", "code_interpreter", "mcp", "computer"] {
         let body = format!(r#"{{"input":"x","tools":[{{"type":"{kind}"}}]}}"#);
-        let failure = read_conversation(body.as_bytes()).expect_err(kind);
+        let failure = read_conversation(&outlined(body)).expect_err(kind);
         assert!(failure.message.contains("tools[0]") && failure.message.contains(kind));
     }
     let only = r#"{"input":"x","tools":[{"type":"web_search"}],"tool_choice":"required"}"#;
-    assert!(read_conversation(only.as_bytes()).is_err());
+    assert!(read_conversation(&outlined(only)).is_err());
 }
 
 #[test]
@@ -299,13 +300,13 @@ fn a_lane_sends_no_seal_to_another_provider() {
     let envelope = r#"{"type":"reasoning","id":"rs_mr_1_0","summary":[],"encrypted_content":"millrace-1:anthropic-claude-v1:text:sig"}"#;
     let made_up = r#"{"type":"reasoning","id":"rs_mr_1_0","summary":[],"content":[]}"#;
     let body = format!(r#"{{"model":"a/b","models":["c"],"input":[{own},{envelope},{made_up}],"x":1.0}}"#);
-    let out = splice_request(body.as_bytes(), &target()).body;
+    let out = splice_request(&outlined(body), &target()).body;
     let expected = format!(r#"{{"model":"gpt-5.6","input":[{own}],"x":1.0,"store":false}}"#);
     assert_eq!(String::from_utf8_lossy(&out), expected);
     let quirks = Quirks { sealer: Issuer::Xai, ..Quirks::NONE };
     let labelled =
         r#"{"input":[{"type":"reasoning","format":"openai-responses-v1","encrypted_content":"gAAAAB"}]}"#;
-    let out = splice_request(labelled.as_bytes(), &Target { quirks: &quirks, ..target() }).body;
+    let out = splice_request(&outlined(labelled), &Target { quirks: &quirks, ..target() }).body;
     assert!(!String::from_utf8_lossy(&out).contains("gAAAAB"));
     // Translated, a seal goes to its issuer alone.
     let mut all = conversation(&format!(r#"{{"input":[{own},{{"role":"assistant","content":"a"}}]}}"#));

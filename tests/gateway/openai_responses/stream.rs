@@ -1,5 +1,6 @@
 //! Streams: what a writer may be given, what a reader may come across.
 
+use crate::outlined;
 use millrace::chat::conversation::{Issuer, Part, ReasoningKind, Seal};
 use millrace::chat::{Citation, Event, Facts, Finish, Quirks, Usage};
 use millrace::error::{Cause, Failure};
@@ -123,10 +124,10 @@ fn half_a_call_is_never_whole() {
 fn a_namespace_gets_its_name_back() {
     let body = br#"{"input":"x","tools":[{"type":"namespace","name":"mcp","tools":[{"type":"function","name":"f"}]}],
         "instructions":"Be.","temperature":0.5,"service_tier":"flex"}"#;
-    let name = read_conversation(body).expect("a request").tools[0].name.clone();
+    let name = read_conversation(&outlined(body)).expect("a request").tools[0].name.clone();
     let call = Event::ToolCall { call: 0, id: "c".into(), name, custom: false, seal: None };
     let events = [call, Event::ToolCallEnd { call: 0 }, finish(Finish::ToolCalls)];
-    let response = last(&written(&events, Echo::of(body)))["response"].clone();
+    let response = last(&written(&events, Echo::of(&outlined(body))))["response"].clone();
     assert_eq!(
         (&response["output"][0]["namespace"], &response["output"][0]["name"]),
         (&"mcp".into(), &"f".into())
@@ -134,8 +135,13 @@ fn a_namespace_gets_its_name_back() {
     assert_eq!(response["instructions"], "Be.");
     assert_eq!(response["temperature"], 0.5);
     assert_eq!(response["service_tier"], "flex");
-    let whole =
-        write_whole(&events, &Facts::default(), &identity(), &bill(Usage::default()), &Echo::of(body));
+    let whole = write_whole(
+        &events,
+        &Facts::default(),
+        &identity(),
+        &bill(Usage::default()),
+        &Echo::of(&outlined(body)),
+    );
     let whole: Value = serde_json::from_slice(&whole).expect("JSON");
     assert_eq!(whole["output"], response["output"]);
 }
@@ -168,7 +174,7 @@ fn seals_survive_a_client_that_knows_only_openai() {
         });
     }
     let body = serde_json::json!({ "input": items }).to_string();
-    let turn = &read_conversation(body.as_bytes()).expect("a request").turns[0];
+    let turn = &read_conversation(&outlined(body)).expect("a request").turns[0];
     let anthropic = seal(Issuer::Anthropic, "sig:+/=");
     let thought =
         Part::Reasoning { text: "I  think.".into(), kind: ReasoningKind::Full, seal: Some(anthropic) };
@@ -399,6 +405,6 @@ proptest! {
         splice.read(&bytes, &mut out);
         splice.write_end(&bill(Usage::default()), &mut out);
         let _ = read_whole(&bytes, &QUIRKS, &[]);
-        let _ = read_conversation(&bytes);
+        let _ = read_conversation(&outlined(&bytes));
     }
 }

@@ -1,6 +1,7 @@
 //! Requests: what is read of them, what is refused, what a provider gets.
 
 use super::*;
+use crate::outlined;
 
 #[test]
 fn reads_what_routing_needs() {
@@ -22,7 +23,7 @@ fn reads_what_routing_needs() {
             {"role": "assistant", "content": null, "tool_calls": []}
         ]
     }"#;
-    let request = read_request(body.as_bytes()).unwrap();
+    let request = read_request(&outlined(body)).unwrap();
     assert_eq!(request.candidates(), ["a/b", "c/d"]);
     assert_eq!(request.provider.as_deref(), Some(r#"{"order": ["x"], "zdr" : true}"#));
     assert_eq!((request.stream, request.max_tokens), (true, Some(7)));
@@ -39,7 +40,7 @@ fn reads_what_routing_needs() {
 
 #[test]
 fn a_request_may_be_as_short_as_this() {
-    let request = read_request(br#"{"messages":[{"role":"user","content":"hi"}]}"#).unwrap();
+    let request = read_request(&outlined(br#"{"messages":[{"role":"user","content":"hi"}]}"#)).unwrap();
     let size = millrace::chat::RequestSize { text_bytes: 45, choices: 1, ..Default::default() };
     let asks = millrace::chat::Asks { opening: request.asks.opening, ..Default::default() };
     assert_eq!(request, ChatRequest { size, asks, ..ChatRequest::default() });
@@ -129,11 +130,11 @@ fn refuses_by_name_and_never_quotes_the_prompt() {
         (content("[{\"type\":\"text\",\"text\":7}]"), "`messages[0].content[0].text` must be a string."),
     ];
     for (body, expected) in cases {
-        let failure = read_request(body.as_bytes()).expect_err(body);
+        let failure = read_request(&outlined(body)).expect_err(body);
         assert_eq!((failure.cause, failure.message.as_str()), (Cause::InvalidRequest, *expected), "{body}");
         assert!(failure.metadata.is_empty());
     }
-    let failure = read_request(b"{\"a\":\"\xFF\"}").unwrap_err();
+    let failure = read_request(&outlined(b"{\"a\":\"\xFF\"}")).unwrap_err();
     assert_eq!(failure.message, "The request body is not valid UTF-8 (at byte 6).");
 }
 
@@ -231,7 +232,7 @@ fn rewrites_only_what_the_gateway_owns() {
     for (body, quirks, expected) in cases {
         let (body, expected) = (body.replace('M', m), expected.replace('M', m));
         let target = Target { model: "up\"stream", quirks, max_output: None };
-        let written = splice_request(body.as_bytes(), &target).body;
+        let written = splice_request(&outlined(&body), &target).body;
         assert_eq!(String::from_utf8(written).unwrap(), expected, "{body}");
     }
 }
@@ -240,6 +241,6 @@ fn rewrites_only_what_the_gateway_owns() {
 fn lists_have_a_greatest_length() {
     let message = r#"{"role":"user","content":"a"}"#;
     let body = format!("{{\"messages\":[{}]}}", vec![message; 65_537].join(","));
-    let failure = read_request(body.as_bytes()).unwrap_err();
+    let failure = read_request(&outlined(body)).unwrap_err();
     assert_eq!(failure.message, "`messages` has more than 65536 members or elements.");
 }

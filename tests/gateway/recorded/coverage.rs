@@ -1,6 +1,7 @@
 //! What the recordings exercise: a table of features by protocols, each with its number of cases.
 //! `cargo test --test gateway recorded -- --nocapture` shows it.
 
+use crate::outlined;
 use std::collections::{BTreeMap, BTreeSet};
 
 use millrace::chat::conversation::{Format, Part};
@@ -69,7 +70,7 @@ fn features(recording: &Recording) -> BTreeSet<(u8, &'static str)> {
     found.extend(recording.whole().map(|_| (3, "whole reply")));
     found.extend(recording.error().map(|_| (4, "HTTP error")));
     let face = faces().into_iter().find(|face| face.wire == recording.wire);
-    if let Some(conversation) = face.zip(request).and_then(|(face, body)| (face.read)(body).ok()) {
+    if let Some(conversation) = face.zip(request).and_then(|(face, body)| (face.read)(&outlined(body)).ok()) {
         found.extend(of_request(&conversation));
     }
     if let Some((events, facts)) = read(recording) {

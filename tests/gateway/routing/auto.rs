@@ -1,5 +1,6 @@
 //! Routers: what a request is about, and which models are chosen for it.
 
+use crate::outlined;
 use millrace::catalog::{self, Catalog, Model};
 use millrace::chat::{ChatRequest, Needs, RequestSize};
 use millrace::error::{Cause, Failure};
@@ -67,7 +68,7 @@ fn what_comes_with_the_words_counts_too() {
 #[test]
 fn a_conversation_is_classified_by_its_opening() {
     let body = r#"{"model":"openrouter/auto","messages":[{"role":"user","content":"Translate this into French: yes"},{"role":"assistant","content":"oui"},{"role":"user","content":"Now debug my Python script"}]}"#;
-    let conversation = Face::Chat.read_conversation(body.as_bytes()).unwrap();
+    let conversation = Face::Chat.read_conversation(&outlined(body)).unwrap();
     let task = |latest| classify(&conversation, &Needs::default(), &RequestSize::default(), latest).task;
     assert_eq!((task(false), task(true)), (Task::Translation, Task::Code));
 }
@@ -276,12 +277,12 @@ impl Ask {
         let message = |role: &str, text: &str| serde_json::json!({ "role": role, "content": text });
         let messages = [message("system", system), message("user", user)];
         let body = serde_json::json!({ "model": "openrouter/auto", "messages": messages }).to_string();
-        let ChatRequest { needs, size, .. } = Face::Chat.read_request(body.as_bytes(), "", false).unwrap();
+        let ChatRequest { needs, size, .. } = Face::Chat.read_request(&outlined(&body), "", false).unwrap();
         Ask { model: "openrouter/auto", body, needs, size, plugins: None, session: None }
     }
 
     fn classified(&self, latest: bool) -> millrace::routing::task::Classified {
-        let conversation = Face::Chat.read_conversation(self.body.as_bytes()).unwrap();
+        let conversation = Face::Chat.read_conversation(&outlined(&self.body)).unwrap();
         classify(&conversation, &self.needs, &self.size, latest)
     }
 
@@ -302,7 +303,7 @@ impl Ask {
     }
 
     fn with<T>(&self, health: &dyn Health, ask: impl FnOnce(&Query<'_>) -> T) -> T {
-        let conversation = Face::Chat.read_conversation(self.body.as_bytes()).unwrap();
+        let conversation = Face::Chat.read_conversation(&outlined(&self.body)).unwrap();
         ask(&Query {
             catalog: Catalog::BUILT_IN,
             health,

@@ -1,5 +1,6 @@
 //! What is told of a plan: to who asks beforehand, and to whom nobody can serve.
 
+use crate::outlined;
 use millrace::catalog::Catalog;
 use millrace::error::Cause;
 use millrace::exchange::Intent;
@@ -16,8 +17,8 @@ fn described(members: &str, health: &str) -> Value {
 
 fn with<T>(members: &str, health: &str, ask: impl FnOnce(&millrace::routing::Query<'_>) -> T) -> T {
     let body = format!(r#"{{{members},"messages":[{{"role":"user","content":"Debug this Python"}}]}}"#);
-    let request = Face::Chat.read_request(body.as_bytes(), "", false).unwrap();
-    let intent = Intent::read(Face::Chat, body.as_bytes(), &request, &key(), None).unwrap();
+    let request = Face::Chat.read_request(&outlined(&body), "", false).unwrap();
+    let intent = Intent::read(Face::Chat, &outlined(&body), &request, &key(), None).unwrap();
     ask(&intent.query(&request, Catalog::BUILT_IN, &Rows::read(health), NOW))
 }
 

@@ -1,5 +1,6 @@
 //! Sessions: what names them, and what an isolate remembers of them.
 
+use crate::outlined;
 use std::time::Duration;
 
 use millrace::protocol::bridge::Face;
@@ -59,7 +60,7 @@ fn a_conversation_is_known_by_how_it_begins() {
             r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#,
         ),
     ] {
-        let opening = |body: &str| face.read_request(body.as_bytes(), "m", false).expect(body).asks.opening;
+        let opening = |body: &str| face.read_request(&outlined(body), "m", false).expect(body).asks.opening;
         assert!(opening(first).is_some(), "{face:?}");
         assert_eq!(opening(first), opening(later), "{face:?}");
         assert_ne!(opening(first), opening(other), "{face:?}");
@@ -69,11 +70,11 @@ fn a_conversation_is_known_by_how_it_begins() {
 #[test]
 fn what_a_request_asks_is_read_on_every_face() {
     let claude = r#"{"max_tokens":9,"speed":"fast","metadata":{"user_id":"user_a_account__session_1"},"messages":[{"role":"user","content":"a"}]}"#;
-    let asks = Face::Messages.read_request(claude.as_bytes(), "", false).unwrap().asks;
+    let asks = Face::Messages.read_request(&outlined(claude), "", false).unwrap().asks;
     assert_eq!(asks.service_tier.as_deref(), Some("fast"));
     assert_eq!(asks.prompt_cache_key.as_deref(), Some("user_a_account__session_1"));
     let codex = r#"{"input":"a","service_tier":"flex","prompt_cache_key":"k","plugins":[{"id":"auto-router","cost_tier":"high"},{"id":"web","enabled":false}]}"#;
-    let asks = Face::Responses.read_request(codex.as_bytes(), "", false).unwrap().asks;
+    let asks = Face::Responses.read_request(&outlined(codex), "", false).unwrap().asks;
     assert_eq!((asks.service_tier.as_deref(), asks.prompt_cache_key.as_deref()), (Some("flex"), Some("k")));
     assert!(asks.plugins.is_some_and(|plugins| plugins.contains("cost_tier")));
 }
@@ -145,13 +146,13 @@ fn the_same_request_is_sent_as_the_same_bytes() {
         (Face::Responses, responses),
         (Face::Gemini(Framing::Sse), gemini),
     ] {
-        let request = face.read_request(body.as_bytes(), "m", true).unwrap();
+        let request = face.read_request(&outlined(body), "m", true).unwrap();
         for wire in wires {
             let providers = millrace::catalog::providers();
             let provider = providers.iter().find(|one| one.protocol == wire).unwrap_or(&providers[0]);
             let target = Target { model: "m", quirks: &provider.quirks, max_output: Some(1000) };
             let send = || {
-                cross(face, wire, body.as_bytes(), &request, provider, &target, &Default::default())
+                cross(face, wire, &outlined(body), &request, provider, &target, &Default::default())
                     .map(|crossing| crossing.body)
             };
             match (send(), send()) {
