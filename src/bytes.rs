@@ -1,7 +1,7 @@
 //! Finding bytes, eight to 64 at a time in registers, and what bytes say as text.
 
 #[cfg(target_arch = "wasm32")]
-use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, u64x2, v128, v128_and};
+use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, u64x2, v128, v128_and, v128_or};
 use std::borrow::Cow;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -13,9 +13,34 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     utf8(bytes).map_or_else(|| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
-/// What bytes say, if it is UTF-8: [`std::str::from_utf8`], sixteen bytes at a time.
+/// What bytes say, if it is UTF-8: [`std::str::from_utf8`], sixteen bytes at a time, and 64 up to where they are not
+/// ASCII.
 pub fn utf8(bytes: &[u8]) -> Option<&str> {
-    simdutf8::basic::from_utf8(bytes).ok()
+    simdutf8::basic::from_utf8(&bytes[ascii(bytes)..]).ok()?;
+    // SAFETY: what is before that is ASCII, which is UTF-8.
+    Some(unsafe { std::str::from_utf8_unchecked(bytes) })
+}
+
+/// How many of the bytes, in blocks of 64 from the first on, are ASCII.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+fn ascii(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<64>();
+    let mut at = 0;
+    for block in blocks {
+        let [one, two, three, four] = wides(block);
+        if i8x16_bitmask(v128_or(v128_or(one, two), v128_or(three, four))) != 0 {
+            break;
+        }
+        at += block.len();
+    }
+    at
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn ascii(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<64>();
+    blocks.iter().take_while(|block| block.is_ascii()).count() * 64
 }
 
 /// The same of bytes that become a text themselves, which the standard library would look through again; else as

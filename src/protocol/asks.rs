@@ -68,7 +68,7 @@ fn session_of_user(body: &Members<'_>) -> Option<String> {
 /// A hash of the first instructions and the first turn that is none. Only of their words: marks
 /// of caches move from turn to turn.
 pub fn opening<'a>(instructions: Option<&str>, turns: impl Iterator<Item = Turn<'a>>) -> Option<u64> {
-    let mut hash = Fnv::default();
+    let mut hash = Hash::default();
     instructions.into_iter().for_each(|text| add_words(text, &mut hash));
     for turn in turns {
         let (words, role) = match &turn {
@@ -87,7 +87,7 @@ pub fn opening<'a>(instructions: Option<&str>, turns: impl Iterator<Item = Turn<
 }
 
 /// A string, an object with `parts`, or an array of parts with `text`; of other parts the length.
-fn add_words(value: &str, hash: &mut Fnv) {
+fn add_words(value: &str, hash: &mut Hash) {
     if value.starts_with('"') {
         return hash.add(value);
     }
@@ -102,21 +102,17 @@ fn add_words(value: &str, hash: &mut Fnv) {
     }
 }
 
-/// FNV-1a.
-struct Fnv(u64);
+/// As rustc hashes what is no one's secret, eight bytes at a time.
+#[derive(Default)]
+struct Hash(u64);
 
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
+impl Hash {
     fn add(&mut self, text: &str) {
-        let bytes = &text.as_bytes()[..text.len().min(HASHED)];
-        let length = (text.len() as u64).to_le_bytes();
-        for byte in bytes.iter().chain(&length) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let (words, rest) = text.as_bytes()[..text.len().min(HASHED)].as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        for word in words.iter().chain([&last, &(text.len() as u64).to_le_bytes()]) {
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x517c_c1b7_2722_0a95);
         }
     }
 }
