@@ -1,10 +1,12 @@
 //! Finding bytes, eight to 64 at a time in registers, and what bytes say as text.
 
 #[cfg(target_arch = "wasm32")]
-use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_splat, u64x2, v128, v128_and, v128_or};
+use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128, v128_and, v128_or};
 use std::borrow::Cow;
 
+#[cfg(not(target_arch = "wasm32"))]
 const ONES: u64 = 0x0101_0101_0101_0101;
+#[cfg(not(target_arch = "wasm32"))]
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// What bytes say, as [`String::from_utf8_lossy`] has it; where nothing is wrong with them, which it would find
@@ -76,12 +78,12 @@ pub fn small(letter: char) -> char {
 
 /// Where `byte` is first.
 pub fn find(bytes: &[u8], byte: u8) -> Option<usize> {
-    search(bytes, |eight| equal(eight, byte), |other| other == byte)
+    search(bytes, |block| equal(block, byte), |other| other == byte)
 }
 
 /// Where a line ends: the first line feed or carriage return.
 pub fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    search(bytes, |eight| equal(eight, b'\n') | equal(eight, b'\r'), |byte| matches!(byte, b'\n' | b'\r'))
+    search(bytes, |block| equal(block, b'\n') | equal(block, b'\r'), |byte| matches!(byte, b'\n' | b'\r'))
 }
 
 /// Where the plain text of a JSON string stops: the first quote, backslash or control character.
@@ -163,22 +165,32 @@ fn alike(one: &[u8; 16], other: &[u8; 16]) -> bool {
     one == other
 }
 
-/// `marks` sets the high bit of each byte that is wanted, and may set others above the first.
+/// What is looked at together, and how many bits say of each of its bytes whether it is wanted.
+#[cfg(target_arch = "wasm32")]
+type Block = [u8; 16];
+#[cfg(target_arch = "wasm32")]
+const BITS: u32 = 1;
+#[cfg(not(target_arch = "wasm32"))]
+type Block = [u8; 8];
+#[cfg(not(target_arch = "wasm32"))]
+const BITS: u32 = 8;
+
+/// `marks` sets a bit for each byte that is wanted, and may set others above the first.
 #[inline(always)]
-fn search(bytes: &[u8], marks: impl Fn(u64) -> u64, wanted: impl Fn(u8) -> bool) -> Option<usize> {
-    let (eights, rest) = bytes.as_chunks::<8>();
-    for (place, eight) in eights.iter().enumerate() {
-        let marked = marks(u64::from_le_bytes(*eight));
+fn search(bytes: &[u8], marks: impl Fn(&Block) -> u64, wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<{ size_of::<Block>() }>();
+    for (place, block) in blocks.iter().enumerate() {
+        let marked = marks(block);
         if marked != 0 {
-            return Some(place * 8 + (marked.trailing_zeros() / 8) as usize);
+            return Some(place * block.len() + (marked.trailing_zeros() / BITS) as usize);
         }
     }
-    rest.iter().position(|byte| wanted(*byte)).map(|place| eights.len() * 8 + place)
+    rest.iter().position(|byte| wanted(*byte)).map(|place| bytes.len() - rest.len() + place)
 }
 
 #[inline(always)]
-fn string_stops(eight: u64) -> u64 {
-    equal(eight, b'"') | equal(eight, b'\\') | below_blank(eight)
+fn string_stops(block: &Block) -> u64 {
+    equal(block, b'"') | equal(block, b'\\') | below_blank(block)
 }
 
 /// A bit for each byte that [`find_string_stop`] stops at, the first byte's lowest.
@@ -193,14 +205,31 @@ pub fn string_stop_bits(eight: [u8; 8]) -> u8 {
     ((stops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
 }
 
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn equal(block: &Block, byte: u8) -> u64 {
+    u64::from(i8x16_bitmask(u8x16_eq(wide(block), u8x16_splat(byte))))
+}
+
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn below_blank(block: &Block) -> u64 {
+    u64::from(i8x16_bitmask(u8x16_lt(wide(block), u8x16_splat(0x20))))
+}
+
 /// A borrow reaches only into bytes above one that is marked itself.
+#[cfg(not(target_arch = "wasm32"))]
 #[inline(always)]
-fn equal(eight: u64, byte: u8) -> u64 {
-    let difference = eight ^ (ONES * byte as u64);
+fn equal(block: &Block, byte: u8) -> u64 {
+    let difference = u64::from_le_bytes(*block) ^ (ONES * byte as u64);
     difference.wrapping_sub(ONES) & !difference & HIGHS
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 #[inline(always)]
-fn below_blank(eight: u64) -> u64 {
+fn below_blank(block: &Block) -> u64 {
+    let eight = u64::from_le_bytes(*block);
     eight.wrapping_sub(ONES * 0x20) & !eight & HIGHS
 }
