@@ -18,7 +18,7 @@ mod scan;
 
 pub use form::{Form, Hole, Words};
 pub use number::number;
-pub use object::{List, Object, Raw};
+pub use object::{List, Object, Raw, Value, put};
 pub use outline::Outlined;
 pub use read::{Unreadable, read, read_bytes};
 pub use scan::{Piece, Walk, once};

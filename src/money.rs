@@ -7,6 +7,8 @@ use std::fmt;
 /// Picodollars in a dollar.
 pub const PICO_PER_USD: i64 = 1_000_000_000_000;
 const DECIMALS: usize = 12;
+/// What an amount below a dollar is filled up with, for a digit before the point.
+const ZEROS: &str = "0000000000000";
 
 /// An amount of money in picodollars. Greatest amount: about 9.2 million dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,14 +76,21 @@ impl Money {
 
     /// Writes dollars as the shortest plain decimal, which is also a JSON number: `0.000427`.
     pub fn to_usd(self) -> String {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let pico = self.0.unsigned_abs();
-        let (whole, part) = (pico / PICO_PER_USD as u64, pico % PICO_PER_USD as u64);
-        if part == 0 {
-            return format!("{sign}{whole}");
+        let digits = self.0.unsigned_abs().to_string();
+        let mut text = String::with_capacity(24);
+        if self.0 < 0 {
+            text.push('-');
         }
-        let digits = format!("{part:012}");
-        format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
+        text.push_str(&ZEROS[digits.len().min(ZEROS.len())..]);
+        text.push_str(&digits);
+        text.insert(text.len() - DECIMALS, '.');
+        while text.ends_with('0') {
+            text.pop();
+        }
+        if text.ends_with('.') {
+            text.pop();
+        }
+        text
     }
 
     pub fn checked_add(self, other: Money) -> Option<Money> {

@@ -1,7 +1,7 @@
 //! What is remembered of a reply beside its cost. Never a prompt, a reply or a key.
 
 use super::text;
-use crate::json::{self, Object, Raw};
+use crate::json::{List, Object, Raw};
 use crate::money::Money;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -134,7 +134,7 @@ impl GenerationRecord {
 
 /// An amount as commands have it.
 fn quoted(money: Money) -> String {
-    format!("\"{}\"", money.to_text())
+    ["\"", &money.to_text(), "\""].concat()
 }
 
 /// How what was charged comes about: enough to recompute it.
@@ -184,14 +184,15 @@ impl Receipt {
     }
 
     fn to_json(&self) -> String {
-        let line = |Line(class, count, price): &Line| {
-            Raw(format!("[{},{count},{}]", json::quote(class), quoted(*price)))
-        };
+        let mut lines = List::with_capacity(256);
+        for Line(class, count, price) in &self.lines {
+            lines.put_row(&[&class, count, &Raw(quoted(*price))]);
+        }
         let mut out = Object::with_capacity(512);
         out.put("permaslug", &self.permaslug);
         out.put("endpoint", &self.endpoint);
         out.put("basis", self.basis.as_str());
-        out.put_list("lines", self.lines.iter().map(line));
+        out.put("lines", Raw(lines.end()));
         out.put("prices", &self.prices);
         out.put("overlay", self.overlay);
         out.put("estimated", self.estimated);

@@ -55,7 +55,7 @@ pub fn write(route: &Route, arrival: &Arrival, body: Vec<u8>, now: Time) -> Outg
     }
     Outgoing {
         embedded: provider.protocol == Protocol::Millrace,
-        url: format!("{}{path}", route.base_url),
+        url: [route.base_url.as_str(), path.as_str()].concat(),
         headers,
         login: route
             .key

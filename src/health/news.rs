@@ -85,5 +85,5 @@ pub fn provider_of(tag: &str) -> &str {
 
 /// One name for both; neither holds a space.
 pub fn endpoint_name(model: &str, tag: &str) -> String {
-    format!("{tag} {model}")
+    [tag, model].join(" ")
 }

@@ -327,5 +327,5 @@ fn is_urgent(event: Event) -> bool {
 
 /// The name of a key's probe; endpoints have a space in theirs.
 fn key_probe(subject: &Subject) -> String {
-    format!("{}#{}", subject.provider(), subject.key.as_deref().unwrap_or(""))
+    [subject.provider(), subject.key.as_deref().unwrap_or("")].join("#")
 }

@@ -20,6 +20,14 @@ pub trait Value {
 /// JSON as it is.
 pub struct Raw<T>(pub T);
 
+/// Appends `pieces`, one behind the other, with nothing between them: what `format!` would write, without its
+/// machinery, for what each chunk or reply writes.
+pub fn put(out: &mut Vec<u8>, pieces: &[&dyn Value]) {
+    for piece in pieces {
+        piece.write(out);
+    }
+}
+
 impl Object {
     pub fn with_capacity(bytes: usize) -> Object {
         let mut out = Vec::with_capacity(bytes);

@@ -7,7 +7,7 @@ use super::fault::{self, http_status, message_in, status_in, words};
 use super::usage::{safe, search_cost, search_details, upstream_cost};
 use crate::chat::{Bill, Identity, ProviderError};
 use crate::error::Failure;
-use crate::json::{self, Edit, Member, Members};
+use crate::json::{self, Edit, Member, Members, Raw};
 use crate::sse::{self, Frame};
 
 /// The comment between frames. OpenAI's SDKs, OpenRouter's and Codex all read past comments.
@@ -19,14 +19,23 @@ pub type WriteChoice = fn(Option<&str>, Option<&str>, &mut Vec<u8>);
 
 /// The members that open every reply and every chunk of it, from the brace on.
 pub fn opening(identity: &Identity, object: &str) -> Vec<u8> {
-    format!(
-        r#"{{"id":{},"object":"{object}","created":{},"model":{},"provider":{}"#,
-        json::quote(&identity.generation),
-        safe(identity.created),
-        json::quote(&identity.model),
-        json::quote(&identity.provider),
-    )
-    .into_bytes()
+    let mut out = Vec::with_capacity(192);
+    json::put(
+        &mut out,
+        &[
+            &Raw("{\"id\":"),
+            &&identity.generation,
+            &Raw(",\"object\":"),
+            &object,
+            &Raw(",\"created\":"),
+            &safe(identity.created),
+            &Raw(",\"model\":"),
+            &&identity.model,
+            &Raw(",\"provider\":"),
+            &&identity.provider,
+        ],
+    );
+    out
 }
 
 /// Appends the chunk that carries usage and cost, and the end of the stream.
@@ -84,32 +93,31 @@ pub fn write_closing(bill: &Bill, out: &mut Vec<u8>) {
 /// Appends the `usage` object in OpenRouter's shape.
 pub fn write_usage(bill: &Bill, out: &mut Vec<u8>) {
     let usage = &bill.usage;
-    let text = format!(
-        concat!(
-            r#"{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"cost":{},"is_byok":{},"#,
-            r#""prompt_tokens_details":{{"cached_tokens":{},"cache_write_tokens":{},"audio_tokens":{},"#,
-            r#""video_tokens":0}},"cost_details":{{"upstream_inference_cost":{},"#,
-            r#""upstream_inference_prompt_cost":{},"upstream_inference_completions_cost":{}{}}},"#,
-            r#""completion_tokens_details":{{"reasoning_tokens":{},"image_tokens":{},"audio_tokens":{}}}{}}}"#,
+    let members: [(&str, &dyn json::Value); 16] = [
+        (r#"{"prompt_tokens":"#, &safe(usage.total_input())),
+        (r#","completion_tokens":"#, &safe(usage.total_output())),
+        (r#","total_tokens":"#, &safe(usage.total())),
+        (r#","cost":"#, &Raw(bill.cost.to_usd())),
+        (r#","is_byok":"#, &bill.is_byok),
+        (r#","prompt_tokens_details":{"cached_tokens":"#, &safe(usage.cache_read)),
+        (r#","cache_write_tokens":"#, &safe(usage.cache_write.saturating_add(usage.cache_write_1h))),
+        (r#","audio_tokens":"#, &safe(usage.input_audio)),
+        (
+            r#","video_tokens":0},"cost_details":{"upstream_inference_cost":"#,
+            &Raw(upstream_cost(bill).to_usd()),
         ),
-        safe(usage.total_input()),
-        safe(usage.total_output()),
-        safe(usage.total()),
-        bill.cost.to_usd(),
-        bill.is_byok,
-        safe(usage.cache_read),
-        safe(usage.cache_write.saturating_add(usage.cache_write_1h)),
-        safe(usage.input_audio),
-        upstream_cost(bill).to_usd(),
-        bill.prompt_cost.to_usd(),
-        bill.completion_cost.to_usd(),
-        search_cost(bill),
-        safe(usage.reasoning),
-        safe(usage.output_image),
-        safe(usage.output_audio),
-        search_details(bill),
-    );
-    out.extend_from_slice(text.as_bytes());
+        (r#","upstream_inference_prompt_cost":"#, &Raw(bill.prompt_cost.to_usd())),
+        (r#","upstream_inference_completions_cost":"#, &Raw(bill.completion_cost.to_usd())),
+        ("", &Raw(search_cost(bill))),
+        (r#"},"completion_tokens_details":{"reasoning_tokens":"#, &safe(usage.reasoning)),
+        (r#","image_tokens":"#, &safe(usage.output_image)),
+        (r#","audio_tokens":"#, &safe(usage.output_audio)),
+        ("}", &Raw(search_details(bill))),
+    ];
+    for (name, value) in members {
+        json::put(out, &[&Raw(name), value]);
+    }
+    out.push(b'}');
 }
 
 /// The body of an answer that is an error, in OpenRouter's envelope.

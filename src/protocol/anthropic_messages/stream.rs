@@ -10,7 +10,7 @@ use super::wire::{self, write_event};
 use crate::chat::conversation::Seal;
 use crate::chat::{Bill, Citation, Event, Finish, Identity, Usage};
 use crate::error::{Cause, Failure};
-use crate::json;
+use crate::json::{self, Raw};
 use crate::protocol::lane::Writer;
 
 /// Writes one streamed reply.
@@ -21,7 +21,7 @@ pub struct StreamWriter {
     started: bool,
     open: Open,
     /// The index of the block that is open, or of the next.
-    index: usize,
+    index: u64,
     waiting: VecDeque<Waiting>,
     seen: Seen,
     finish: Option<(Finish, String)>,
@@ -189,7 +189,7 @@ impl StreamWriter {
             }
             Event::Citation(citation) => {
                 self.ensure_text(out);
-                self.delta("citations_delta", "citation", &citation_json(citation), out);
+                self.delta("citations_delta", "citation", &Raw(citation_json(citation)), out);
             }
             Event::Finish { reason, native } => self.close_all(*reason, native, out),
             // Of a call that is not open, and so has ended.
@@ -208,7 +208,7 @@ impl StreamWriter {
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         if !text.is_empty() {
             self.ensure_text(out);
-            self.delta("text_delta", "text", &json::quote(text), out);
+            self.delta("text_delta", "text", &text, out);
         }
     }
 
@@ -223,13 +223,13 @@ impl StreamWriter {
     fn reasoning(&mut self, text: &str, out: &mut Vec<u8>) {
         if !text.is_empty() {
             self.ensure_thinking(out);
-            self.delta("thinking_delta", "thinking", &json::quote(text), out);
+            self.delta("thinking_delta", "thinking", &text, out);
         }
     }
 
     fn seal(&mut self, seal: &Seal, out: &mut Vec<u8>) {
         self.ensure_thinking(out);
-        self.delta("signature_delta", "signature", &json::quote(&seal::write(Some(seal), None)), out);
+        self.delta("signature_delta", "signature", &seal::write(Some(seal), None).as_str(), out);
         self.open = Open::Thinking { sealed: true };
     }
 
@@ -271,7 +271,7 @@ impl StreamWriter {
     }
 
     fn partial_json(&mut self, text: &str, out: &mut Vec<u8>) {
-        self.delta("input_json_delta", "partial_json", &json::quote(text), out);
+        self.delta("input_json_delta", "partial_json", &text, out);
     }
 
     /// Ends the open call, whose arguments are complete.
@@ -302,12 +302,23 @@ impl StreamWriter {
         write_event(b"content_block_start", data.as_bytes(), out);
     }
 
-    fn delta(&mut self, kind: &str, member: &str, value: &str, out: &mut Vec<u8>) {
-        let data = format!(
-            r#"{{"type":"content_block_delta","index":{},"delta":{{"type":"{kind}","{member}":{value}}}}}"#,
-            self.index,
+    fn delta(&mut self, kind: &str, member: &str, value: &dyn json::Value, out: &mut Vec<u8>) {
+        let mut data = Vec::with_capacity(256);
+        json::put(
+            &mut data,
+            &[
+                &Raw(r#"{"type":"content_block_delta","index":"#),
+                &self.index,
+                &Raw(r#","delta":{"type":""#),
+                &Raw(kind),
+                &Raw(r#"",""#),
+                &Raw(member),
+                &Raw(r#"":"#),
+                value,
+                &Raw("}}"),
+            ],
         );
-        write_event(b"content_block_delta", data.as_bytes(), out);
+        write_event(b"content_block_delta", &data, out);
     }
 
     /// Closes what is open, if something is.
@@ -315,7 +326,7 @@ impl StreamWriter {
         match self.open {
             Open::Nothing => return,
             Open::Thinking { sealed: false } => {
-                self.delta("signature_delta", "signature", &json::quote(&seal::write(None, None)), out);
+                self.delta("signature_delta", "signature", &seal::write(None, None).as_str(), out);
             }
             Open::Text | Open::Thinking { sealed: true } | Open::Tool { .. } => {}
         }

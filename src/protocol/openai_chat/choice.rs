@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::plain::Plain;
 use super::progress::Progress;
 use super::wire;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Raw};
 
 /// Which of the two forms a choice has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +81,12 @@ impl Seen {
     fn write_choice(&mut self, choice: &Members<'_>, position: u64, form: Form, out: &mut Vec<u8>) {
         let index = choice.get("index").and_then(json::whole).unwrap_or(position);
         self.progress.see(index);
-        out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
+        json::put(out, &[&Raw("{\"index\":"), &index]);
         let (name, content) = match form {
-            Form::Part => ("delta", choice.object("delta")),
-            Form::Whole => ("message", choice.object("message")),
+            Form::Part => (",\"delta\":", choice.object("delta")),
+            Form::Whole => (",\"message\":", choice.object("message")),
         };
-        out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+        out.extend_from_slice(name.as_bytes());
         self.write_content(content.as_ref(), index, form, out);
         self.write_finish(choice, index, form, out);
         write_logprobs(choice, form, out);
@@ -117,10 +117,10 @@ impl Seen {
             out.extend_from_slice(br#","finish_reason":null,"native_finish_reason":null"#);
             return;
         }
-        out.extend_from_slice(
-            format!(",\"finish_reason\":\"{normal}\",\"native_finish_reason\":").as_bytes(),
+        json::put(
+            out,
+            &[&Raw(",\"finish_reason\":"), &normal, &Raw(",\"native_finish_reason\":"), &native.as_ref()],
         );
-        json::write_string(&native, out);
         self.progress.finish(index);
         self.finish = Some(native.into_owned());
         self.reason = Some(normal);
@@ -193,8 +193,7 @@ impl Seen {
         let bytes = json::string_len(&value).unwrap_or(0);
         self.bytes += bytes as u64;
         self.output |= bytes > 0 || value.starts_with('[') && !is_hollow(&value);
-        out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-        out.extend_from_slice(value.as_bytes());
+        json::put(out, &[&Raw(",\""), &Raw(name), &Raw("\":"), &Raw(value)]);
     }
 
     fn write_calls(&mut self, raw: &str, index: u64, form: Form, out: &mut Vec<u8>) {
@@ -228,7 +227,7 @@ impl Seen {
             out.extend_from_slice(raw.as_bytes());
             return;
         }
-        out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
+        json::put(out, &[&Raw("{\"index\":"), &index]);
         if form == Form::Whole && !call.has("type") {
             out.extend_from_slice(br#","type":"function""#);
         }

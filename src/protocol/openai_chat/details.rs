@@ -5,7 +5,7 @@
 use crate::chat::Event;
 use crate::chat::conversation::{Issuer, Part, ReasoningKind, Seal};
 use crate::error::Failure;
-use crate::json::{self, Members};
+use crate::json::{self, Members, Object};
 
 /// One detail, or a piece of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -308,18 +308,17 @@ impl DetailWriter {
 }
 
 fn write_detail(kind: &str, members: &[(&str, &str)], seal: Option<&Seal>, index: u64) -> String {
-    let mut out = format!("{{\"type\":\"{kind}\"");
+    let mut out = Object::with_capacity(128);
+    out.put("type", kind);
     for (name, text) in members {
-        out.push_str(&format!(",\"{name}\":{}", json::quote(text)));
+        out.put(name, *text);
     }
     if let Some(seal) = seal {
-        if let Some(id) = &seal.id {
-            out.push_str(&format!(",\"id\":{}", json::quote(id)));
-        }
-        out.push_str(&format!(",\"format\":\"{}\"", seal.issuer.format()));
+        out.put_some("id", seal.id.as_ref());
+        out.put("format", seal.issuer.format());
     }
-    out.push_str(&format!(",\"index\":{index}}}"));
-    out
+    out.put("index", index);
+    out.end()
 }
 
 /// The details that a turn's reasoning is; `parts` of other kinds are passed over.

@@ -57,11 +57,14 @@ impl StreamWriter {
             | Event::Finish { .. } => self.details.close(),
         }
         match event {
-            Event::Text(text) => Some(format!("\"content\":{}", json::quote(text))),
+            Event::Text(text) => Some(["\"content\":", &json::quote(text)].concat()),
             Event::Reasoning { text, kind } => {
                 let detail = self.details.text(text, *kind);
                 let text = json::quote(text);
-                Some(format!("\"content\":\"\",\"reasoning\":{text},\"reasoning_details\":[{detail}]"))
+                Some(
+                    ["\"content\":\"\",\"reasoning\":", &text, ",\"reasoning_details\":[", &detail, "]"]
+                        .concat(),
+                )
             }
             Event::Seal { seal, hidden } => {
                 let detail = self.details.seal(seal, *hidden);

@@ -7,7 +7,7 @@ use super::seal::{self, OWN_ID, Sealed};
 use super::wire;
 use crate::chat::conversation::{Issuer, ReasoningKind, Seal};
 use crate::chat::{Citation, Event};
-use crate::json::quote;
+use crate::json::{self, Raw, quote};
 use crate::protocol::usage;
 
 #[derive(Clone, Debug, Default)]
@@ -167,9 +167,14 @@ impl Items {
 
     /// Appends an event; `members` begins with a comma or is empty.
     pub fn emit(&mut self, kind: &str, members: &str, out: &mut Vec<u8>) {
-        let data = format!(r#"{{"type":"{kind}","sequence_number":{}{members}}}"#, self.sequence);
+        let mut data = Vec::with_capacity(members.len() + 128);
+        let sequence = Raw(r#"","sequence_number":"#);
+        json::put(
+            &mut data,
+            &[&Raw(r#"{"type":""#), &Raw(kind), &sequence, &self.sequence, &Raw(members), &Raw("}")],
+        );
         self.sequence += 1;
-        wire::write_event(kind.as_bytes(), data.as_bytes(), out);
+        wire::write_event(kind.as_bytes(), &data, out);
     }
 
     pub fn tell(&mut self, event: &Event, echo: &Echo, out: &mut Vec<u8>) {
@@ -250,7 +255,7 @@ impl Items {
         }
         let logprobs = if kind == Kind::Text { ",\"logprobs\":[]" } else { "" };
         let event = format!("{}.delta", kind.event());
-        self.emit(&event, &format!("{place},\"delta\":{}{logprobs}", quote(text)), out);
+        self.emit(&event, &[place.as_str(), ",\"delta\":", &quote(text), logprobs].concat(), out);
         self.keep_open(kind, said);
     }
 
