@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+mod escape;
 mod form;
 mod number;
 mod object;
@@ -85,7 +86,7 @@ fn walk_members<'a>(walk: &mut Walk<'a>) -> Option<Vec<Member<'a>>> {
 
 fn add_member<'a>(piece: Piece<'a>, members: &mut Vec<Member<'a>>) -> Option<()> {
     let Piece { key, escaped, value, text } = piece;
-    let key = if escaped { Cow::Owned(scan::unescape(key)?) } else { Cow::Borrowed(key) };
+    let key = if escaped { Cow::Owned(escape::unescape(key)?) } else { Cow::Borrowed(key) };
     members.push(Member { key, value, text });
     (members.len() <= MOST_PIECES).then_some(())
 }
@@ -173,13 +174,13 @@ fn refuse_string(text: &str, expected: &str) -> Result<(), JsonError> {
 /// The string that a value is; `None` if it is no string.
 pub fn string(value: &str) -> Option<Cow<'_, str>> {
     let (inner, escaped) = inner(value)?;
-    if escaped { scan::unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    if escaped { escape::unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
 /// How many bytes of UTF-8 the string that a value is has; `None` if it is no string.
 pub fn string_len(value: &str) -> Option<usize> {
     let (inner, escaped) = inner(value)?;
-    scan::said_len(inner, escaped)
+    escape::said_len(inner, escaped)
 }
 
 /// The inside of the string that a value is, and whether there are escapes in it.
@@ -209,7 +210,7 @@ pub fn is_null(value: &str) -> bool {
 /// Appends `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    scan::escape(text, |run| out.extend_from_slice(run.as_bytes()));
+    escape::escape(text, out);
     out.push(b'"');
 }
 
@@ -217,7 +218,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    scan::escape(text, |run| out.push_str(run));
+    escape::escape_to(text, &mut out);
     out.push('"');
     out
 }

@@ -1,7 +1,7 @@
 //! The form that JSON texts have in common which differ in a few values. A stream's events are alike but
 //! for their words: the first of them is read, and those after it are held against its form.
 
-use super::scan;
+use super::{escape, scan};
 use crate::bytes;
 
 /// A text with holes, each of which takes a JSON value. Without any it takes no text at all.
@@ -107,7 +107,7 @@ fn take_string(bytes: &[u8]) -> Option<(Words<'_>, &[u8])> {
     let (end, escaped) = scan::skip_string(bytes, 0)?;
     let (value, rest) = bytes.split_at_checked(end)?;
     let json = std::str::from_utf8(value).ok()?;
-    let said = scan::said_len(json.get(1..end - 1)?, escaped)?;
+    let said = escape::said_len(json.get(1..end - 1)?, escaped)?;
     Some((Words { json, said, number: 0 }, rest))
 }
 

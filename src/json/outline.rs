@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::scan::{self, Piece, Walk};
-use super::{MOST_PIECES, Member, Members, offset};
+use super::{MOST_PIECES, Member, Members, escape, offset};
 use crate::bytes;
 
 /// Bytes that are meant to be an object, and where its members are. Nothing changes them, and places are never
@@ -149,7 +149,7 @@ impl List {
 fn add(text: &str, piece: Piece<'_>, places: &mut Vec<Place>) -> Option<()> {
     let Piece { key, escaped, value, text: whole } = piece;
     if escaped {
-        scan::unescape(key)?;
+        escape::unescape(key)?;
     }
     let (start, value) = (offset(text, whole), offset(text, value));
     places.push(Place { start, quote: start + 1 + key.len(), value, end: start + whole.len(), escaped });
@@ -161,7 +161,7 @@ fn read<'a>(text: &'a str, source: &'a str, places: &[Place]) -> Option<Members<
     let mut members = Vec::with_capacity(places.len());
     for Place { start, quote, value, end, escaped } in places {
         let key = &text[start + 1..*quote];
-        let key = if *escaped { Cow::Owned(scan::unescape(key)?) } else { Cow::Borrowed(key) };
+        let key = if *escaped { Cow::Owned(escape::unescape(key)?) } else { Cow::Borrowed(key) };
         members.push(Member { key, value: &text[*value..*end], text: &text[*start..*end] });
     }
     Some(Members { source, members })

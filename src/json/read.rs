@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 
-use super::scan;
+use super::{escape, scan};
 
 /// Reads all of `text`.
 pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Unreadable> {
@@ -138,7 +138,7 @@ impl<'de> Reader<'de> {
         let (end, escaped) = scan::skip_string(self.text.as_bytes(), self.at).ok_or(Stop)?;
         let inner = &self.text[self.at + 1..end - 1];
         let string =
-            if escaped { Cow::Owned(scan::unescape(inner).ok_or(Stop)?) } else { Cow::Borrowed(inner) };
+            if escaped { Cow::Owned(escape::unescape(inner).ok_or(Stop)?) } else { Cow::Borrowed(inner) };
         self.at = end;
         Ok(string)
     }

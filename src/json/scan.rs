@@ -256,7 +256,7 @@ fn stops_of(block: &[u8; 64]) -> u64 {
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
 #[inline]
-fn stops_in(sixteen: &[u8; 16]) -> u16 {
+pub fn stops_in(sixteen: &[u8; 16]) -> u16 {
     i8x16_bitmask(marks_of(bytes::wide(sixteen)))
 }
 
@@ -272,7 +272,7 @@ fn marks_of(bytes: v128) -> v128 {
 
 #[cfg(not(target_arch = "wasm32"))]
 #[inline]
-fn stops_in(sixteen: &[u8; 16]) -> u16 {
+pub fn stops_in(sixteen: &[u8; 16]) -> u16 {
     let (eights, _) = sixteen.as_chunks();
     eights.iter().rev().fold(0, |stops, eight| stops << 8 | u16::from(bytes::string_stop_bits(*eight)))
 }
@@ -395,87 +395,6 @@ pub fn skip_number(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
     Some(at)
 }
-
-/// What the inside of a valid JSON string stands for; `None` for half of a pair of surrogates.
-pub fn unescape(inner: &str) -> Option<String> {
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = bytes::find(rest.as_bytes(), b'\\') {
-        out.push_str(&rest[..at]);
-        let (letter, taken) = read_escape(&rest.as_bytes()[at..])?;
-        out.push(letter);
-        rest = &rest[at + taken..];
-    }
-    out.push_str(rest);
-    Some(out)
-}
-
-/// The letter that the escape at the start stands for, and how long the escape is.
-fn read_escape(escape: &[u8]) -> Option<(char, usize)> {
-    let letter = match escape.get(1)? {
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return read_unicode(escape),
-        other => char::from(*other),
-    };
-    Some((letter, 2))
-}
-
-fn read_unicode(escape: &[u8]) -> Option<(char, usize)> {
-    let unit = |from: usize| {
-        let digits = std::str::from_utf8(escape.get(from..from + 4)?).ok()?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let first = unit(2)?;
-    if !(0xd800..0xdc00).contains(&first) {
-        return char::from_u32(first).map(|letter| (letter, 6));
-    }
-    let second = unit(8).filter(|unit| (0xdc00..0xe000).contains(unit) && escape[6..8] == *b"\\u")?;
-    char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).map(|letter| (letter, 12))
-}
-
-/// How many bytes the inside of a JSON string stands for, given whether there are escapes in it.
-pub fn said_len(inner: &str, escaped: bool) -> Option<usize> {
-    if escaped { unescaped_len(inner) } else { Some(inner.len()) }
-}
-
-/// How many bytes of UTF-8 the inside of a valid JSON string stands for.
-fn unescaped_len(inner: &str) -> Option<usize> {
-    let (mut rest, mut length) = (inner.as_bytes(), 0);
-    while let Some(at) = bytes::find(rest, b'\\') {
-        let (letter, taken) = read_escape(&rest[at..])?;
-        length += at + letter.len_utf8();
-        rest = &rest[at + taken..];
-    }
-    Some(length + rest.len())
-}
-
-/// Gives the pieces of the inside of a JSON string that stands for `text`.
-pub fn escape<'a>(text: &'a str, mut piece: impl FnMut(&'a str)) {
-    let mut rest = text;
-    while let Some(at) = bytes::find_string_stop(rest.as_bytes()) {
-        piece(&rest[..at]);
-        piece(match rest.as_bytes()[at] {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            control => CONTROLS[usize::from(control)],
-        });
-        rest = &rest[at + 1..];
-    }
-    piece(rest);
-}
-
-/// How the control characters are written.
-#[rustfmt::skip]
-const CONTROLS: [&str; 32] = [
-    "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007",
-    "\\b", "\\t", "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f",
-    "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014", "\\u0015", "\\u0016", "\\u0017",
-    "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e", "\\u001f",
-];
 
 /// Notes a member's value; `None` where one of its name came before, which needs a closer look.
 pub fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {

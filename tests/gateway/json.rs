@@ -264,15 +264,30 @@ proptest! {
     #[test]
     fn agrees_with_serde_on_long_strings(pieces in prop::collection::vec(0..40_usize, 0..80)) {
         // Mostly plain, often an escape, now and then what ends a string or is wrong.
-        let odd = ["\"", "\n", "\\x", "\\u12"];
+        let odd = ["\"", "\n", "\\x", "\\u12", "\\ud83d"];
         let piece = |at: &usize| match at {
             0..24 => "plain text"[..at % 11].to_owned(),
-            24..39 => ["\\n", "\\\\", "\\\"", "\\u00e9", "é"][at % 5].to_owned(),
-            _ => odd[pieces.len() % 4].to_owned(),
+            24..39 => ["\\n", "\\\\", "\\\"", "\\u00e9", "é", "\\u0001", "\\ud83d\\ude00"][at % 7].to_owned(),
+            _ => odd[pieces.len() % 5].to_owned(),
         };
         let text = format!("\"{}\"", pieces.iter().map(piece).collect::<String>());
         prop_assert_eq!(json::string(&text).map(Into::into), serde_json::from_str::<String>(&text).ok(), "{}", text);
         prop_assert_eq!(json::string(&text[..text.len() - 1]).is_some(), serde_json::from_str::<String>(&text[..text.len() - 1]).is_ok());
+        if let Some(said) = json::string(&text) {
+            let own = serde_json::to_string(&said).unwrap();
+            prop_assert_eq!(json::quote(&said), own.as_str());
+            let mut out = b"before".to_vec();
+            json::write_string(&said, &mut out);
+            prop_assert_eq!(out, format!("before{own}").into_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_all_escapes_has_room(length in 60..300_usize, letter in "[\u{0}-\u{1f}\"\\\\aé]") {
+        let text = letter.repeat(length);
+        let own = json::quote(&text);
+        prop_assert_eq!(&own, &serde_json::to_string(&text).unwrap());
+        prop_assert_eq!(json::string(&own).map(Into::into), Some(text));
     }
 
     #[test]
