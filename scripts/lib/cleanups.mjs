@@ -12,7 +12,7 @@ const MAKING = /^<*(?:alloc::vec::Vec|core::option::Option|core::iter::adapters)
 /** Guards that put a list in order whose user panics. */
 const GUARDED = /::(?:retain|dedup|drain|splice|extract_if)/;
 /** What may hold something that is not memory, as its own or among its types. */
-const SHELL = /\bmillrace::shell\b|\b(?:futures\w*|js_sys|wasm_bindgen\w*|web_sys|worker)::/;
+const SHELL = /\bmillrace::shell\b|\b(?:futures\w*|js_sys|wasm_bindgen\w*|web_sys)::/;
 const HASHES = /\[[0-9a-f]{16}\]/g;
 
 /** Whether a function of this name holds nothing but memory. */

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { Failure, outputOf, root, run, say, step, succeedsWithoutStalling } from "./process.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
-const OLDEST_RUST = 91; // 1.91, which the `worker` crate needs
+const OLDEST_RUST = 91; // 1.91, as Cargo.toml says
 const DEBIAN_SYSROOT = "/usr";
 const DOWNLOAD_SILENCE_MS = 20_000;
 const DEBIAN_PACKAGES = ["rustc-web", "cargo-web", "rust-web-src", "lld"];

@@ -22,6 +22,11 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &IdentityTransformStream) -> WritableStream;
 
+    /// What the runtime gives with a request.
+    pub type Context;
+    #[wasm_bindgen(method, catch, js_name = waitUntil)]
+    pub fn wait_until(this: &Context, promise: &Promise) -> Result<(), JsValue>;
+
     /// A KV namespace.
     pub type KvNamespace;
     #[wasm_bindgen(method, catch, js_name = get)]

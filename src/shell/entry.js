@@ -8,7 +8,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import wasm from "./millrace_bg.wasm";
-import { AccountBody, HealthBody, __worker_init_state, charge_card, deliver_alerts, handle, initSync } from "#bindings";
+import { AccountBody, HealthBody, charge_card, deliver_alerts, handle, initSync, instanceNumber } from "#bindings";
 
 const KV_LIMIT_MS = 3000;
 // What is answered to commands about workspaces and guardrails, which change what applies to keys.
@@ -47,7 +47,7 @@ export default {
 
 export class AccountObject extends DurableObject {
   #body;
-  #instanceId;
+  #instance;
   #written = Promise.resolve();
 
   // A command that fails leaves nothing behind, on disk or in memory.
@@ -126,10 +126,10 @@ export class AccountObject extends DurableObject {
   }
 
   #liveBody() {
-    const { instanceId } = __worker_init_state();
-    if (this.#body === undefined || this.#instanceId !== instanceId) {
+    const instance = instanceNumber();
+    if (this.#body === undefined || this.#instance !== instance) {
       this.#body = new AccountBody(this.ctx, this.env);
-      this.#instanceId = instanceId;
+      this.#instance = instance;
     }
     return this.#body;
   }
@@ -137,7 +137,7 @@ export class AccountObject extends DurableObject {
 
 export class HealthObject extends DurableObject {
   #body;
-  #instanceId;
+  #instance;
 
   call(report) {
     return this.#turn((body) => body.call(report));
@@ -148,10 +148,10 @@ export class HealthObject extends DurableObject {
   }
 
   #turn(action) {
-    const { instanceId } = __worker_init_state();
+    const instance = instanceNumber();
     try {
-      if (this.#instanceId !== instanceId) this.#body = undefined;
-      this.#instanceId = instanceId;
+      if (this.#instance !== instance) this.#body = undefined;
+      this.#instance = instance;
       return action((this.#body ??= new HealthBody(this.ctx, this.env)));
     } catch (error) {
       this.#body = undefined;

@@ -9,7 +9,6 @@ use futures::future::join;
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use web_sys::{AbortSignal, Response};
-use worker::worker_sys;
 
 use crate::account::key::KeySnapshot;
 use crate::byok::Own;
@@ -26,7 +25,7 @@ use crate::routing::sticky::{Pin, Pins};
 use crate::routing::{Plan, describe, plan, survey, untried};
 use crate::shell::accounts::AccountClient;
 use crate::shell::auth::authenticate_inference;
-use crate::shell::bindings::random;
+use crate::shell::bindings::{Context, random};
 use crate::shell::driver::Driver;
 use crate::shell::edge::Incoming;
 use crate::shell::wallets::{self, Background};
@@ -52,7 +51,7 @@ pub struct Asked {
 pub async fn answer(
     request: &Incoming,
     env: &JsValue,
-    context: worker_sys::Context,
+    context: Context,
     mut asked: Asked,
 ) -> Result<Response, Failure> {
     let arrived = clock::now();
@@ -187,7 +186,7 @@ async fn start(
     account: AccountClient,
     config: &Config,
     signal: AbortSignal,
-    context: worker_sys::Context,
+    context: Context,
     env: JsValue,
 ) -> Result<Response, Failure> {
     let (sender, receiver) = oneshot::channel();

@@ -21,6 +21,7 @@ mod failpoint;
 mod health;
 mod health_object;
 mod inference;
+mod instance;
 mod manage;
 mod media;
 mod overlay;
@@ -43,7 +44,6 @@ use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
-use worker::worker_sys;
 
 use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
@@ -59,7 +59,7 @@ use crate::time::Time;
 /// Answers one request. A panic rejects the promise and harms no other request: what requests
 /// share is whole between any two steps.
 #[wasm_bindgen]
-pub fn handle(request: Request, env: JsValue, context: worker_sys::Context) -> Promise {
+pub fn handle(request: Request, env: JsValue, context: bindings::Context) -> Promise {
     future_to_promise(AssertUnwindSafe(clock::in_turns(async move {
         let arrived = clock::now();
         let request = Incoming::new(request);

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::future_to_promise;
-use worker::worker_sys;
 
 use crate::account::document::{Document as Kept, DocumentAnswer, DocumentCommand, Kind};
 use crate::catalog::Catalog;
@@ -18,7 +17,7 @@ use crate::config::Config;
 use crate::id::AccountId;
 use crate::json;
 use crate::shell::accounts::AccountClient;
-use crate::shell::bindings::{KvNamespace, binding, console_log};
+use crate::shell::bindings::{Context, KvNamespace, binding, console_log};
 use crate::shell::clock;
 use crate::shell::wait::Wait;
 use crate::time::Time;
@@ -56,7 +55,7 @@ thread_local! {
 }
 
 /// What the operator set, with the catalog as it is laid.
-pub async fn config(env: &JsValue, context: &worker_sys::Context) -> Rc<Config> {
+pub async fn config(env: &JsValue, context: &Context) -> Rc<Config> {
     let now = clock::now();
     match KNOWN.with_borrow(|known| known.asked_at.map(|at| now.since(at))) {
         Some(age) if age < FRESH => {}
@@ -135,7 +134,7 @@ fn read_config(env: &JsValue, catalog: Catalog) -> Config {
     Config::read(&variable, catalog)
 }
 
-fn refresh_behind(env: &JsValue, context: &worker_sys::Context, now: Time) {
+fn refresh_behind(env: &JsValue, context: &Context, now: Time) {
     // Requests until the answer go by what is known.
     KNOWN.with_borrow_mut(|known| known.asked_at = Some(now));
     let env = env.clone();

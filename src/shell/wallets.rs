@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::future_to_promise;
-use worker::worker_sys;
 
 use crate::account::command::{Answer, Command, Refusal};
 use crate::account::wallet::{Admission, Draw, Next, Sending, Ticket, Wallet};
@@ -19,7 +18,7 @@ use crate::exchange::Settlement;
 use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::money::Money;
 use crate::shell::accounts::{AccountClient, AccountDown};
-use crate::shell::bindings::{KvNamespace, binding, console_log};
+use crate::shell::bindings::{Context, KvNamespace, binding, console_log};
 use crate::shell::clock::{delay_until, in_turns, now};
 use crate::shell::failpoint;
 use crate::shell::wait::Wait;
@@ -36,7 +35,7 @@ thread_local! {
 
 /// What may go on after the response.
 #[derive(Clone)]
-pub struct Background(Rc<worker_sys::Context>);
+pub struct Background(Rc<Context>);
 
 /// Money set aside for one request. Dropped without a settlement, it is given back.
 pub struct SetAside {
@@ -51,7 +50,7 @@ pub enum Denied {
 }
 
 impl Background {
-    pub fn new(context: worker_sys::Context) -> Background {
+    pub fn new(context: Context) -> Background {
         Background(Rc::new(context))
     }
 
