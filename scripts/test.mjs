@@ -48,9 +48,10 @@ async function coverage(rust) {
   return checked("Coverage table", await cargo(rustForChecks(rust), "test", "--locked", "--test", "gateway", "--", ...test));
 }
 
-/** The tools that update the catalog, recompute bills and order the wasm, over small files. */
+/** The tools that update the catalog, recompute bills and shape the wasm, over small files. */
 async function tools() {
-  const names = [["catalog", "update"], ["bill", "check"], ["build", "order"]];
+  const builds = ["cleanups", "order", "symbols"].map((name) => ["build", name]);
+  const names = [["catalog", "update"], ["bill", "check"], ...builds];
   const suites = names.map(([folder, name]) => join(root, "tests", folder, `${name}.test.mjs`));
   return counted("Tools", await runAndRead(process.execPath, ["--test", "--test-reporter=tap", ...suites]), {
     passed: /^# pass (\d+)$/gm,

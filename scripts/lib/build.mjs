@@ -82,7 +82,7 @@ async function compile(rust, failpoints) {
     CARGO_TARGET_DIR: TARGET_DIRECTORY,
     // Building the standard library, which unwinding needs, is unstable in a stable compiler.
     RUSTC_BOOTSTRAP: "1",
-    RUSTFLAGS: `-Cpanic=unwind ${SIMD}${abortsInDrop(rust)}`,
+    RUSTFLAGS: ["-Cpanic=unwind", SIMD, ...unstable(rust)].join(" "),
     // Async exports use js-sys' executor, which catches panics.
     WASM_BINDGEN_USE_JS_SYS: "1",
   };
@@ -90,13 +90,17 @@ async function compile(rust, failpoints) {
 }
 
 /**
+ * Options of the compiler's that are not stable: where one is gone, so is its gain.
+ *
  * A panic while something is dropped ends the isolate: without it, whatever drops two things has code for what is left of
- * them when the first one panics, a fortieth of all. No `Drop` of ours can. An option of the compiler's that is
- * not stable: where it is gone, so is the gain.
+ * them when the first one panics, a fortieth of all. No `Drop` of ours can.
+ *
+ * A panic does not know its place, which every call that may panic would have to hand on: a seventieth. Its log has the
+ * functions that it came through instead (`src/shell/instance.js`).
  */
-function abortsInDrop(rust) {
-  const help = outputOf(join(rust.bin, "rustc"), ["-Zhelp"], { env: { ...rust.env, RUSTC_BOOTSTRAP: "1" } });
-  return help?.includes("panic-in-drop") ? " -Zpanic-in-drop=abort" : "";
+function unstable(rust) {
+  const help = outputOf(join(rust.bin, "rustc"), ["-Zhelp"], { env: { ...rust.env, RUSTC_BOOTSTRAP: "1" } }) ?? "";
+  return ["panic-in-drop=abort", "location-detail=none"].filter((option) => help.includes(option.split("=")[0])).map((option) => `-Z${option}`);
 }
 
 /** Writes `millrace.js` and `millrace_bg.wasm` into `work`. */

@@ -2,7 +2,13 @@
 // and the gateway goes on. Runs on the build with failpoints, which no release has.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, test } from "node:test";
+
+import { root } from "../../scripts/lib/process.mjs";
+import { readSymbols, withNames } from "../../scripts/lib/symbols.mjs";
+import { readModule } from "../../scripts/lib/wasm.mjs";
 
 import { assertFailure, chat, deltasOf, post, user } from "./chat.mjs";
 import { call, openAccount, providerVars, startGateway } from "./harness.mjs";
@@ -38,6 +44,20 @@ test("a panic is reported once", async () => {
   assert.equal(reports() - before, 1, gateway.log.join("\n"));
 });
 
+test("the report leads to the function that panicked", async () => {
+  const before = gateway.log.length;
+  await panic();
+  const report = () => gateway.log.slice(before).join("\n").match(/\S* panicked[^]*/)?.[0] ?? "";
+  await eventually("the functions are in the log", () => /wasm-function\[\d+\][^]*\bturn\b/.test(report()));
+  const { names } = readModule(readFileSync(join(root, "build-failpoints", "millrace_bg.wasm")));
+  const symbols = readSymbols([...names].map((line) => line.join(":")).join("\n"));
+  const [words, ...frames] = withNames(report(), symbols).split("\n");
+  assert.match(words, /panicked( at \S+)?: a test asked for this$/);
+  const functions = frames.map((line) => line.trim()).filter((line) => /^at <?millrace::/.test(line));
+  assert.equal(functions[0], "at millrace::shell::failpoint::set");
+  assert.ok(functions.includes("at millrace::shell::handle::{closure#0}"), functions.join("\n"));
+});
+
 test("the gateway goes on after many panics", async () => {
   await Promise.all(Array.from({ length: 20 }, panic));
   const { key } = await openAccount(gateway);
@@ -50,7 +70,7 @@ function panic() {
 
 /** How often the words of a panic are in the log. */
 function reports() {
-  return gateway.log.filter((line) => /panicked at/.test(line)).length;
+  return gateway.log.filter((line) => /\bpanicked\b/.test(line)).length;
 }
 
 /** A stream whose first word has been read; `rest()` reads on to the end. */
