@@ -50,7 +50,7 @@ async function coverage(rust) {
 
 /** The tools that update the catalog, recompute bills and shape the wasm, over small files. */
 async function tools() {
-  const builds = ["cleanups", "order", "symbols"].map((name) => ["build", name]);
+  const builds = ["alike", "cleanups", "order", "symbols"].map((name) => ["build", name]);
   const names = [["catalog", "update"], ["bill", "check"], ...builds];
   const suites = names.map(([folder, name]) => join(root, "tests", folder, `${name}.test.mjs`));
   return counted("Tools", await runAndRead(process.execPath, ["--test", "--test-reporter=tap", ...suites]), {

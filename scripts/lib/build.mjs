@@ -6,12 +6,13 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameS
 import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
+import { withoutAlignment, withoutHashes } from "./alike.mjs";
 import { withoutCleanups } from "./cleanups.mjs";
 import { nameByLikeness, withoutPlaces } from "./order.mjs";
 import { Failure, outputOf, root, run, say, step } from "./process.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
-const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", "scripts/lib/build.mjs", "scripts/lib/cleanups.mjs", "scripts/lib/order.mjs", "scripts/lib/wasm.mjs", "package-lock.json"];
+const INPUTS = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo", "catalog", "schema", "src", "web", "tools/wbg", ...["alike", "build", "cleanups", "order", "wasm"].map((name) => `scripts/lib/${name}.mjs`), "package-lock.json"];
 const TARGET_DIRECTORY = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 // What rustc's WebAssembly target uses by default, exceptions, and the registers of src/json/scan.rs. Not "all features": the
 // optimiser knows encodings that the runtime does not.
@@ -53,8 +54,11 @@ export async function build(rust, { failpoints = false, optimise = true } = {}) 
   await step(`Compiling the gateway to WebAssembly${failpoints ? " (with failpoints)" : ""}`, () => compile(rust, failpoints));
   await step("Writing its JavaScript bindings", async () => {
     await bind(rust, join(TARGET_DIRECTORY, TARGET, "release", "millrace.wasm"), work);
-    const bindings = join(work, "millrace.js");
-    writeFileSync(bindings, withoutClosures(readFileSync(bindings, "utf8")));
+    const [wasm, bindings] = [join(work, "millrace_bg.wasm"), join(work, "millrace.js")];
+    const short = withoutHashes(readFileSync(wasm), withoutClosures(readFileSync(bindings, "utf8")));
+    writeFileSync(wasm, short.module);
+    writeFileSync(bindings, short.bindings);
+    await shortenNames(bindings);
   });
   await step("Bundling the entry module", () => bundle(join(root, "src", "shell", "entry.js"), work));
   if (optimise) await step("Optimising", () => optimiseWasm(work));
@@ -145,22 +149,29 @@ function checkBindgenVersion() {
   }
 }
 
+/** What is named only inside of the bindings has one letter: nobody wrote it, and a stack trace has the crate's names. */
+function shortenNames(bindings) {
+  return esbuild([bindings, "--minify-identifiers", "--format=esm", "--allow-overwrite", `--outfile=${bindings}`]);
+}
+
 /** Writes `index.js` into `work`: the entry module with the bindings that are there. */
 export function bundle(entry, work) {
-  return run(join(root, "node_modules", ".bin", "esbuild"), [
+  return esbuild([
     entry,
     "--bundle",
     "--format=esm",
-    "--target=es2022",
-    // Names stay: a stack trace has them.
+    // Our own names stay: a stack trace has them.
     "--minify-whitespace",
     "--minify-syntax",
-    "--log-level=warning",
     `--alias:#bindings=${join(work, "millrace.js")}`,
     "--external:./millrace_bg.wasm",
     "--external:cloudflare:*",
     `--outfile=${join(work, "index.js")}`,
   ]);
+}
+
+function esbuild(argumentList) {
+  return run(join(root, "node_modules", ".bin", "esbuild"), [...argumentList, "--target=es2022", "--log-level=warning"]);
 }
 
 async function optimiseWasm(work) {
@@ -170,7 +181,7 @@ async function optimiseWasm(work) {
   const optimiser = [join(root, "node_modules", ".bin", "wasm-opt"), ...features, wasm, "-o", wasm];
   writeFileSync(wasm, withoutCleanups(readFileSync(wasm)));
   await run(process.execPath, [...optimiser, ...OPTIMISATIONS, "-g"]);
-  writeFileSync(wasm, nameByLikeness(readFileSync(wasm)));
+  writeFileSync(wasm, nameByLikeness(withoutAlignment(readFileSync(wasm))));
   // The names of functions stay behind, a line each: a stack trace has their numbers.
   await run(process.execPath, [...optimiser, "--reorder-functions-by-name", `--symbolmap=${symbols}`, "--strip-debug"]);
   writeFileSync(symbols, withoutPlaces(readFileSync(symbols, "utf8")));

@@ -1,6 +1,6 @@
 // A WebAssembly module as bytes: its sections, its functions with their names, and where each instruction ends.
 
-export const [CUSTOM, IMPORTS, CODE] = [0, 2, 10];
+export const [CUSTOM, IMPORTS, EXPORTS, CODE] = [0, 2, 7, 10];
 const [FUNCTION, TABLE, MEMORY, GLOBAL, TAG] = [0, 1, 2, 3, 4];
 const HEADER = 8;
 const FUNCTION_NAMES = 1;
@@ -25,6 +25,42 @@ export function readModule(module) {
     if (kind === CODE) found.bodies = Array.from({ length: inside.unsigned() }, () => inside.bytes(inside.unsigned()));
   }
   return found;
+}
+
+/** The module, with its names, where what it imports and exports is called by what `rename` makes of it. */
+export function renamed(module, rename) {
+  const { names, sections } = readModule(module);
+  const all = sections.map(({ kind, bytes }) => {
+    if (kind === IMPORTS) return renamedSection(kind, bytes, rename, skipImport);
+    if (kind === EXPORTS) return renamedSection(kind, bytes, rename, skipExport);
+    return bytes;
+  });
+  return Buffer.concat([...all, nameSection([...names])]);
+}
+
+/** A section of names, each with something behind it; in front of an import is the name of where it comes from. */
+function renamedSection(kind, bytes, rename, skip) {
+  const whole = new Reader(bytes, 1);
+  const reader = new Reader(whole.bytes(whole.unsigned()), 0);
+  const count = reader.unsigned();
+  const parts = [unsigned(count)];
+  for (let left = count; left > 0; left -= 1) {
+    if (kind === IMPORTS) parts.push(...text(reader.text()));
+    parts.push(...text(rename(reader.text())));
+    const start = reader.at;
+    skip(reader);
+    parts.push(reader.data.subarray(start, reader.at));
+  }
+  return section(kind, Buffer.concat(parts));
+}
+
+function skipImport(reader) {
+  skipType(reader, reader.byte());
+}
+
+function skipExport(reader) {
+  reader.byte();
+  reader.unsigned();
 }
 
 function readNames(reader) {
