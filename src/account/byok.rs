@@ -1,6 +1,8 @@
 //! The account's own keys at providers, as its object keeps them: sealed, so that nothing here can
 //! read them, with the rules of their use. What opens them is the isolate's.
 
+mod told;
+
 use super::report::Settle;
 use super::store::{Column, Fault, Row, Sql, Store};
 use super::{Answer, KeySnapshot, difference, keyring, ledger, team, text};
@@ -18,7 +20,7 @@ pub const SEALED_BYTES: usize = 64 * 1024;
 
 /// What can be done with an account's own keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "told::Command")]
 pub enum ByokCommand {
     /// Adds one behind those of its provider. The same `id` again changes nothing.
     Create {
@@ -33,7 +35,6 @@ pub enum ByokCommand {
     Change {
         id: String,
         policy: Map<String, Value>,
-        #[serde(default)]
         secret: Option<(String, String)>,
     },
     /// Takes one away, with what was sealed.
@@ -45,9 +46,7 @@ pub enum ByokCommand {
     },
     /// Asks for a page, by provider and order.
     List {
-        #[serde(default)]
         provider: Option<String>,
-        #[serde(default)]
         workspace: Option<String>,
         offset: u64,
         limit: u64,
@@ -58,7 +57,7 @@ pub enum ByokCommand {
 
 /// The answers, as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "told::Answer")]
 pub enum ByokAnswer {
     One {
         row: ByokRow,
@@ -326,7 +325,7 @@ fn refusal(
     sealed: Option<&str>,
 ) -> Result<Option<ByokAnswer>, Fault> {
     let refused = |message: &str| Ok(Some(ByokAnswer::Refused { message: message.to_owned() }));
-    let Ok(policy) = serde_json::from_value::<Policy>(Value::Object(policy.clone())) else {
+    let Ok(policy) = json::read::<Policy>(&Value::Object(policy.clone()).to_string()) else {
         return refused("not the rules of a key");
     };
     if policy.is_fallback && (policy.is_byok_only || policy.is_required) {

@@ -8,9 +8,12 @@ use crate::id::AccountId;
 use crate::json;
 use crate::money::Money;
 use crate::time::Time;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The events that an operator selects.
 pub const EVENTS: [&str; 14] = [
@@ -114,19 +117,40 @@ impl Metadata {
     }
 }
 
-/// An object that is named, or given whole.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Reference {
-    Id(String),
-    Whole { id: String },
-}
+/// The id of an object that is named, or given whole.
+struct Reference(String);
 
 impl Reference {
     fn into_id(self) -> String {
-        match self {
-            Reference::Id(id) | Reference::Whole { id } => id,
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Reference, D::Error> {
+        deserializer.deserialize_any(ReferenceVisitor)
+    }
+}
+
+struct ReferenceVisitor;
+
+impl<'de> Visitor<'de> for ReferenceVisitor {
+    type Value = Reference;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an id, or an object that has one")
+    }
+
+    fn visit_str<E>(self, id: &str) -> Result<Reference, E> {
+        Ok(Reference(id.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Reference, A::Error> {
+        #[derive(Deserialize)]
+        struct Whole {
+            id: String,
         }
+        Whole::deserialize(MapAccessDeserializer::new(members)).map(|whole| Reference(whole.id))
     }
 }
 

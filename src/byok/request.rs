@@ -74,8 +74,8 @@ pub fn page(text: &str) -> Result<(Option<String>, Option<String>, u64, u64), Fa
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     // What serde says of a body may quote it.
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(members),
+    match std::str::from_utf8(body).map(serde_json::from_str) {
+        Ok(Ok(Value::Object(members))) => Ok(members),
         _ => Err(Failure::invalid("The body is not a JSON object")),
     }
 }

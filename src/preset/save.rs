@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 /// What a request of `face` has that a preset keeps; messages, input, prompt and stream are left
 /// out, but for what the model is told to be.
 pub fn read_request(face: Face, body: &[u8]) -> Result<Preset, Failure> {
-    let request: Map<String, Value> = serde_json::from_slice(body)
+    let text = std::str::from_utf8(body).map_err(|_| Failure::invalid("The body is not UTF-8"))?;
+    let request: Map<String, Value> = serde_json::from_str(text)
         .map_err(|error| Failure::invalid(format!("The body is not a JSON object: {error}")))?;
     let config = translate::from(face, &request);
     let names = config

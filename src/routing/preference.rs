@@ -257,12 +257,6 @@ fn quantizations(field: &str, text: &str) -> Result<Vec<String>, Failure> {
 
 fn sort(field: &str, text: &str) -> Result<(Option<Sort>, Partition), Failure> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Spelling {
-        Name(String),
-        Object(Members),
-    }
-    #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members {
         by: Option<String>,
@@ -270,9 +264,9 @@ fn sort(field: &str, text: &str) -> Result<(Option<Sort>, Partition), Failure> {
     }
 
     let expected = "a sort or an object of `by` and `partition`";
-    let (by, partition) = match value(field, text, expected)? {
-        Spelling::Name(by) => (Some(by), None),
-        Spelling::Object(Members { by, partition }) => (by, partition),
+    let (by, partition) = match serde_json::from_str(text) {
+        Ok(by) => (Some(by), None),
+        Err(_) => value(field, text, expected).map(|Members { by, partition }| (by, partition))?,
     };
     let by = match by.as_deref() {
         None => None,

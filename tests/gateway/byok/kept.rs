@@ -246,3 +246,42 @@ fn use_is_counted_by_key_and_month_and_within_limits_that_say_so() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn commands_and_answers_are_read_as_they_are_written() {
+    let id = || "a".to_owned();
+    let commands = [
+        ByokCommand::Change { id: id(), policy: rules(json!({"disabled": true})), secret: None },
+        ByokCommand::Change { id: id(), policy: Map::new(), secret: Some(("s".into(), "l".into())) },
+        ByokCommand::Delete { id: id() },
+        ByokCommand::Get { id: id() },
+        ByokCommand::List { provider: Some("openai".into()), workspace: None, offset: 1, limit: 2 },
+        ByokCommand::Mirror,
+    ];
+    for command in commands {
+        let text = serde_json::to_string(&command).unwrap();
+        assert_eq!(serde_json::from_str::<ByokCommand>(&text).unwrap(), command, "{text}");
+    }
+    let mirror = || "{}".to_owned();
+    let answers = [
+        ByokAnswer::Many { rows: vec![], total: 7 },
+        ByokAnswer::Changed { row: None, mirror: mirror() },
+        ByokAnswer::Mirror { mirror: mirror() },
+        ByokAnswer::NotFound,
+        ByokAnswer::Refused { message: "no".into() },
+    ];
+    for answer in answers {
+        let text = serde_json::to_string(&answer).unwrap();
+        assert_eq!(serde_json::from_str::<ByokAnswer>(&text).unwrap(), answer, "{text}");
+    }
+    assert_eq!(serde_json::to_string(&ByokCommand::Get { id: id() }).unwrap(), r#"{"type":"get","id":"a"}"#);
+    let refused = [
+        r#"{"type":"get"}"#,
+        r#"{"id":"a"}"#,
+        r#"{"type":"got","id":"a"}"#,
+        r#"{"type":"get","id":"a","x":1}"#,
+    ];
+    for text in refused {
+        assert!(serde_json::from_str::<ByokCommand>(text).is_err(), "{text}");
+    }
+}
