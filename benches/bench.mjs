@@ -14,6 +14,7 @@ import { Failure, outputOf, root, run, runMain, say } from "../scripts/lib/proce
 import { ensurePackages, ensureRust } from "../scripts/lib/setup.mjs";
 import { startWorkerd, workerdArguments } from "../scripts/lib/workerd.mjs";
 import { installedPeers } from "./peers.mjs";
+import { target } from "./plan.mjs";
 
 const ADMIN_KEY = "sk-mr-admin-bench";
 /** A catalog model with a single offer, whose provider's address is the rig's upstream. */
@@ -22,8 +23,8 @@ const MODEL = "openai/gpt-4o-mini";
 const UPSTREAM = "http://127.0.0.1:18100";
 /** Where the gateway is asked when it was started by the rig. */
 const COLD_PORT = 18140;
-/** Where benches/pass/workerd.capnp listens. */
-const PASS_PORT = 18141;
+/** Where benches/pass/workerd.capnp and benches/floor.capnp listen. */
+const [PASS_PORT, FLOOR_PORT] = [18141, 18144];
 const COLD_ROUNDS = 10;
 const PAGE = join(root, "docs", "performance.md");
 const [BEGIN, END] = ["<!-- bench: begin -->", "<!-- bench: end -->"];
@@ -57,14 +58,14 @@ await runMain(async () => {
 async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pass }) {
   const state = join(folder, "state");
   const vars = { MILLRACE_ADMIN_KEY: ADMIN_KEY, OPENAI_API_KEY: "sk-upstream", OPENAI_BASE_URL: `${UPSTREAM}/v1` };
-  const ownBaseline = join(folder, "pass.toml");
-  writeFileSync(ownBaseline, passTarget(pass));
+  const ownBaselines = join(folder, "baselines.toml");
+  writeFileSync(ownBaselines, baselines(pass));
   const installed = installedPeers(folder, UPSTREAM, MODEL);
   const peersPlan = join(folder, "peers.toml");
   writeFileSync(peersPlan, installed.plan);
-  const plans = ["targets/baselines.toml", ownBaseline, peersPlan, ...(peers ? [resolve(peers)] : [])];
+  const plans = ["targets/baselines.toml", ownBaselines, peersPlan, ...(peers ? [resolve(peers)] : [])];
   const theirs = peers ? [...readFileSync(peers, "utf8").matchAll(/^name = "([^"]+)"/gm)].map(([, name]) => name) : [];
-  const all = [...beside.split(","), "rust-pass", ...installed.names, ...theirs, "ours"];
+  const all = [...beside.split(","), "rust-pass", "js-floor", ...installed.names, ...theirs, "ours"];
   // The rig's own folder stays as it is.
   const target = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
   const table = async (command, plan, ...options) => {
@@ -85,20 +86,15 @@ async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pa
   try {
     pinToOneProcessor(server.pid);
     key = await openAccount(server.url);
-    writeFileSync(plan, targetFile(server.url, key, `pid = ${server.pid}`));
+    writeFileSync(plan, targets(key, { base: server.url, pid: server.pid }));
     warm = await table("run", plan, "--rounds", rounds);
   } finally {
     await server.stop();
   }
   const command = [nativeWorkerd(), ...workerdArguments({ state, port: COLD_PORT, vars })];
-  const start = `start = { cmd = ${JSON.stringify(command)}, cpus = "1", env = { ${entries(vars)} } }`;
-  writeFileSync(plan, targetFile(`http://127.0.0.1:${COLD_PORT}`, key, start));
+  writeFileSync(plan, targets(key, { base: `http://127.0.0.1:${COLD_PORT}`, command, env: vars }));
   const cold = await table("cold", plan, "--rounds", String(COLD_ROUNDS));
   writePage(`${warm.trim()}\n\n## From nothing: ${COLD_ROUNDS} starts, until the first good answer\n\n${cold}`, { rounds, scenarios });
-}
-
-function entries(vars) {
-  return Object.entries(vars).map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join(", ");
 }
 
 /** An account that cannot run out while it is measured, and a key of it. */
@@ -115,18 +111,15 @@ async function openAccount(url) {
 }
 
 /** The gateway as it is, and with streams that go byte for byte. Messages are translated for the upstream. */
-function targetFile(base, key, process) {
-  const target = (name, headers, skip) => `[[target]]
-name = "${name}"
-base = "${base}"
-headers = { authorization = "Bearer ${key}"${headers} }
-model = "${MODEL}"
-anthropic = "/v1/messages"
-skip = ${JSON.stringify(skip)}
-${process}
-`;
+function targets(key, process) {
+  const ours = { ...process, model: MODEL, anthropic: "/v1/messages" };
+  const authorization = `Bearer ${key}`;
+  const verbatim = { authorization, "x-millrace-stream": "verbatim" };
   const whole = ["small", "large", "steady", "stream-anthropic"];
-  return target("ours", "", []) + target("ours-verbatim", ', x-millrace-stream = "verbatim"', whole);
+  return [
+    target({ name: "ours", headers: { authorization }, ...ours }),
+    target({ name: "ours-verbatim", headers: verbatim, skip: whole, ...ours }),
+  ].join("\n");
 }
 
 /** The rig gives each gateway the second processor and takes the first for itself. */
@@ -136,15 +129,16 @@ function pinToOneProcessor(pid) {
   if (!bound) say("The gateway is not bound to a processor (no taskset, or a single processor): read the ratios with care.");
 }
 
-/** benches/pass, which the rig starts. */
-function passTarget(build) {
-  const config = join(root, "benches", "pass", "workerd.capnp");
-  const command = [nativeWorkerd(), "serve", config, `--import-path=${build}`];
-  return `[[target]]
-name = "rust-pass"
-base = "http://127.0.0.1:${PASS_PORT}"
-start = { cmd = ${JSON.stringify(command)}, cpus = "1", env = { UPSTREAM = "${UPSTREAM}" } }
-`;
+/** benches/pass and benches/floor.js, which the rig starts. */
+function baselines(build) {
+  const at = (name, port, config, ...options) => {
+    const command = [nativeWorkerd(), "serve", join(root, "benches", config), ...options];
+    return target({ name, base: `http://127.0.0.1:${port}`, command, env: { UPSTREAM } });
+  };
+  return [
+    at("rust-pass", PASS_PORT, join("pass", "workerd.capnp"), `--import-path=${build}`),
+    at("js-floor", FLOOR_PORT, "floor.capnp"),
+  ].join("\n");
 }
 
 /** The package's `workerd` is a script in front of the program; measured is the program alone. */

@@ -5,6 +5,7 @@ import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 import { outputOf, root } from "../scripts/lib/process.mjs";
+import { target } from "./plan.mjs";
 
 const PORTS = { litellm: 18142, portkey: 18143 };
 const UPSTREAM_KEY = "sk-upstream";
@@ -16,7 +17,7 @@ export function installedPeers(folder, upstream, model) {
   const [litellm, portkey] = [onPath("litellm"), portkeyServer()];
   const targets = [litellm && litellmTarget(litellm, folder, upstream), portkey && portkeyTarget(portkey, upstream, model)];
   const found = targets.filter(Boolean);
-  return { plan: found.map(({ text }) => text).join("\n"), names: found.map(({ name }) => name) };
+  return { plan: found.map(target).join("\n"), names: found.map(({ name }) => name) };
 }
 
 function litellmTarget(program, folder, upstream) {
@@ -26,25 +27,15 @@ function litellmTarget(program, folder, upstream) {
   writeFileSync(config, JSON.stringify({ model_list: [{ model_name: "bench", litellm_params: parameters }] }));
   const command = [program, "--config", config, "--host", "127.0.0.1", "--port", String(PORTS.litellm), "--num_workers", "1"];
   const env = { PATH: process.env.PATH, LITELLM_LOG: "ERROR", LITELLM_MASTER_KEY: LITELLM_KEY, LITELLM_LOCAL_MODEL_COST_MAP: "True" };
-  return target("litellm", command, env, { headers: { authorization: `Bearer ${LITELLM_KEY}` }, model: "bench" });
+  const headers = { authorization: `Bearer ${LITELLM_KEY}` };
+  return { name: "litellm", base: `http://127.0.0.1:${PORTS.litellm}`, headers, model: "bench", command, env };
 }
 
 function portkeyTarget(server, upstream, model) {
   const headers = { authorization: `Bearer ${UPSTREAM_KEY}`, "x-portkey-provider": "openai", "x-portkey-custom-host": `${upstream}/v1` };
   const command = [process.execPath, server, `--port=${PORTS.portkey}`, "--headless"];
-  return target("portkey", command, { PATH: process.env.PATH, NODE_ENV: "production" }, { headers, model });
-}
-
-function target(name, command, env, { headers = {}, model }) {
-  const table = (values) => `{ ${Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join(", ")} }`;
-  const text = `[[target]]
-name = "${name}"
-base = "http://127.0.0.1:${PORTS[name]}"
-headers = ${table(headers)}
-model = "${model}"
-start = { cmd = ${JSON.stringify(command)}, cpus = "1", env = ${table(env)} }
-`;
-  return { name, text };
+  const env = { PATH: process.env.PATH, NODE_ENV: "production" };
+  return { name: "portkey", base: `http://127.0.0.1:${PORTS.portkey}`, headers, model, command, env };
 }
 
 function onPath(name) {
