@@ -203,5 +203,5 @@ pub(super) fn index<'a>(name: &str, slugs: impl Iterator<Item = &'a str>, out: &
     let mut entries: Vec<Entry> =
         rows.map(|(hash, row)| (hash, u16::try_from(row).expect("tables are short"))).collect();
     entries.sort_unstable();
-    let _ = writeln!(out, "pub static {name}: [(u32, u16); {}] = {entries:?};", entries.len());
+    let _ = writeln!(out, "pub static {name}: [(u16, u16); {}] = {entries:?};", entries.len());
 }

@@ -2,10 +2,11 @@
 //! twice, once to hash it and once to make sure.
 
 /// A row's name as a number, with the row. Tables of them are sorted.
-pub type Entry = (u32, u16);
+pub type Entry = (u16, u16);
 
-/// FNV-1a over the bytes of a name.
-pub const fn hash(name: &str) -> u32 {
+/// FNV-1a over the bytes of a name, both halves in one: among a thousand names hardly two are the same, and what
+/// is random in a table cannot be compressed.
+pub const fn hash(name: &str) -> u16 {
     let bytes = name.as_bytes();
     let mut hash: u32 = 0x811c_9dc5;
     let mut at = 0;
@@ -13,7 +14,7 @@ pub const fn hash(name: &str) -> u32 {
         hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
         at += 1;
     }
-    hash
+    (hash ^ hash >> 16) as u16
 }
 
 /// The first row whose name may be `name`, of which `is` makes sure.

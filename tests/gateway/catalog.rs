@@ -47,7 +47,7 @@ fn the_catalog_is_of_full_size_and_in_order() {
     assert!(aliases.is_sorted_by(|a, b| a.0 < b.0));
 }
 
-/// However many models there are, a slug is compared with itself and perhaps with one other.
+/// However many models there are, a slug is compared with itself and perhaps with two others.
 #[test]
 fn a_name_is_looked_up_with_hardly_a_comparison() {
     let slugs: Vec<&str> = catalog::models().iter().map(|model| model.slug).collect();
@@ -61,7 +61,7 @@ fn a_name_is_looked_up_with_hardly_a_comparison() {
             slugs[row] == slug
         });
         assert_eq!(found.map(|row| slugs[row]), slugs.iter().copied().find(|one| *one == slug));
-        assert!(compared.get() <= 2, "{slug}: {} comparisons", compared.get());
+        assert!(compared.get() <= 3, "{slug}: {} comparisons", compared.get());
     }
     // Names of one hash are told apart.
     let twins = [(index::hash("one"), 0), (index::hash("one"), 1)];
