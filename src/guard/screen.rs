@@ -4,14 +4,14 @@ use super::filter::{Action, Filter, Finding};
 use super::walk::Walk;
 use crate::error::{Cause, Failure};
 use crate::json;
-use std::collections::BTreeSet;
 
 /// A request that may be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Screened {
     /// As it came, but for what was taken out.
     pub body: Vec<u8>,
-    pub found: BTreeSet<Finding>,
+    /// In order, each once.
+    pub found: Vec<Finding>,
 }
 
 /// The members of a request, in any protocol, that hold what is said to a model, and whether that is
@@ -36,7 +36,7 @@ const ROOTS: [(&str, bool); 12] = [
 pub fn screen(body: Vec<u8>, filters: &[Filter]) -> Result<Screened, Failure> {
     let text = std::str::from_utf8(&body).ok().filter(|_| !filters.is_empty());
     let Some(members) = text.and_then(|text| json::members(text).ok()) else {
-        return Ok(Screened { body, found: BTreeSet::new() });
+        return Ok(Screened { body, found: Vec::new() });
     };
     let mut walk = Walk::new(text.unwrap_or_default(), filters);
     for member in members.iter() {
@@ -52,7 +52,7 @@ pub fn screen(body: Vec<u8>, filters: &[Filter]) -> Result<Screened, Failure> {
     Ok(Screened { body: changed.map_or(body, String::into_bytes), found })
 }
 
-fn blocked(found: &BTreeSet<Finding>) -> Option<Failure> {
+fn blocked(found: &[Finding]) -> Option<Failure> {
     let names: Vec<&str> =
         found.iter().filter(|one| one.action == Action::Block).map(|one| one.name.as_str()).collect();
     if names.is_empty() {

@@ -5,7 +5,6 @@
 use super::filter::{Action, Filter, Finding};
 use crate::json::{self, Members};
 use serde_json::value::RawValue;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Members that hold no text that a person or a tool wrote. What a model thought is sealed in some
@@ -53,12 +52,13 @@ pub(super) struct Walk<'a> {
     filters: &'a [Filter],
     /// What becomes of pieces of the source.
     edits: Vec<(Range<usize>, String)>,
-    pub found: BTreeSet<Finding>,
+    /// In order, each once: no more than there are filters.
+    pub found: Vec<Finding>,
 }
 
 impl<'a> Walk<'a> {
     pub fn new(source: &'a str, filters: &'a [Filter]) -> Walk<'a> {
-        Walk { source, filters, edits: Vec::new(), found: BTreeSet::new() }
+        Walk { source, filters, edits: Vec::new(), found: Vec::new() }
     }
 
     /// Looks through a piece of the source that is one JSON value.
@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
         if let Some(changed) = walk.changed() {
             self.edit(value, json::quote(&changed));
         }
-        self.found.append(&mut walk.found);
+        walk.found.into_iter().for_each(|finding| self.note(finding));
     }
 
     /// Every string and every number of a JSON value, names of members too.
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
         for filter in self.filters.iter().filter(|filter| filter.looks_at(from_user)) {
             filter.find(text, &mut ranges);
             if !ranges.is_empty() {
-                self.found.insert(filter.finding());
+                self.note(filter.finding());
             }
             match filter.action {
                 Action::Redact => cuts.extend(ranges.drain(..).map(|range| (range, filter.label()))),
@@ -156,6 +156,12 @@ impl<'a> Walk<'a> {
         }
         if !cuts.is_empty() {
             self.edit(value, json::quote(&cut(text, cuts)));
+        }
+    }
+
+    fn note(&mut self, finding: Finding) {
+        if let Err(place) = self.found.binary_search(&finding) {
+            self.found.insert(place, finding);
         }
     }
 

@@ -115,13 +115,11 @@ fn member(name: &str, value: &str) -> String {
 /// place.
 fn unite(of_preset: &Value, of_request: Option<&str>) -> String {
     let sent = of_request.and_then(|tools| json::elements(tools).ok()).unwrap_or_default();
-    let mut by_name: BTreeMap<String, &str> = BTreeMap::new();
-    for tool in &sent {
-        by_name.insert(identity(tool), tool);
-    }
+    let mut by_name: BTreeMap<String, usize> =
+        sent.iter().enumerate().map(|(place, tool)| (identity(tool), place)).collect();
     let mut out: Vec<String> = Vec::new();
     for tool in of_preset.as_array().into_iter().flatten().map(Value::to_string) {
-        out.push(by_name.remove(&identity(&tool)).map_or(tool, str::to_owned));
+        out.push(by_name.remove(&identity(&tool)).map_or(tool, |place| sent[place].to_owned()));
     }
     // Those left, in the order of the request; of two of one name both stay, for others to judge.
     let left = sent.iter().filter(|tool| by_name.contains_key(&identity(tool)));

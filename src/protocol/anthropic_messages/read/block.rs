@@ -11,7 +11,7 @@ use crate::protocol::fields::{must_be, read_elements};
 
 /// Reads blocks. Empty text is no part, and neither is what says nothing outside of Anthropic.
 pub(super) fn read_blocks(value: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
-    let mut blocks = Blocks { parts: Vec::new(), call_seals: BTreeMap::new(), unspoken };
+    let mut blocks = Blocks { parts: Vec::new(), seals: Vec::new(), call_seals: BTreeMap::new(), unspoken };
     for (i, block) in read_elements(value, path, "an array of blocks")?.into_iter().enumerate() {
         let path = format!("{path}[{i}]");
         let block = json::members(block).map_err(|_| must_be(&path, "an object"))?;
@@ -22,8 +22,9 @@ pub(super) fn read_blocks(value: &str, path: &str, unspoken: &mut Vec<String>) -
 
 struct Blocks<'a> {
     parts: Vec<Part>,
-    /// Seals of calls that are yet to come, as the writer of replies put them.
-    call_seals: BTreeMap<String, Seal>,
+    /// Seals of calls that are yet to come, as the writer of replies put them, by the places that calls have for them.
+    seals: Vec<Option<Seal>>,
+    call_seals: BTreeMap<String, usize>,
     unspoken: &'a mut Vec<String>,
 }
 
@@ -114,7 +115,10 @@ impl Blocks<'_> {
     fn read_redacted(&mut self, block: &Members<'_>) -> &'static [&'static str] {
         let envelope = seal::read(&block.string("data").unwrap_or_default());
         match (envelope.seal, envelope.call) {
-            (Some(seal), Some(call)) => drop(self.call_seals.insert(call, seal)),
+            (Some(seal), Some(call)) => {
+                self.call_seals.insert(call, self.seals.len());
+                self.seals.push(Some(seal));
+            }
             (Some(seal), None) => self.parts.push(Part::SealedReasoning { seal }),
             (None, _) => {}
         }
@@ -125,7 +129,7 @@ impl Blocks<'_> {
         let id = required(block, "id", path)?;
         let name = required(block, "name", path)?;
         let arguments = block.value("input").unwrap_or("{}").to_owned();
-        let seal = self.call_seals.remove(&id);
+        let seal = self.call_seals.remove(&id).and_then(|place| self.seals[place].take());
         self.parts.push(Part::ToolCall(ToolCall { id, name, arguments, custom: false, seal }));
         if block.has("cache_control") {
             self.unspoken.push(format!("{path}.cache_control"));
