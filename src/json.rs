@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::bytes;
+
 mod escape;
 mod form;
 mod number;
@@ -316,7 +318,12 @@ impl<'a> Members<'a> {
     }
 
     pub fn string(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.get(key).and_then(string)
+        // What is a member was found to be valid.
+        let inner = self.get(key)?.strip_prefix('"')?.strip_suffix('"')?;
+        match bytes::find(inner.as_bytes(), b'\\') {
+            Some(_) => escape::unescape(inner).map(Cow::Owned),
+            None => Some(Cow::Borrowed(inner)),
+        }
     }
 
     /// The members of the object under `key`, if there is one.

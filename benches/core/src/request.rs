@@ -26,9 +26,10 @@ pub const CASES: &[Case] = &[
     Case { name: "read a chat request of 100 KB", unit: "request", prepare: || read(large()), bytes: || large().len() },
     Case { name: "plan a model with the most offers", unit: "plan", prepare: plan_most, bytes: || 0 },
     Case { name: "choose a model by openrouter/auto", unit: "plan", prepare: plan_auto, bytes: || 0 },
-    Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Protocol::OpenAiChat), bytes: || large().len() },
-    Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Protocol::AnthropicMessages), bytes: || large().len() },
-    Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Protocol::Gemini), bytes: || large().len() },
+    Case { name: "splice a chat request of 100 KB", unit: "request", prepare: || crossing(Face::Chat, large(), Protocol::OpenAiChat), bytes: || large().len() },
+    Case { name: "translate a chat request of 100 KB to Messages", unit: "request", prepare: || crossing(Face::Chat, large(), Protocol::AnthropicMessages), bytes: || large().len() },
+    Case { name: "translate a chat request of 100 KB to Gemini", unit: "request", prepare: || crossing(Face::Chat, large(), Protocol::Gemini), bytes: || large().len() },
+    Case { name: "translate a Messages request of 100 KB to chat", unit: "request", prepare: || crossing(Face::Messages, blocks(), Protocol::OpenAiChat), bytes: || blocks().len() },
     Case { name: "a small chat from arrival to settlement", unit: "request", prepare: || exchange(small()), bytes: || 0 },
     Case { name: "a chat of 100 KB from arrival to settlement", unit: "request", prepare: || exchange(large()), bytes: || large().len() },
 ];
@@ -46,6 +47,14 @@ fn large() -> Vec<u8> {
     let turn = format!(r#"{{"role":"user","content":"{text}"}},{{"role":"assistant","content":"{text}"}}"#);
     let turns = vec![turn; 11].join(",");
     format!(r#"{{"model":"millrace/echo","messages":[{turns},{{"role":"user","content":"Go on."}}]}}"#).into_bytes()
+}
+
+/// The same for Messages, in blocks, as agents send them.
+fn blocks() -> Vec<u8> {
+    let text = "The quick brown fox jumps over the lazy dog, says \\\"oh\\\" and goes on.\\n".repeat(65);
+    let said = |role: &str| format!(r#"{{"role":"{role}","content":[{{"type":"text","text":"{text}"}}]}}"#);
+    let turns = vec![[said("user"), said("assistant")].join(","); 11].join(",");
+    format!(r#"{{"model":"millrace/echo","max_tokens":99,"messages":[{turns},{}]}}"#, said("user")).into_bytes()
 }
 
 fn find() -> Ready {
@@ -95,13 +104,13 @@ fn plan_of(request: &ChatRequest, body: &Outlined) -> (Plan, Routed) {
     (plan, routed)
 }
 
-fn crossing(wire: Protocol) -> Ready {
-    let body = Outlined::new(large());
-    let request = request(&body);
+fn crossing(face: Face, body: Vec<u8>, wire: Protocol) -> Ready {
+    let body = Outlined::new(body);
+    let request = face.read_request(&body, "", false).expect("a sound request");
     let provider = catalog::providers().iter().find(|one| one.protocol == wire).expect("a provider");
     let work = move || {
         let target = Target { model: "some-model", quirks: &provider.quirks, max_output: Some(8192) };
-        let crossing = cross(Face::Chat, wire, black_box(&body), &request, provider, &target, &Fetched::default());
+        let crossing = cross(face, wire, black_box(&body), &request, provider, &target, &Fetched::default());
         drop(black_box(crossing.expect("it can be said")));
     };
     (Box::new(work), 1)

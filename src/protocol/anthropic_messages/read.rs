@@ -45,9 +45,8 @@ const ANTHROPICS: &[&str] = &["mcp_servers", "container", "inference_geo"];
 /// spoil their caches.
 const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
-/// Reads the whole request.
+/// Reads the whole request, which is one that `read_request` accepted.
 pub fn read_conversation(outlined: &Outlined) -> Result<Conversation, Failure> {
-    face::read_request(outlined)?;
     let body = face::read_body(outlined)?;
     for name in ANTHROPICS {
         if body.value(name).is_some_and(|value| value != "[]" && value != "{}") {
@@ -119,8 +118,10 @@ fn read_sampling(body: &Members<'_>) -> Result<Sampling, Failure> {
 }
 
 fn read_system(body: &Members<'_>, conversation: &mut Conversation) -> Result<(), Failure> {
-    let Some(value) = body.value("system") else { return Ok(()) };
-    let mut parts = read_content(value, "system", &mut conversation.unspoken)?;
+    if body.value("system").is_none() {
+        return Ok(());
+    }
+    let mut parts = read_content(body, "system", "system", &mut conversation.unspoken)?;
     let attribution = |part: &Part| matches!(part, Part::Text { text, .. } if text.starts_with(ATTRIBUTION));
     if parts.first().is_some_and(attribution) {
         parts.remove(0);
@@ -133,11 +134,16 @@ fn read_system(body: &Members<'_>, conversation: &mut Conversation) -> Result<()
 }
 
 /// The parts of a content that is a string or an array of blocks. Empty text is none.
-fn read_content(value: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
-    match json::string(value) {
+fn read_content(
+    object: &Members<'_>,
+    key: &str,
+    path: &str,
+    unspoken: &mut Vec<String>,
+) -> Result<Vec<Part>, Failure> {
+    match object.string(key) {
         Some(text) if text.is_empty() => Ok(Vec::new()),
         Some(text) => Ok(vec![Part::Text { text: text.into_owned(), cache: None }]),
-        None => read_blocks(value, path, unspoken),
+        None => read_blocks(object.get(key).unwrap_or_default(), path, unspoken),
     }
 }
 
@@ -153,8 +159,8 @@ fn read_turns<'a>(
             Some("system") => Role::System,
             Some(_) | None => Role::User,
         };
-        let content = message.get("content").unwrap_or_default();
-        let parts = read_content(content, &format!("{path}.content"), &mut conversation.unspoken)?;
+        let parts =
+            read_content(&message, "content", &format!("{path}.content"), &mut conversation.unspoken)?;
         let known = |key: &str| matches!(key, "role" | "content");
         note_unspoken(&message, &path, known, &mut conversation.unspoken);
         if !parts.is_empty() {

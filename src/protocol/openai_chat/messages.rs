@@ -65,7 +65,7 @@ struct Content<'a> {
 impl Content<'_> {
     /// The content alone; members beyond it and `known` are unspoken.
     fn read_plain(self, message: &Members<'_>, known: &[&str]) -> Result<Vec<Part>, Failure> {
-        let parts = read_parts(message.value("content"), &format!("{}.content", self.path), self.unspoken)?;
+        let parts = read_parts(message, &format!("{}.content", self.path), self.unspoken)?;
         for member in message.iter().filter(|member| !json::is_null(member.value)) {
             let key = member.key.as_ref();
             if key != "role" && key != "content" && !known.contains(&key) {
@@ -176,18 +176,19 @@ fn read_call(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<ToolCa
     })
 }
 
-fn read_parts(content: Option<&str>, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
-    let Some(content) = content else { return Ok(Vec::new()) };
-    if let Some(text) = json::string(content) {
+fn read_parts(message: &Members<'_>, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
+    let Some(content) = message.value("content") else { return Ok(Vec::new()) };
+    if let Some(text) = message.string("content") {
         return Ok(vec![Part::Text { text: text.into_owned(), cache: None }]);
     }
-    let parts = fields::read_elements(content, path, "a string, an array of parts or null")?;
-    let read = |(position, raw): (usize, &&str)| read_part(raw, &format!("{path}[{position}]"), unspoken);
-    parts.iter().enumerate().map(read).collect()
+    let parts = fields::read_objects(content, path, "a string, an array of parts or null")?;
+    let read = |(position, part): (usize, Result<Members<'_>, Failure>)| {
+        read_part(&part?, &format!("{path}[{position}]"), unspoken)
+    };
+    parts.into_iter().enumerate().map(read).collect()
 }
 
-fn read_part(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Part, Failure> {
-    let part = json::members(raw).map_err(|_| must_be(path, "an object"))?;
+fn read_part(part: &Members<'_>, path: &str, unspoken: &mut Vec<String>) -> Result<Part, Failure> {
     let kind = part.string("type").ok_or_else(|| must_be(&format!("{path}.type"), "a string"))?;
     for member in part.iter() {
         let known = ["type", "cache_control", "prompt_cache_breakpoint", "text", kind.as_ref()];
@@ -198,18 +199,18 @@ fn read_part(raw: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Part, 
     match kind.as_ref() {
         "text" | "input_text" | "output_text" => {
             let text = part.string("text").ok_or_else(|| must_be(&format!("{path}.text"), "a string"))?;
-            Ok(Part::Text { text: text.into_owned(), cache: read_cache(&part) })
+            Ok(Part::Text { text: text.into_owned(), cache: read_cache(part) })
         }
         "refusal" => Ok(Part::Refusal { text: part.string("refusal").unwrap_or_default().into_owned() }),
         // Mistral's reasoning comes back among the parts.
-        "thinking" => Ok(details::mistral_thinking(&part)),
-        "image_url" => read_image(&part, path, unspoken),
-        "input_audio" => read_audio(&part, path, unspoken),
-        "file" => read_file(&part, path, unspoken),
+        "thinking" => Ok(details::mistral_thinking(part)),
+        "image_url" => read_image(part, path, unspoken),
+        "input_audio" => read_audio(part, path, unspoken),
+        "file" => read_file(part, path, unspoken),
         "document_url" => Ok(Part::File {
             name: part.string("document_name").map(|name| name.into_owned()),
-            source: linked(&link(&part, "document_url", path)?),
-            cache: read_cache(&part),
+            source: linked(&link(part, "document_url", path)?),
+            cache: read_cache(part),
         }),
         _ => Err(untranslatable(&format!("{path}.type"), "text, pictures, sound and files")),
     }

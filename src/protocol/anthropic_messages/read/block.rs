@@ -7,15 +7,13 @@ use crate::chat::conversation::{Part, ReasoningKind, Seal, Source, ToolCall, Too
 use crate::error::Failure;
 use crate::json::{self, Members};
 use crate::protocol::anthropic_messages::seal;
-use crate::protocol::fields::{must_be, read_elements};
+use crate::protocol::fields::{must_be, read_objects};
 
 /// Reads blocks. Empty text is no part, and neither is what says nothing outside of Anthropic.
 pub(super) fn read_blocks(value: &str, path: &str, unspoken: &mut Vec<String>) -> Result<Vec<Part>, Failure> {
     let mut blocks = Blocks { parts: Vec::new(), seals: Vec::new(), call_seals: BTreeMap::new(), unspoken };
-    for (i, block) in read_elements(value, path, "an array of blocks")?.into_iter().enumerate() {
-        let path = format!("{path}[{i}]");
-        let block = json::members(block).map_err(|_| must_be(&path, "an object"))?;
-        blocks.read(&block, &path)?;
+    for (i, block) in read_objects(value, path, "an array of blocks")?.into_iter().enumerate() {
+        blocks.read(&block?, &format!("{path}[{i}]"))?;
     }
     Ok(blocks.parts)
 }
@@ -146,7 +144,7 @@ impl Blocks<'_> {
         let call = required(block, "tool_use_id", path)?;
         let parts = match block.value("content") {
             None => Vec::new(),
-            Some(value) => match json::string(value) {
+            Some(value) => match block.string("content") {
                 Some(text) if text.is_empty() => Vec::new(),
                 Some(text) => vec![Part::Text { text: text.into_owned(), cache: None }],
                 None => read_blocks(value, &format!("{path}.content"), self.unspoken)?,
