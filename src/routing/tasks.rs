@@ -261,17 +261,21 @@ const NEVER_AUTHORS: [&str; 6] =
     ["perplexity/", "morph/", "relace/", "switchpoint/", "openrouter/", "millrace/"];
 const NEVER_ENDINGS: [&str; 2] = ["-base", "-search-preview"];
 
-/// The words of that kind that begin with a byte: most places of a slug need no second look.
-fn never_within(first: u8) -> &'static [&'static str] {
-    match first {
-        b'-' => &["-ocr", "-audio", "-image", "-completion", "-tts"],
-        b'd' => &["deep-research"],
-        b'e' => &["embed"],
-        b'g' => &["guard"],
-        b'm' => &["moderation"],
-        b'r' => &["rerank"],
-        _ => &[],
-    }
+/// The word of that kind with which `rest` may begin, by two bytes: most places of a slug need no second look.
+fn never_within(rest: &[u8]) -> Option<&'static str> {
+    Some(match rest {
+        [b'-', b'o', ..] => "-ocr",
+        [b'-', b'a', ..] => "-audio",
+        [b'-', b'i', ..] => "-image",
+        [b'-', b'c', ..] => "-completion",
+        [b'-', b't', ..] => "-tts",
+        [b'd', b'e', ..] => "deep-research",
+        [b'e', b'm', ..] => "embed",
+        [b'g', b'u', ..] => "guard",
+        [b'm', b'o', ..] => "moderation",
+        [b'r', b'e', ..] => "rerank",
+        _ => return None,
+    })
 }
 
 /// The best for most things first; where a task names none of a band, these count.
@@ -520,10 +524,8 @@ pub fn rank(task: Task, slug: &str) -> usize {
 }
 
 pub fn is_never_chosen(slug: &str) -> bool {
-    let bytes = slug.as_bytes();
-    let holds =
-        |at: usize| never_within(bytes[at]).iter().any(|word| bytes[at..].starts_with(word.as_bytes()));
-    NEVER_AUTHORS.iter().any(|author| slug.starts_with(author))
+    let begins_one = |rest: &[u8]| never_within(rest).is_some_and(|word| rest.starts_with(word.as_bytes()));
+    (0..slug.len()).any(|at| begins_one(&slug.as_bytes()[at..]))
+        || NEVER_AUTHORS.iter().any(|author| slug.starts_with(author))
         || NEVER_ENDINGS.iter().any(|ending| slug.ends_with(ending))
-        || (0..bytes.len()).any(holds)
 }
