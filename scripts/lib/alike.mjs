@@ -1,7 +1,7 @@
 // What means the same is written the same, so that it compresses: how memory is said to be aligned, which no engine
 // on Cloudflare's machines looks at, and the names by which the module and its bindings know each other.
 
-import { CODE, Reader, nameSection, readModule, renamed, section, skipInstruction, skipLocals, unsigned } from "./wasm.mjs";
+import { Reader, renamed, skipInstruction, skipLocals, withBodies } from "./wasm.mjs";
 
 const [FIRST_LOAD, LAST_STORE, WIDE] = [0x28, 0x3e, 0xfd];
 /** Registers of the wide kind to and from memory: whole, spread, and lanes of them. */
@@ -11,11 +11,7 @@ const HASH = /_[0-9a-f]{12,16}(?=_|$)/;
 
 /** The module without a word on how what it loads and stores is aligned. To the specification that is a hint, without meaning. */
 export function withoutAlignment(module) {
-  const { bodies, names, sections } = readModule(module);
-  const plain = bodies.map(bodyWithoutAlignment);
-  const code = Buffer.concat([unsigned(plain.length), ...plain.flatMap((body) => [unsigned(body.length), body])]);
-  const all = sections.map(({ kind, bytes }) => (kind === CODE ? section(CODE, code) : bytes));
-  return Buffer.concat([...all, nameSection([...names])]);
+  return withBodies(module, bodyWithoutAlignment);
 }
 
 function bodyWithoutAlignment(body) {

@@ -3,7 +3,7 @@
 // `Drop` of its own, which a native test makes sure of. A panic there leaks what the functions it leaves had allocated.
 // The shell keeps its own: it drops the exchange, gives back what was set aside and answers.
 
-import { CODE, OPCODE, Reader, nameSection, readModule, section, skipInstruction, skipLocals, unsigned } from "./wasm.mjs";
+import { OPCODE, Reader, skipInstruction, skipLocals, withBodies } from "./wasm.mjs";
 
 /** What is the core's, or its libraries'. */
 const CORE = /^[<&*([ ]*(?:(?:mut|dyn) )*[<&]*(?:millrace|serde|serde_core|serde_json|litemap|regex_lite)::/;
@@ -23,11 +23,7 @@ export function holdsOnlyMemory(name) {
 
 /** The module, with its names, without the cleanups of functions that `isPlain` knows by their names. */
 export function withoutCleanups(module, isPlain = holdsOnlyMemory) {
-  const { imported, bodies, names, sections } = readModule(module);
-  const plain = bodies.map((body, index) => (isPlain(names.get(imported + index) ?? "") ? bodyWithoutCleanups(body) : body));
-  const code = Buffer.concat([unsigned(plain.length), ...plain.flatMap((body) => [unsigned(body.length), body])]);
-  const all = sections.map(({ kind, bytes }) => (kind === CODE ? section(CODE, code) : bytes));
-  return Buffer.concat([...all, nameSection([...names])]);
+  return withBodies(module, (body, name) => (isPlain(name) ? bodyWithoutCleanups(body) : body));
 }
 
 /** A `try` that ends in `catch_all`, or hands on to another, becomes a block without it. What catches something stays whole. */

@@ -27,6 +27,15 @@ export function readModule(module) {
   return found;
 }
 
+/** The module, with its names, where each function's body is what `change` makes of it and of the function's name. */
+export function withBodies(module, change) {
+  const { imported, bodies, names, sections } = readModule(module);
+  const changed = bodies.map((body, index) => change(body, names.get(imported + index) ?? ""));
+  const code = Buffer.concat([unsigned(changed.length), ...changed.flatMap((body) => [unsigned(body.length), body])]);
+  const all = sections.map(({ kind, bytes }) => (kind === CODE ? section(CODE, code) : bytes));
+  return Buffer.concat([...all, nameSection([...names])]);
+}
+
 /** The module, with its names, where what it imports and exports is called by what `rename` makes of it. */
 export function renamed(module, rename) {
   const { names, sections } = readModule(module);
