@@ -121,16 +121,12 @@ static SHORT: [u8; 256] = {
 
 /// The letter that the escape at the start stands for, and how long the escape is.
 fn read_escape(escape: &[u8]) -> Option<(char, usize)> {
-    let letter = match escape.get(1)? {
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return read_unicode(escape),
-        other => char::from(*other),
-    };
-    Some((letter, 2))
+    let mark = *escape.get(1)?;
+    match (mark, SHORT[usize::from(mark)]) {
+        (b'u', _) => read_unicode(escape),
+        (_, 0) => None,
+        (_, short) => Some((char::from(short), 2)),
+    }
 }
 
 fn read_unicode(escape: &[u8]) -> Option<(char, usize)> {
