@@ -67,14 +67,14 @@ async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pa
   const theirs = peers ? [...readFileSync(peers, "utf8").matchAll(/^name = "([^"]+)"/gm)].map(([, name]) => name) : [];
   const all = [...beside.split(","), "rust-pass", "js-floor", ...installed.names, ...theirs, "ours"];
   // The rig's own folder stays as it is.
-  const target = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
+  const compiled = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
   const table = async (command, plan, ...options) => {
     const text = join(folder, `${command}.md`);
     const files = [...plans, plan, `scenarios/${scenarios}.toml`];
     const only = (command === "run" ? [...all, "ours-verbatim"] : all).join(",");
     await run("bash", [join(rig, "run.sh"), command, ...files, "--only", only, ...options, "--md", text], {
       cwd: rig,
-      env: { ...rust.env, CARGO_TARGET_DIR: target, WORKERD: nativeWorkerd() },
+      env: { ...rust.env, CARGO_TARGET_DIR: compiled, WORKERD: nativeWorkerd() },
       advice: "The rig failed: see its words above.",
     });
     return readFileSync(text, "utf8");
