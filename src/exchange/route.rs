@@ -162,9 +162,7 @@ pub(super) fn in_tier<'a>(body: &'a Outlined, sold: Option<&str>, wanted: Option
     if wanted == sold || (sold.is_none() && !priced) {
         return Cow::Borrowed(body);
     }
-    let text = || std::str::from_utf8(body.bytes()).ok();
-    let members = body.members().or_else(|| text().and_then(|text| json::members(text).ok()));
-    let Some(members) = members else { return Cow::Borrowed(body) };
+    let Some(members) = body.object() else { return Cow::Borrowed(body) };
     let drop = |member: &Member<'_>| match member.key.as_ref() {
         "service_tier" | "speed" => Edit::Drop,
         _ => Edit::Keep,

@@ -83,6 +83,11 @@ impl Outlined {
         }
     }
 
+    /// The object's members, also where only [`super::members`] finds them; `None` where it is no object.
+    pub fn object(&self) -> Option<Members<'_>> {
+        self.members().or_else(|| super::members(bytes::utf8(self.bytes())?).ok())
+    }
+
     /// The objects of the array under `name`, if it was looked into and has nothing else.
     pub fn objects(&self, name: &str) -> Option<Vec<Members<'_>>> {
         let Content::Object(text, Outline { members, list: Some(list) }) = &self.0 else { return None };

@@ -2,7 +2,6 @@
 //! rest stays as it came.
 
 use super::{Preset, is_slug, not_found, translate};
-use crate::bytes;
 use crate::error::Failure;
 use crate::json::{self, Edit, Members, Outlined};
 use crate::protocol::bridge::Face;
@@ -20,14 +19,10 @@ const SAME: [&[&str]; 3] = [
 /// The slug of the preset that a request names: `"model": "@preset/slug"`, `"author/model@preset/slug"`
 /// or `"preset": "slug"`. `None`, without a second look, for a request that names none.
 pub fn wanted(body: &Outlined) -> Result<Option<String>, Failure> {
-    let Some(members) = members_of(body) else { return Ok(None) };
+    // What is no object is refused by the protocol's own reader, in its words.
+    let Some(members) = body.object() else { return Ok(None) };
     let by_model = members.string("model").and_then(|model| Some(model.split_once(MARK)?.1.to_owned()));
     named(by_model, &members)
-}
-
-/// The members of a request; what is no object is refused by the protocol's own reader, in its words.
-pub(super) fn members_of(body: &Outlined) -> Option<Members<'_>> {
-    body.members().or_else(|| json::members(bytes::utf8(body.bytes())?).ok())
 }
 
 /// The slug in the model's name, or by `"preset": "slug"`.

@@ -1,7 +1,7 @@
 //! Presets under Gemini's requests, whose model stands in the path and whose settings are members of
 //! `generationConfig`.
 
-use super::apply::{MARK, members_of, named};
+use super::apply::{MARK, named};
 use super::{Preset, translate};
 use crate::error::Failure;
 use crate::json::{self, Edit, Members, Outlined};
@@ -23,7 +23,7 @@ const SETTINGS: [(&str, &str); 9] = [
 /// The slug of the preset that a request to `model` names, in its path or by `"preset": "slug"`.
 pub fn wanted_of_path(model: &str, body: &Outlined) -> Result<Option<String>, Failure> {
     let by_model = model.split_once(MARK).map(|(_, slug)| slug.to_owned());
-    match members_of(body) {
+    match body.object() {
         Some(members) => named(by_model, &members),
         None => Ok(None),
     }

@@ -2,7 +2,6 @@
 //! that are an object with what is required, of the types and words that its schema names. Only what
 //! stands at the top of a schema is looked at. Read once, when a reply is over.
 
-use crate::bytes;
 use crate::chat::Event;
 use crate::json::{self, Members, Outlined};
 
@@ -63,9 +62,8 @@ impl Calls {
 /// Whether the tools of `request`, whatever client's protocol it is in, take all of these calls. What
 /// cannot be told is no fault.
 pub fn fit(request: &Outlined, calls: &[Call]) -> bool {
-    let text = || bytes::utf8(request.bytes()).unwrap_or_default();
-    let body = request.members().or_else(|| json::members(text()).ok());
-    let Some((text, list)) = body.and_then(|body| Some((body.source(), body.array("tools")?))) else {
+    let Some((text, list)) = request.object().and_then(|body| Some((body.source(), body.array("tools")?)))
+    else {
         return true;
     };
     let tools: Vec<Members<'_>> = list.into_iter().flat_map(declarations).collect();

@@ -14,7 +14,7 @@ use crate::protocol::usage::count;
 
 const WIRE: &str = "Gemini's embeddings";
 
-/// Writes the body for `…:batchEmbedContents`. `body` is one that `read_request` accepted_bytes.
+/// Writes the body for `…:batchEmbedContents`. `body` is one that `read_request` accepted.
 pub fn write_request(body: &[u8], target: &Target<'_>) -> Result<Written, Failure> {
     let request = accepted_bytes(body);
     let mut losses = unknown_losses(&request, WIRE);

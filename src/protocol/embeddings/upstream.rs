@@ -41,7 +41,7 @@ const OWN: &[&str] = &["models", "provider", "preset", "plugins", "stream", "ses
 /// Of them those that the gateway does not heed.
 const UNHEEDED: &[&str] = &["trace"];
 
-/// Writes the request for a provider. `body` is one that `read_request` accepted_bytes.
+/// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Written {
     let request = accepted_bytes(body);
     let edit = |member: &Member<'_>| edit(member, target.model, dialect);

@@ -23,7 +23,7 @@ pub fn method(model: &str) -> &'static str {
     if model.starts_with("gemini-embedding-2") { "embedContent" } else { "predict" }
 }
 
-/// Writes the body for the model's [`method`]. `body` is one that `read_request` accepted_bytes.
+/// Writes the body for the model's [`method`]. `body` is one that `read_request` accepted.
 pub fn write_request(body: &[u8], target: &Target<'_>) -> Result<Written, Failure> {
     let request = accepted_bytes(body);
     if method(target.model) == "embedContent" {

@@ -33,7 +33,7 @@ impl Dialect {
 const OWN: &[&str] =
     &["models", "provider", "preset", "plugins", "stream", "session_id", "trace", "usage", "user"];
 
-/// Writes the request for a provider. `body` is one that `read_request` accepted_bytes.
+/// Writes the request for a provider. `body` is one that `read_request` accepted.
 pub fn write_request(body: &[u8], target: &Target<'_>, dialect: Dialect) -> Result<Written, Failure> {
     let request = accepted_bytes(body);
     let plain = match dialect {
