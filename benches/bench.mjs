@@ -3,7 +3,7 @@
 // do, and beside other gateways that are installed here or that a plan of the rig names, with the rig in
 // MILLRACE_BENCH; then starts from nothing. Writes the tables into docs/performance.md.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { arch, platform, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -21,8 +21,8 @@ const ADMIN_KEY = "sk-mr-admin-bench";
 const MODEL = "openai/gpt-4o-mini";
 /** The address that the rig's targets/baselines.toml gives its upstream. */
 const UPSTREAM = "http://127.0.0.1:18100";
-/** Where the gateway is asked when it was started by the rig. */
-const COLD_PORT = 18140;
+/** Where the gateway is asked, as it is and with streams byte for byte. */
+const [OUR_PORT, VERBATIM_PORT] = [18140, 18145];
 /** Where benches/pass/workerd.capnp and benches/floor.capnp listen. */
 const [PASS_PORT, FLOOR_PORT] = [18141, 18144];
 const COLD_ROUNDS = 10;
@@ -56,7 +56,6 @@ await runMain(async () => {
 });
 
 async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pass }) {
-  const state = join(folder, "state");
   const vars = { MILLRACE_ADMIN_KEY: ADMIN_KEY, OPENAI_API_KEY: "sk-upstream", OPENAI_BASE_URL: `${UPSTREAM}/v1` };
   const ownBaselines = join(folder, "baselines.toml");
   writeFileSync(ownBaselines, baselines(pass));
@@ -80,19 +79,8 @@ async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pa
     return readFileSync(text, "utf8");
   };
   const plan = join(folder, "ours.toml");
-  const server = await startWorkerd({ state, vars });
-  let key;
-  let warm;
-  try {
-    pinToOneProcessor(server.pid);
-    key = await openAccount(server.url);
-    writeFileSync(plan, targets(key, { base: server.url, pid: server.pid }));
-    warm = await table("run", plan, "--rounds", rounds);
-  } finally {
-    await server.stop();
-  }
-  const command = [nativeWorkerd(), ...workerdArguments({ state, port: COLD_PORT, vars })];
-  writeFileSync(plan, targets(key, { base: `http://127.0.0.1:${COLD_PORT}`, command, env: vars }));
+  writeFileSync(plan, await targets(folder, vars));
+  const warm = await table("run", plan, "--rounds", rounds);
   const cold = await table("cold", plan, "--rounds", String(COLD_ROUNDS));
   writePage(`${warm.trim()}\n\n## From nothing: ${COLD_ROUNDS} starts, until the first good answer\n\n${cold}`, { rounds, scenarios });
 }
@@ -110,23 +98,26 @@ async function openAccount(url) {
   return (await post(`/${account.id}/keys`, { name: "bench" })).key;
 }
 
-/** The gateway as it is, and with streams that go byte for byte. Messages are translated for the upstream. */
-function targets(key, process) {
-  const ours = { ...process, model: MODEL, anthropic: "/v1/messages" };
+/**
+ * The gateway as it is, and with streams that go byte for byte: two processes, which the rig starts as it does all
+ * others, so that what they log goes to a file and not to a program beside them. Messages are translated for the upstream.
+ */
+async function targets(folder, vars) {
+  const [state, copy] = [join(folder, "ours"), join(folder, "verbatim")];
+  const server = await startWorkerd({ state, vars });
+  const key = await openAccount(server.url).finally(() => server.stop());
+  cpSync(state, copy, { recursive: true });
+  const at = (port, state) => {
+    const command = [nativeWorkerd(), ...workerdArguments({ state, port, vars })];
+    return { base: `http://127.0.0.1:${port}`, command, env: vars, model: MODEL, anthropic: "/v1/messages" };
+  };
   const authorization = `Bearer ${key}`;
   const verbatim = { authorization, "x-millrace-stream": "verbatim" };
   const whole = ["small", "large", "steady", "stream-anthropic"];
   return [
-    target({ name: "ours", headers: { authorization }, ...ours }),
-    target({ name: "ours-verbatim", headers: verbatim, skip: whole, ...ours }),
+    target({ name: "ours", headers: { authorization }, ...at(OUR_PORT, state) }),
+    target({ name: "ours-verbatim", headers: verbatim, skip: whole, ...at(VERBATIM_PORT, copy) }),
   ].join("\n");
-}
-
-/** The rig gives each gateway the second processor and takes the first for itself. */
-function pinToOneProcessor(pid) {
-  const children = outputOf("pgrep", ["-g", String(pid)])?.split("\n") ?? [String(pid)];
-  const bound = children.every((one) => outputOf("taskset", ["-a", "-c", "-p", "1", one]) !== null);
-  if (!bound) say("The gateway is not bound to a processor (no taskset, or a single processor): read the ratios with care.");
 }
 
 /** benches/pass and benches/floor.js, which the rig starts. */
