@@ -14,6 +14,15 @@ pub trait Sql {
     /// Runs one statement with arguments `?1`, `?2`…, and returns its rows. Every result column is
     /// TEXT or NULL.
     fn run(&self, statement: &str, arguments: &[Cell]) -> Result<Vec<Vec<Cell>>, SqlError>;
+
+    /// Whether [`Sql::note_current`] was told. A database that does not remember it is looked at each time.
+    fn is_current(&self) -> bool {
+        false
+    }
+
+    /// Takes note that the tables are of this program's version: they stay so unless what was written since is
+    /// rolled back, and then nothing may be remembered.
+    fn note_current(&self) {}
 }
 
 /// What the database said.
@@ -75,15 +84,23 @@ pub(super) struct Store<'s>(&'s dyn Sql);
 impl<'s> Store<'s> {
     /// Opens an account's database; `None` if it was never created. Brings older tables up to date.
     pub fn open(sql: &'s dyn Sql) -> Result<Option<Store<'s>>, Fault> {
+        if sql.is_current() {
+            return Ok(Some(Store(sql)));
+        }
         match version(sql)? {
             None => Ok(None),
-            Some(_) => Store::create(sql).map(Some),
+            found => Store::bring_up(sql, found).map(Some),
         }
     }
 
-    /// Makes the tables that are not there.
+    /// Makes the tables of an account that [`Store::open`] did not find.
     pub fn create(sql: &'s dyn Sql) -> Result<Store<'s>, Fault> {
-        migrate(sql, SCHEMA)?;
+        Store::bring_up(sql, None)
+    }
+
+    fn bring_up(sql: &'s dyn Sql, found: Option<u64>) -> Result<Store<'s>, Fault> {
+        migrate_from(sql, SCHEMA, found)?;
+        sql.note_current();
         Ok(Store(sql))
     }
 
@@ -106,9 +123,12 @@ impl<'s> Store<'s> {
 /// Brings a database to the last version that `schema` has, from none or any before it. A database
 /// of a later version is refused untouched. The form of `schema`: see `schema/account.sql`.
 pub fn migrate(sql: &dyn Sql, schema: &str) -> Result<(), Fault> {
+    migrate_from(sql, schema, version(sql)?)
+}
+
+fn migrate_from(sql: &dyn Sql, schema: &str, found: Option<u64>) -> Result<(), Fault> {
     let sections: Vec<&str> = schema.split("\n-- version ").skip(1).collect();
     let known = sections.len() as u64;
-    let found = version(sql)?;
     match found {
         Some(found) if found > known => return Err(Fault::Newer { found, known }),
         Some(found) if found == known => return Ok(()),

@@ -50,7 +50,7 @@ impl AccountBody {
     pub fn new(state: JsValue, _env: JsValue) -> AccountBody {
         let state: ObjectState = state.unchecked_into();
         let storage = state.storage();
-        let database = Database { storage: storage.clone() };
+        let database = Database::new(storage.clone().into());
         AccountBody {
             database,
             storage,
@@ -201,7 +201,15 @@ pub fn js_error(words: &str) -> JsValue {
 
 /// The object's SQLite. Every cell crosses as text: JavaScript's numbers would round money.
 pub struct Database {
-    pub storage: JsValue,
+    storage: JsValue,
+    /// The tables were looked at. What fails is rolled back, and this goes with the body.
+    current: AssertUnwindSafe<Cell<bool>>,
+}
+
+impl Database {
+    pub fn new(storage: JsValue) -> Database {
+        Database { storage, current: AssertUnwindSafe(Cell::new(false)) }
+    }
 }
 
 impl Sql for Database {
@@ -213,6 +221,14 @@ impl Sql for Database {
             SqlError(words.unwrap_or_else(|| "unknown database error".to_owned()))
         })?;
         rows.iter().map(|row| Array::from(&row).iter().map(|cell| text_of(&cell)).collect()).collect()
+    }
+
+    fn is_current(&self) -> bool {
+        self.current.get()
+    }
+
+    fn note_current(&self) {
+        self.current.set(true);
     }
 }
 

@@ -41,7 +41,7 @@ impl HealthBody {
     #[wasm_bindgen(constructor)]
     pub fn new(state: JsValue, _env: JsValue) -> Result<HealthBody, JsValue> {
         let storage = state.unchecked_into::<ObjectState>().storage();
-        let database = Database { storage: storage.clone() };
+        let database = Database::new(storage.clone());
         let rows = load(&database, now()).map_err(|error| js_error(&error))?;
         Ok(HealthBody {
             database,

@@ -272,10 +272,26 @@ fn refuses_a_database_of_a_later_version_untouched() {
     let mut database = Database::new();
     check_line(&mut database, "0s create => created");
     database.connection.execute("UPDATE schema_version SET version = 99", []).unwrap();
+    database.current.set(false);
     let before = database.dump();
     check_line(&mut database, "0s describe => fault");
     check_line(&mut database, "0s create => fault");
     assert_eq!(database.dump(), before);
+}
+
+#[test]
+fn the_tables_are_looked_at_once_and_again_after_a_failure() {
+    let mut database = Database::new();
+    check_line(&mut database, "0s create => created");
+    let mut describe = |left: u32, answer: &str| {
+        database.statements_left.set(left);
+        check_line(&mut database, &format!("0s describe => {answer}"));
+        left - database.statements_left.get()
+    };
+    let account = "granted 0 charged 0 held 0 available 0";
+    assert_eq!(describe(9, account), 2);
+    assert_eq!(describe(1, "fault"), 1);
+    assert_eq!(describe(9, account), 4);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Database {
     pub connection: Connection,
     /// After this many statements every further one fails.
     pub statements_left: std::cell::Cell<u32>,
+    /// The tables were looked at, as the object remembers it.
+    pub current: std::cell::Cell<bool>,
     /// The names behind the hashes of keys.
     names: BTreeMap<String, String>,
 }
@@ -44,7 +46,12 @@ impl Database {
     pub fn new() -> Database {
         let connection = Connection::open_in_memory().unwrap();
         connection.set_prepared_statement_cache_capacity(64);
-        Database { connection, statements_left: std::cell::Cell::new(u32::MAX), names: BTreeMap::new() }
+        Database {
+            connection,
+            statements_left: std::cell::Cell::new(u32::MAX),
+            current: std::cell::Cell::new(false),
+            names: BTreeMap::new(),
+        }
     }
 
     /// Carries out a command by way of its JSON.
@@ -55,6 +62,7 @@ impl Database {
         self.connection.execute_batch("BEGIN").unwrap();
         let answer = account::run(self, now, &serde_json::to_string(command).unwrap());
         let end = if account::is_fault(&answer) { "ROLLBACK" } else { "COMMIT" };
+        self.current.set(self.current.get() && end == "COMMIT");
         self.connection.execute_batch(end).unwrap();
         serde_json::from_str(&answer).unwrap()
     }
@@ -175,6 +183,14 @@ impl Sql for Database {
             found.push((0..columns).map(|at| cell(statement, row.get_ref(at).unwrap())).collect());
         }
         Ok(found)
+    }
+
+    fn is_current(&self) -> bool {
+        self.current.get()
+    }
+
+    fn note_current(&self) {
+        self.current.set(true);
     }
 }
 
