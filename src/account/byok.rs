@@ -3,10 +3,9 @@
 
 mod told;
 
-use super::report::Settle;
 use super::store::{Column, Fault, Row, Sql, Store};
 use super::{Answer, KeySnapshot, difference, keyring, ledger, team, text};
-use crate::id::AccountId;
+use crate::id::{AccountId, KeyHash};
 use crate::json;
 use crate::money::Money;
 use crate::time::Time;
@@ -200,12 +199,11 @@ pub(super) fn used_in_month(store: &Store, now: Time) -> Result<Option<Money>, F
     row.ok_or(Fault::Corrupt("amount"))?.next().map(Some)
 }
 
-/// Counts what a reply by a key of the account's own would have cost, which its record says, and returns it.
-pub(super) fn count(store: &Store, now: Time, settle: &Settle) -> Result<Money, Fault> {
-    let (key, record) = (&settle.key, settle.record.as_deref());
-    let Some(listed) = record.and_then(listed).filter(|listed| *listed > Money::ZERO) else {
+/// Counts what a reply by a key of the account's own would have cost, `listed`, and returns what was counted.
+pub(super) fn count(store: &Store, now: Time, key: &KeyHash, listed: Money) -> Result<Money, Fault> {
+    if listed <= Money::ZERO {
         return Ok(Money::ZERO);
-    };
+    }
     // What no amount can hold is not counted: an absurd count must not stop the charge.
     let row = store.row("SELECT CAST(byok_used AS TEXT) FROM account", &[])?;
     let used: Money = row.ok_or(Fault::Corrupt("account"))?.next()?;
@@ -218,17 +216,6 @@ pub(super) fn count(store: &Store, now: Time, settle: &Settle) -> Result<Money, 
         &[key.cell(), now.day().cell(), listed.cell()],
     )?;
     Ok(listed)
-}
-
-fn listed(record: &str) -> Option<Money> {
-    // Most records are of the gateway's own keys, and are not read.
-    if !record.contains(r#""is_byok":true"#) {
-        return None;
-    }
-    let record = json::members(record).ok()?;
-    let own = record.value("is_byok").and_then(json::boolean) == Some(true);
-    let cost = record.string("upstream_inference_cost").filter(|_| own)?;
-    Money::from_text(&cost).ok()
 }
 
 /// A workspace, by id or slug, as clients see it.

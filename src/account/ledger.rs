@@ -1,18 +1,16 @@
 //! The account's money: what was granted and what was charged, as rows that are only ever added,
 //! and the totals they add up to.
 
-use super::books::activity;
+use super::books::{Counted, activity};
 use super::budget::{self, Tags};
 use super::command::{AccountRow, Answer, Refusal};
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
 use super::{byok, charges, difference, keyring, lease};
 use crate::id::{AccountId, GenerationId, KeyHash};
-use crate::json;
 use crate::money::Money;
 use crate::time::Time;
 use litemap::LiteMap;
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// The longest record of a reply that is kept, in bytes.
@@ -116,23 +114,23 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     let mut by_tags: LiteMap<_, (Money, Money)> = LiteMap::new_vec();
     let has_budgets = budget::any(store)?;
     let settled = charges::make(store, now, charges)?;
-    for (settle, one) in charges.iter().zip(&settled) {
-        if !one.already {
-            let spent: &mut Money = by_key.entry(&settle.key).or_default();
+    let made = charges.iter().zip(&settled).filter(|(_, one)| !one.already);
+    let made: Vec<(&Settle, Counted<'_>)> =
+        made.map(|(settle, _)| (settle, Counted::read(settle.record.as_deref()))).collect();
+    for (settle, counted) in &made {
+        let spent: &mut Money = by_key.entry(&settle.key).or_default();
+        *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
+        let own = byok::count(store, now, &settle.key, counted.listed)?;
+        if has_budgets {
+            let (spent, byok) = by_tags.entry((&settle.key, told(counted))).or_default();
             *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
-            let own = byok::count(store, now, settle)?;
-            if has_budgets {
-                let (spent, byok) = by_tags.entry((&settle.key, told(settle))).or_default();
-                *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
-                *byok = byok.checked_add(own).ok_or(Fault::Corrupt("amount"))?;
-            }
+            *byok = byok.checked_add(own).ok_or(Fault::Corrupt("amount"))?;
         }
     }
     for (key, spent) in by_key {
         add_to_totals(store, now, key, spent)?;
     }
-    let made = charges.iter().zip(&settled).filter(|(_, one)| !one.already);
-    activity::add(store, now, made.map(|(settle, _)| settle))?;
+    activity::add(store, now, &made)?;
     for ((key, (model, end_user)), (spent, byok)) in by_tags {
         let owner = keyring::owner(store, key)?;
         let tags = Tags { key: key.clone(), owner, end_user, models: model.into_iter().collect() };
@@ -141,12 +139,10 @@ pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Opt
     Ok(Some(settled))
 }
 
-/// The model that served a request and the user it named, as its record has them.
-fn told(settle: &Settle) -> (Option<String>, Option<String>) {
-    let record = settle.record.as_deref().unwrap_or("{}");
-    let Ok(members) = json::members(record) else { return (None, None) };
-    let text = |name| members.string(name).map(Cow::into_owned).filter(|text| !text.is_empty());
-    (text("model"), text("external_user"))
+/// The model that served a request and the user it named.
+fn told(counted: &Counted<'_>) -> (Option<String>, Option<String>) {
+    let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    (told(&counted.model), told(&counted.external_user))
 }
 
 fn add_to_totals(store: &Store, now: Time, key: &KeyHash, spent: Money) -> Result<(), Fault> {

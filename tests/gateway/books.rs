@@ -145,6 +145,74 @@ fn a_charge_without_a_record_is_in_the_books() {
     assert_eq!((&first["amount_pico"], &first["receipt"]), (&Value::from("7"), &Value::Null));
 }
 
+/// What the books count is read from where it stands in a record, and is what the record says as a whole.
+#[test]
+fn what_is_counted_of_a_record_is_what_the_record_says() {
+    let classes = [
+        ("input", 1),
+        ("cache_read", 20),
+        ("cache_write", 300),
+        ("cache_write_1h", 4000),
+        ("input_audio", 50_000),
+        ("output", 600_000),
+        ("reasoning", 7_000_000),
+        ("output_audio", 80_000_000),
+        ("output_image", 900_000_000),
+        ("request", 1),
+        ("input", 7),
+    ];
+    let lines = classes.map(|(class, count)| Line(class.into(), count, Money::from_pico(3))).to_vec();
+    let receipt =
+        Receipt { permaslug: "x/y-\"1\"".into(), endpoint: "é | a\\b".into(), ..Receipt::default() };
+    let own = Some(Money::from_pico(123));
+    let (model, provider) = ("x/y".to_owned(), Some("Ünïversal \u{1}".to_owned()));
+    let plain = GenerationRecord { model, provider, ..GenerationRecord::default() };
+    let records = [
+        GenerationRecord::default(),
+        GenerationRecord { provider: Some(String::new()), ..GenerationRecord::default() },
+        GenerationRecord { upstream_inference_cost: own, ..plain.clone() },
+        GenerationRecord { upstream_inference_cost: own, is_byok: true, ..plain.clone() },
+        GenerationRecord { is_byok: true, ..plain.clone() },
+        GenerationRecord { receipt: Some(receipt.clone()), ..plain.clone() },
+        GenerationRecord { receipt: Some(Receipt { lines, ..receipt }), is_byok: true, ..plain.clone() },
+        plain,
+    ];
+    for record in records {
+        let count = |class| record.receipt.as_ref().map_or(0, |receipt: &Receipt| receipt.count(class));
+        let counts = activity::Counts {
+            requests: 1,
+            input: count("input"),
+            cache_read: count("cache_read"),
+            cache_write: count("cache_write") + count("cache_write_1h"),
+            input_audio: count("input_audio"),
+            output: count("output"),
+            reasoning: count("reasoning"),
+            output_audio: count("output_audio"),
+            output_image: count("output_image"),
+        };
+        let fee = |amount: Option<Money>| amount.filter(|_| record.is_byok).unwrap_or_default();
+        let expected = activity::Row {
+            model: record.model.clone(),
+            permaslug: record
+                .receipt
+                .as_ref()
+                .map_or(record.model.clone(), |receipt| receipt.permaslug.clone()),
+            provider: record.provider.clone().unwrap_or_default(),
+            endpoint: record.receipt.as_ref().map_or(String::new(), |receipt| receipt.endpoint.clone()),
+            counts,
+            usage: Money::from_pico(5),
+            fees: fee(Some(Money::from_pico(5))),
+            byok_usage: fee(record.upstream_inference_cost),
+            ..activity::Row::default()
+        };
+        for text in [record.to_json(), serde_json::to_string_pretty(&record).unwrap()] {
+            let mut books = Books::new();
+            books.report("0d", Settle { record: Some(text), ..settle("a", "k", "- - 5 ") });
+            assert_eq!(books.rows(By::default()), std::slice::from_ref(&expected), "{record:?}");
+        }
+    }
+}
+
 #[test]
 fn a_record_that_is_too_long_to_keep_is_counted_all_the_same() {
     let mut books = Books::new();

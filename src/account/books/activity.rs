@@ -2,11 +2,11 @@
 //! charge itself, so that it never differs from the ledger.
 
 use super::super::receipt::endpoint_id;
-use super::super::record::GenerationRecord;
 use super::super::report::Settle;
 use super::super::store::{Column, Fault, Row as SqlRow, Store};
 use super::super::view::usd;
 use super::super::{ledger, team, text};
+use super::Counted;
 use crate::json;
 use crate::money::Money;
 use crate::time::{Day, Time};
@@ -117,10 +117,10 @@ impl Counts {
         ]
     }
 
-    /// What the receipt of one request counts.
-    fn of(record: &GenerationRecord) -> Counts {
-        let receipt = record.receipt.as_ref();
-        let count = |class| receipt.map_or(0, |receipt| receipt.count(class).min(MOST_TOKENS));
+    /// What the receipt of one request counts, which has these lines: classes, and how many of each.
+    pub(super) fn of(lines: &[(&str, u64)]) -> Counts {
+        let of_class = |class| lines.iter().find(|(name, _)| *name == class).map_or(0, |(_, count)| *count);
+        let count = |class| of_class(class).min(MOST_TOKENS);
         Counts {
             requests: 1,
             input: count("input"),
@@ -150,44 +150,32 @@ struct Sums {
 
 /// Counts charges that were made just now. A request that no provider served, and that cost nothing, did
 /// nothing.
-pub(in super::super) fn add<'s>(
+pub(in super::super) fn add(
     store: &Store,
     now: Time,
-    charges: impl Iterator<Item = &'s Settle>,
+    charges: &[(&Settle, Counted<'_>)],
 ) -> Result<(), Fault> {
-    let mut by_names: BTreeMap<[String; 5], Sums> = BTreeMap::new();
-    for settle in charges {
-        let record = settle.record.as_deref().map(crate::json::read::<GenerationRecord>);
-        let record = record.and_then(Result::ok).unwrap_or_default();
-        if record.provider.is_none() && settle.amount == Money::ZERO {
+    let mut by_names: BTreeMap<[&str; 5], Sums> = BTreeMap::new();
+    for (settle, counted) in charges {
+        if counted.provider.is_none() && settle.amount == Money::ZERO {
             continue;
         }
-        let sums = by_names.entry(names(settle, &record)).or_default();
-        sums.counts.add(Counts::of(&record));
-        for (total, one) in sums.amounts.iter_mut().zip(amounts(settle, &record)) {
+        let sums = by_names.entry(names(settle, counted)).or_default();
+        sums.counts.add(counted.counts);
+        let fee = if counted.is_byok { settle.amount } else { Money::ZERO };
+        for (total, one) in sums.amounts.iter_mut().zip([settle.amount, fee, counted.listed]) {
             *total = total.checked_add(one).unwrap_or(Money::MAX);
         }
     }
     by_names.into_iter().try_for_each(|(names, sums)| write(store, now.day(), names, sums))
 }
 
-fn names(settle: &Settle, record: &GenerationRecord) -> [String; 5] {
-    let (permaslug, endpoint) = match &record.receipt {
-        Some(receipt) => (receipt.permaslug.clone(), receipt.endpoint.clone()),
-        None => (record.model.clone(), String::new()),
-    };
-    let provider = record.provider.clone().unwrap_or_default();
-    [record.model.clone(), permaslug, provider, endpoint, settle.key.to_string()]
+fn names<'c>(settle: &'c Settle, counted: &'c Counted<'_>) -> [&'c str; 5] {
+    let provider = counted.provider.as_deref().unwrap_or_default();
+    [&counted.model, &counted.permaslug, provider, &counted.endpoint, settle.key.as_str()]
 }
 
-fn amounts(settle: &Settle, record: &GenerationRecord) -> [Money; 3] {
-    match record.is_byok {
-        true => [settle.amount, settle.amount, record.upstream_inference_cost.unwrap_or_default()],
-        false => [settle.amount, Money::ZERO, Money::ZERO],
-    }
-}
-
-fn write(store: &Store, day: Day, names: [String; 5], mut sums: Sums) -> Result<(), Fault> {
+fn write(store: &Store, day: Day, names: [&str; 5], mut sums: Sums) -> Result<(), Fault> {
     let columns = [NAMES.as_slice(), &COUNTS, &AMOUNTS].concat();
     let values: Vec<String> =
         (NAMES.len()..columns.len()).map(|at| format!("CAST(?{} AS INTEGER)", at + 1)).collect();
@@ -205,7 +193,7 @@ fn write(store: &Store, day: Day, names: [String; 5], mut sums: Sums) -> Result<
         more.join(", ")
     );
     let mut cells = vec![day.cell()];
-    cells.extend(names.iter().map(Column::cell));
+    cells.extend(names.map(|name| Some(name.to_owned())));
     cells.extend(sums.counts.fields().into_iter().map(|count| (*count).min(i64::MAX as u64).cell()));
     cells.extend(sums.amounts.iter().map(Column::cell));
     store.write(&statement, &cells)

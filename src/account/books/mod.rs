@@ -4,10 +4,13 @@
 
 pub mod activity;
 pub mod analytics;
+mod counted;
 pub mod csv;
 pub mod export;
 pub mod missed;
 pub mod statement;
+
+pub(super) use counted::Counted;
 
 use super::command::Answer;
 use super::ledger::invalid;
