@@ -13,6 +13,8 @@ use litemap::LiteMap;
 
 /// About as long as a charge is in a list, without its record.
 const ROW_BYTES: usize = 160;
+/// The most bytes of records in one statement, which is half of what the runtime takes as one value.
+const CELL_BYTES: usize = 1_000_000;
 
 /// Charges each generation once and tells of each charge, in their order.
 pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<Settled>, Fault> {
@@ -110,22 +112,36 @@ fn add(store: &Store, now: Time, charges: &[&Settle], held: &[Option<Money>]) ->
 }
 
 fn add_records(store: &Store, now: Time, charges: &[&Settle]) -> Result<(), Fault> {
-    let records: Vec<(&str, &str)> =
+    let mut records: Vec<(&str, &str)> =
         charges.iter().filter_map(|settle| Some((settle.generation.as_str(), kept(settle)?))).collect();
-    if records.is_empty() {
-        return Ok(());
+    while !records.is_empty() {
+        let mut bytes = 0;
+        let fits = |(_, record): &&(&str, &str)| {
+            bytes += record.len();
+            bytes <= CELL_BYTES
+        };
+        let some = records.iter().take_while(fits).count().max(1);
+        add_some_records(store, now, &records[..some])?;
+        records.drain(..some);
     }
-    // Every quote in a record is one that is escaped.
-    let bytes: usize = records.iter().map(|(_, record)| record.len() * 5 / 4 + ROW_BYTES).sum();
-    let mut rows = List::with_capacity(bytes);
+    Ok(())
+}
+
+/// Records cross one behind the other as they are, with a list of where each begins and how long it is.
+fn add_some_records(store: &Store, now: Time, records: &[(&str, &str)]) -> Result<(), Fault> {
+    let mut rows = List::with_capacity(records.len() * ROW_BYTES);
+    let mut texts = String::with_capacity(records.iter().map(|(_, record)| record.len()).sum());
     for (generation, record) in records {
-        rows.put_row(&[&generation, &record]);
+        // SQL counts from one.
+        rows.put_row(&[generation, &(texts.len() as u64 + 1), &(record.len() as u64)]);
+        texts.push_str(record);
     }
     store.write(
         "INSERT INTO generation (number, record, at)
-         SELECT ledger.number, value ->> 1, CAST(?2 AS INTEGER) FROM json_each(?1)
+         SELECT ledger.number, CAST(substr(CAST(?3 AS BLOB), value ->> 1, value ->> 2) AS TEXT),
+         CAST(?2 AS INTEGER) FROM json_each(?1)
          JOIN ledger ON ledger.id = value ->> 0 AND ledger.kind = 'charge'",
-        &[rows.end().cell(), now.cell()],
+        &[rows.end().cell(), now.cell(), Some(texts)],
     )
 }
 

@@ -51,7 +51,7 @@ pub struct Take {
 }
 
 /// What a request that was counted has used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Used {
     /// When it was admitted, in minutes since 1970.
     pub minute: u64,

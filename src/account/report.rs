@@ -9,10 +9,13 @@ use super::rate::{HIGHEST, Slice, SliceReport, Take, Used};
 use super::store::{Fault, Store};
 use super::{alert, next_alarm, text};
 use crate::id::{AccountId, GenerationId, KeyHash, LeaseId};
+use crate::json::{self, Object, Raw, Value, put};
 use crate::money::Money;
 use crate::time::Time;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::json;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// The most charges that one report may carry.
 pub const CHARGES: usize = 256;
@@ -20,22 +23,24 @@ pub const CHARGES: usize = 256;
 pub const LEASES: usize = 64;
 /// The longest that a request may go on, as a report says it.
 const OUTLIVES_MS: u64 = 86_400_000;
+/// About as long as a charge is in JSON, without its record, and what else a report tells.
+const SETTLE_BYTES: usize = 256;
 
 /// Charges are made first, then what leases give back is taken, then money is set aside for one
-/// request, then for leases that are to grow.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// request, then for leases that are to grow. Written by [`Report::to_json`].
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub charges: Vec<Settle>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub hold: Option<Hold>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub leases: Vec<LeaseReport>,
 }
 
 /// Charges what a request cost, once for its generation. Zero only ends its hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
     #[serde(with = "text")]
@@ -45,15 +50,23 @@ pub struct Settle {
     #[serde(with = "text")]
     pub amount: Money,
     /// The isolate's lease that the request drew on; `None` where it had a hold of its own, which ends.
-    #[serde(with = "text::optional", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "text::optional", default)]
     pub lease: Option<LeaseId>,
     /// JSON of a [`super::record::GenerationRecord`]. Beyond [`super::ledger::RECORD_BYTES`] it
     /// is not kept; the charge is made all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "read_record")]
     pub record: Option<String>,
     /// What it used of limits of rate, where there are such.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub used: Option<Used>,
+}
+
+/// A record is an object of the report, or in reports that KV has kept from before, and where it is no object, a
+/// string.
+fn read_record<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let Some(Raw(text)) = Option::<Raw<String>>::deserialize(from)? else { return Ok(None) };
+    let inner = json::string(&text).map(Cow::into_owned);
+    Ok(Some(inner.unwrap_or(text)))
 }
 
 /// Sets money aside for one request.
@@ -193,6 +206,22 @@ pub struct LeaseState {
 }
 
 impl Report {
+    /// The report as JSON, with records as they are: to write them into strings, and to read them out again,
+    /// took longer than all the rest.
+    pub fn to_json(&self) -> String {
+        let records = self.charges.iter().flat_map(|settle| &settle.record).map(String::len);
+        let bytes = records.sum::<usize>() + SETTLE_BYTES * (self.charges.len() + self.leases.len() + 4);
+        let mut out = Object::with_capacity(bytes);
+        if !self.charges.is_empty() {
+            out.put_list("charges", self.charges.iter());
+        }
+        out.put_some("hold", self.hold.as_ref().map(written));
+        if !self.leases.is_empty() {
+            out.put_list("leases", self.leases.iter().map(written));
+        }
+        out.end()
+    }
+
     /// What makes the report senseless in any account, if anything does.
     pub fn flaw(&self) -> Option<&'static str> {
         let impossible = |hold: &Hold| {
@@ -215,6 +244,36 @@ impl Report {
             (self.charges.len() > CHARGES || self.leases.len() > LEASES, "more than a report may carry"),
         ];
         flaws.into_iter().find(|(is, _)| *is).map(|(_, words)| words)
+    }
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_json()).map_err(ser::Error::custom)?.serialize(out)
+    }
+}
+
+fn written(part: &impl Serialize) -> Raw<String> {
+    Raw(serde_json::to_string(part).expect("texts, numbers and lists of them are always JSON"))
+}
+
+impl Value for &Settle {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Settle { generation, key, amount, lease, record, used } = self;
+        put(out, &[&Raw(r#"{"generation":""#), &Raw(generation.as_str()), &Raw(r#"","key":""#)]);
+        put(out, &[&Raw(key.as_str()), &Raw(r#"","amount":""#), &Raw(amount.to_text()), &Raw("\"")]);
+        if let Some(lease) = lease {
+            put(out, &[&Raw(r#","lease":""#), &Raw(lease.as_str()), &Raw("\"")]);
+        }
+        if let Some(record) = record {
+            let is_object = record.starts_with('{') && record.ends_with('}');
+            let record: &dyn Value = if is_object { &Raw(record) } else { &record };
+            put(out, &[&Raw(r#","record":"#), record]);
+        }
+        if let Some(Used { minute, beyond }) = used {
+            put(out, &[&Raw(r#","used":{"minute":"#), minute, &Raw(r#","beyond":"#), beyond, &Raw("}")]);
+        }
+        out.push(b'}');
     }
 }
 

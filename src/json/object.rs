@@ -147,6 +147,15 @@ impl Value for u16 {
     }
 }
 
+impl Value for i64 {
+    fn write(&self, out: &mut Vec<u8>) {
+        if *self < 0 {
+            out.push(b'-');
+        }
+        self.unsigned_abs().write(out);
+    }
+}
+
 impl Value for bool {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if *self { b"true" } else { b"false" });

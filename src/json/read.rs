@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 
-use super::{escape, scan};
+use super::{Raw, escape, scan};
 
 /// Reads all of `text`.
 pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Unreadable> {
@@ -159,10 +159,11 @@ impl<'de> Reader<'de> {
     }
 
     #[inline(never)]
-    fn skip(&mut self) -> Result<(), Stop> {
+    fn piece(&mut self) -> Result<&'de str, Stop> {
         self.peek();
-        self.at = scan::skip_value(self.text.as_bytes(), self.at).ok_or(Stop)?;
-        Ok(())
+        let start = self.at;
+        self.at = scan::skip_value(self.text.as_bytes(), start).ok_or(Stop)?;
+        Ok(&self.text[start..self.at])
     }
 
     #[inline(never)]
@@ -204,6 +205,30 @@ fn read_number(text: &str) -> Option<Number> {
 
 fn fraction(text: &str) -> Option<Number> {
     serde_json::from_str(text).ok().map(Number::Fraction)
+}
+
+/// The name by which the reader knows [`Raw`].
+const AS_IT_IS: &str = "AsItIs";
+
+/// Any value, as its text. No other deserializer has it.
+impl<'de> Deserialize<'de> for Raw<String> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Raw<String>, D::Error> {
+        from.deserialize_newtype_struct(AS_IT_IS, RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl Visitor<'_> for RawVisitor {
+    type Value = Raw<String>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Raw<String>, E> {
+        Ok(Raw(text.to_owned()))
+    }
 }
 
 /// What is open: an object or an array.
@@ -401,10 +426,13 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        visitor.visit_newtype_struct(self)
+        match name {
+            AS_IT_IS => visitor.visit_borrowed_str(self.piece()?),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -456,7 +484,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.skip()?;
+        self.piece()?;
         visitor.visit_unit()
     }
 

@@ -39,8 +39,7 @@ impl AccountClient {
 
     pub async fn call(&self, command: &Command) -> Result<Answer, AccountDown> {
         failpoint::account_call().map_err(|_| AccountDown)?;
-        let text = serde_json::to_string(command).map_err(|_| AccountDown)?;
-        let answer = within(LIMIT, Box::pin(self.ask(&text))).await.ok_or(AccountDown)?;
+        let answer = within(LIMIT, Box::pin(self.ask(&command.to_json()))).await.ok_or(AccountDown)?;
         let answer = answer.map_err(|error| {
             console_log(&format!(r#"{{"event":"account_down","error":{:?}}}"#, describe(&error)));
             AccountDown

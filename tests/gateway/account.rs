@@ -3,8 +3,10 @@
 pub mod script;
 
 use millrace::account::record::{Attempt, Basis, GenerationRecord, Line, Receipt};
-use millrace::account::{self, Answer, Command, KeyRefusal, KeyRow, receipt, store, view};
+use millrace::account::{self, Answer, Command, KeyRefusal, KeyRow, Report, Settle, receipt, store, view};
 use millrace::error::Cause;
+use millrace::id::KeyHash;
+use millrace::money::Money;
 use millrace::routing::rate::FreeLimits;
 use script::{Database, check, check_line, generation, read_command, time, usd};
 
@@ -381,7 +383,69 @@ fn commands_cross_as_json() {
     ];
     for row in rows {
         let command: Command = serde_json::from_str(&row).unwrap();
+        assert_eq!(command.to_json(), row);
         assert_eq!(serde_json::to_string(&command).unwrap(), row);
+    }
+}
+
+/// Reports that KV keeps from before have records in strings.
+#[test]
+fn records_are_kept_byte_for_byte_in_whichever_form_they_came() {
+    let records = [
+        r#"{"model":"é\u00e9\n\"\\","n":12345678901234567890.10}"#,
+        "{ \"a\" :\t[ 1 ,\r\n {} ] ,\"b\":\"\u{1f600}\" }",
+        "not JSON",
+        "{",
+        "[1]",
+        "{}",
+    ];
+    let charge = |number: usize, record: String| {
+        let (generation, key) = (generation(&number.to_string()), KeyHash::of("k"));
+        format!(r#"{{"generation":"{generation}","key":"{key}","amount":"1","record":{record}}}"#)
+    };
+    let in_strings = records.map(|record| serde_json::to_string(record).unwrap());
+    let charges = in_strings.into_iter().enumerate().map(|(number, record)| charge(number, record));
+    let in_strings = format!(r#"{{"report":{{"charges":[{}]}}}}"#, charges.collect::<Vec<_>>().join(","));
+    let command: Command = millrace::json::read(&in_strings).unwrap();
+    // An object is written as it is.
+    let as_they_are = command.to_json();
+    assert!(as_they_are.contains(&charge(0, records[0].to_owned())), "{as_they_are}");
+    assert_eq!(millrace::json::read::<Command>(&as_they_are).unwrap(), command);
+    for report in [in_strings, as_they_are] {
+        let mut database = Database::new();
+        check_line(&mut database, "0s create => created");
+        let answer = account::run(&database, time("0s"), &report);
+        assert!(answer.starts_with(r#"{"reported":"#), "{answer}");
+        for (number, record) in records.into_iter().enumerate() {
+            let id = generation(&number.to_string());
+            match database.tell(time("1s"), &Command::Generation { id }) {
+                Answer::Found { record: found, .. } => assert_eq!(found, record),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn more_records_than_one_value_holds_are_kept() {
+    let mut database = Database::new();
+    check_line(&mut database, "0s create => created");
+    let record = |number: usize| format!(r#"{{"model":"{}"}}"#, number.to_string().repeat(30_000));
+    let charge = |number: usize| Settle {
+        generation: generation(&number.to_string()),
+        key: KeyHash::of("k"),
+        amount: Money::from_pico(1),
+        lease: None,
+        record: Some(record(number)),
+        used: None,
+    };
+    let report = Report { charges: (10..60).map(charge).collect(), ..Report::default() };
+    database.tell(time("0s"), &Command::Report(report));
+    for number in 10..60 {
+        let id = generation(&number.to_string());
+        let answer = database.tell(time("1s"), &Command::Generation { id: id.clone() });
+        let (cost, record) = (Money::from_pico(1), record(number));
+        assert!(answer == Answer::Found { id, cost, record }, "{number}");
     }
 }
 

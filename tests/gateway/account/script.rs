@@ -60,7 +60,7 @@ impl Database {
             self.names.entry(policy.hash.to_string()).or_insert(policy.name.clone());
         }
         self.connection.execute_batch("BEGIN").unwrap();
-        let answer = account::run(self, now, &serde_json::to_string(command).unwrap());
+        let answer = account::run(self, now, &command.to_json());
         let end = if account::is_fault(&answer) { "ROLLBACK" } else { "COMMIT" };
         self.current.set(self.current.get() && end == "COMMIT");
         self.connection.execute_batch(end).unwrap();

@@ -114,3 +114,14 @@ fn only_what_is_whole_and_not_too_deep_is_read() {
     assert_eq!(json::read_bytes::<bool>(b"true"), Some(true));
     assert_eq!(json::read_bytes::<String>(b"\"\xff\""), None);
 }
+
+#[test]
+fn a_value_is_read_as_its_text() {
+    let text = r#" [ 1.50, {"a" : [ "\u00e9" ]} ,"x\n", null]"#;
+    let read = json::read::<Vec<json::Raw<String>>>(text).unwrap();
+    let texts: Vec<&str> = read.iter().map(|json::Raw(text)| text.as_str()).collect();
+    assert_eq!(texts, ["1.50", r#"{"a" : [ "\u00e9" ]}"#, r#""x\n""#, "null"]);
+    for broken in [r#"[{"a":}]"#, r#"[{]"#, r#"["x]"#, "[01]", "[,]"] {
+        assert!(json::read::<Vec<json::Raw<String>>>(broken).is_err(), "{broken}");
+    }
+}
