@@ -204,6 +204,9 @@ pub(super) fn list(store: &Store, now: Time, about: Option<(Scope, &str)>) -> Re
 /// How every budget stands that money with these tags would come out of, the narrowest first; of
 /// those as narrow, the longest window first.
 pub(super) fn standings(store: &Store, now: Time, tags: &Tags) -> Result<Vec<Standing>, Fault> {
+    if has_none(store) {
+        return Ok(Vec::new());
+    }
     let rows = store.rows(
         &format!(
             "SELECT {COLUMNS}, CASE per WHEN 'key' THEN ?1 WHEN 'user' THEN ?3 WHEN 'end_user' THEN ?4
@@ -265,7 +268,15 @@ pub(super) fn spend(store: &Store, now: Time, tags: &Tags, amount: Money, byok: 
 
 /// Whether there are any, so that an account without them pays for none.
 pub(super) fn any(store: &Store) -> Result<bool, Fault> {
-    Ok(store.row("SELECT id FROM budget LIMIT 1", &[])?.is_some())
+    match store.has() {
+        Some(has) => Ok(has.budgets),
+        None => Ok(store.row("SELECT id FROM budget LIMIT 1", &[])?.is_some()),
+    }
+}
+
+/// Whether it is known that there are none.
+fn has_none(store: &Store) -> bool {
+    store.has().is_some_and(|has| !has.budgets)
 }
 
 /// Drops counts of windows that are over, so that they do not add up by users and days.
@@ -287,6 +298,9 @@ type Counted = ((u64, Option<LimitReset>, bool), String);
 
 /// The budgets that money with these tags is counted in, and for whom.
 fn counted(store: &Store, tags: &Tags) -> Result<Vec<Counted>, Fault> {
+    if has_none(store) {
+        return Ok(Vec::new());
+    }
     let rows = store.rows(
         &format!(
             "SELECT CAST(number AS TEXT), window, CAST(include_byok AS TEXT), model, CASE per

@@ -5,7 +5,7 @@ mod told;
 
 use super::store::{Column, Fault, Row, Sql, Store};
 use super::{Answer, KeySnapshot, difference, keyring, ledger, team, text};
-use crate::id::{AccountId, KeyHash};
+use crate::id::AccountId;
 use crate::json;
 use crate::money::Money;
 use crate::time::Time;
@@ -183,7 +183,10 @@ pub(super) fn workspace_of(store: &Store, id: &str) -> Result<Option<String>, Fa
 
 /// Whether the account has keys of its own, disabled ones with them.
 pub(super) fn is_any(store: &Store) -> Result<bool, Fault> {
-    Ok(store.row("SELECT id FROM byok_key LIMIT 1", &[])?.is_some())
+    match store.has() {
+        Some(has) => Ok(has.byok),
+        None => Ok(store.row("SELECT id FROM byok_key LIMIT 1", &[])?.is_some()),
+    }
 }
 
 /// What the requests of the month that holds `now` would have cost at the gateway's own keys; `None`
@@ -199,22 +202,19 @@ pub(super) fn used_in_month(store: &Store, now: Time) -> Result<Option<Money>, F
     row.ok_or(Fault::Corrupt("amount"))?.next().map(Some)
 }
 
-/// Counts what a reply by a key of the account's own would have cost, `listed`, and returns what was counted.
-pub(super) fn count(store: &Store, now: Time, key: &KeyHash, listed: Money) -> Result<Money, Fault> {
-    if listed <= Money::ZERO {
-        return Ok(Money::ZERO);
+/// How much of what replies by keys of the account's own would have cost is counted, one after the other: what no
+/// amount can hold is not, as an absurd count must not stop a charge.
+pub(super) fn countable(store: &Store, listed: impl Iterator<Item = Money>) -> Result<Vec<Money>, Fault> {
+    let mut listed: Vec<Money> = listed.map(|listed| listed.max(Money::ZERO)).collect();
+    if listed.iter().all(|listed| *listed == Money::ZERO) {
+        return Ok(listed);
     }
-    // What no amount can hold is not counted: an absurd count must not stop the charge.
     let row = store.row("SELECT CAST(byok_used AS TEXT) FROM account", &[])?;
-    let used: Money = row.ok_or(Fault::Corrupt("account"))?.next()?;
-    let listed = listed.min(difference(Money::MAX, used)?);
-    store.write("UPDATE account SET byok_used = byok_used + CAST(?1 AS INTEGER)", &[listed.cell()])?;
-    store.write(
-        "INSERT INTO key_day (key_hash, day, byok_usage)
-         VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER))
-         ON CONFLICT (key_hash, day) DO UPDATE SET byok_usage = byok_usage + excluded.byok_usage",
-        &[key.cell(), now.day().cell(), listed.cell()],
-    )?;
+    let mut left = difference(Money::MAX, row.ok_or(Fault::Corrupt("account"))?.next()?)?;
+    for one in &mut listed {
+        *one = left.min(*one);
+        left = difference(left, *one)?;
+    }
     Ok(listed)
 }
 

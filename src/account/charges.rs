@@ -1,24 +1,34 @@
 //! Makes the charges of one report: a statement for all of them wherever one can do, as the object's
 //! time goes into statements. Lists cross as JSON, amounts in it as text.
 
-use super::lease;
+use super::lease::{self, Lease};
 use super::ledger::RECORD_BYTES;
 use super::report::{Settle, Settled};
-use super::store::{Column, Fault, Row, Store};
-use crate::id::GenerationId;
+use super::store::{Column, Fault, Store};
+use super::{budget, difference, rate};
+use crate::id::{GenerationId, KeyHash, LeaseId};
 use crate::json::List;
 use crate::money::Money;
 use crate::time::Time;
 use litemap::LiteMap;
+use std::collections::BTreeSet;
 
 /// About as long as a charge is in a list, without its record.
 const ROW_BYTES: usize = 160;
 /// The most bytes of records in one statement, which is half of what the runtime takes as one value.
 const CELL_BYTES: usize = 1_000_000;
 
-/// Charges each generation once and tells of each charge, in their order.
-pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<Settled>, Fault> {
-    let mut known = made_before(store, charges)?;
+/// What came of charges.
+pub(super) struct Made {
+    /// For each charge, in their order.
+    pub settled: Vec<Settled>,
+    /// What leases no longer hold, by the keys whose money it was. It is still in the totals.
+    pub released: LiteMap<KeyHash, Money>,
+}
+
+/// Charges each generation once.
+pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Made, Fault> {
+    let Found { made: mut known, leases } = find(store, charges)?;
     let mut fresh: Vec<&Settle> = Vec::with_capacity(charges.len());
     for settle in charges {
         if !known.contains_key(&settle.generation) {
@@ -28,17 +38,17 @@ pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<S
         }
     }
     for settle in &fresh {
-        // Before what was held for it is gone, which tells whose it was.
-        if let Some(used) = &settle.used {
-            lease::correct(store, now, settle, used)?;
+        let id = settle.lease.as_ref().map_or(settle.generation.as_str(), LeaseId::as_str);
+        if let (Some(used), Some(lease)) = (&settle.used, leases.get(id)) {
+            rate::correct(store, now, &lease.tags, used)?;
         }
     }
-    let held = held_for(store, &fresh)?;
-    for (settle, held) in fresh.iter().zip(&held) {
+    let Held { amounts, released } = hold(store, &fresh, &leases)?;
+    for (settle, held) in fresh.iter().zip(&amounts) {
         let exceeded_hold = exceeds(settle, *held);
         known.entry(settle.generation.clone()).and_modify(|one| one.exceeded_hold = exceeded_hold);
     }
-    add(store, now, &fresh, &held)?;
+    add(store, now, &fresh, &amounts)?;
     let told = |settle: &Settle| {
         let one = known.get_mut(&settle.generation).ok_or(Fault::Corrupt("charge"))?;
         // The first of a generation is new, any other in the same report is a replay.
@@ -46,45 +56,97 @@ pub(super) fn make(store: &Store, now: Time, charges: &[Settle]) -> Result<Vec<S
         one.already = true;
         Ok(told)
     };
-    charges.iter().map(told).collect()
+    Ok(Made { settled: charges.iter().map(told).collect::<Result<_, Fault>>()?, released })
 }
 
 fn exceeds(settle: &Settle, held: Option<Money>) -> bool {
     settle.amount > held.unwrap_or(Money::ZERO)
 }
 
-fn made_before(store: &Store, charges: &[Settle]) -> Result<LiteMap<GenerationId, Settled>, Fault> {
-    let rows = store.rows(
-        "SELECT id, CAST(amount AS TEXT), CAST(exceeded_hold AS TEXT) FROM ledger
-         WHERE kind = 'charge' AND id IN (SELECT value FROM json_each(?1))",
-        &[ids(charges.iter()).cell()],
-    )?;
-    let read = |mut row: Row| {
-        let (id, amount, exceeded_hold) = (row.next()?, row.next()?, row.next()?);
-        Ok((id, Settled { already: true, amount, exceeded_hold }))
-    };
-    rows.into_iter().map(read).collect()
+/// What there is of some charges.
+struct Found {
+    made: LiteMap<GenerationId, Settled>,
+    /// Those that are open, by their ids: for one request, or drawn on.
+    leases: LiteMap<String, Lease>,
 }
 
-/// What was held for each charge; `None` where nothing was.
-fn held_for(store: &Store, charges: &[&Settle]) -> Result<Vec<Option<Money>>, Fault> {
-    // A charge ends its own hold, whoever pays.
-    let mut own = lease::take_all(store, &ids(charges.iter().copied()))?;
-    let mut by_lease = LiteMap::new_vec();
-    for settle in charges {
-        if let Some(lease) = &settle.lease {
-            by_lease.entry(lease).or_insert_with(Vec::new).push(settle.amount);
+fn find(store: &Store, charges: &[Settle]) -> Result<Found, Fault> {
+    let leases: BTreeSet<&str> =
+        charges.iter().filter_map(|settle| Some(settle.lease.as_ref()?.as_str())).collect();
+    let ids = list(charges.iter().map(|settle| settle.generation.as_str()).chain(leases));
+    let rows = store.rows(
+        &format!(
+            "SELECT '1', id, CAST(amount AS TEXT), CAST(exceeded_hold AS TEXT), {NULLS} FROM ledger
+             WHERE kind = 'charge' AND id IN (SELECT value FROM json_each(?1))
+             UNION ALL SELECT '0', id, {} FROM lease WHERE id IN (SELECT value FROM json_each(?1))",
+            lease::COLUMNS
+        ),
+        &[ids.cell()],
+    )?;
+    let mut found = Found { made: LiteMap::new_vec(), leases: LiteMap::new_vec() };
+    for mut row in rows {
+        if row.next()? {
+            let (id, amount, exceeded_hold) = (row.next()?, row.next()?, row.next()?);
+            found.made.insert(id, Settled { already: true, amount, exceeded_hold });
+        } else {
+            found.leases.insert(row.next()?, Lease::read(&mut row)?);
         }
     }
-    let mut drawn = LiteMap::new_vec();
-    for (lease, amounts) in by_lease {
-        drawn.insert(lease, lease::draw(store, lease, &amounts)?.map(Vec::into_iter));
-    }
-    let held = |settle: &&Settle| match &settle.lease {
-        Some(lease) => drawn.get_mut(lease).and_then(Option::as_mut).and_then(Iterator::next),
-        None => own.remove(&settle.generation),
+    Ok(found)
+}
+
+/// What [`lease::COLUMNS`] have more than the columns of a charge.
+const NULLS: &str = "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+
+/// What was held for charges, each of them: `None` where nothing was.
+struct Held {
+    amounts: Vec<Option<Money>>,
+    released: LiteMap<KeyHash, Money>,
+}
+
+/// Takes what was held for charges out of their leases.
+fn hold(store: &Store, charges: &[&Settle], leases: &LiteMap<String, Lease>) -> Result<Held, Fault> {
+    let mut released = LiteMap::new_vec();
+    let mut release = |lease: &Lease, amount: Money| {
+        if amount == Money::ZERO {
+            return Ok(());
+        }
+        let total: &mut Money = released.entry(lease.tags.key.clone()).or_default();
+        *total = total.checked_add(amount).ok_or(Fault::Corrupt("amount"))?;
+        budget::add_to_held(store, &lease.tags, difference(Money::ZERO, amount)?)
     };
-    Ok(charges.iter().map(held).collect())
+    // A charge ends its own hold, whoever pays.
+    let ids = charges.iter().map(|settle| settle.generation.as_str());
+    let own: Vec<&str> = ids.filter(|id| leases.contains_key(*id)).collect();
+    own.iter().try_for_each(|id| leases.get(*id).map_or(Ok(()), |lease| release(lease, lease.amount)))?;
+    if !own.is_empty() {
+        lease::end(store, &list(own.into_iter()))?;
+    }
+    let mut left: LiteMap<&str, Money> = LiteMap::new_vec();
+    let mut amounts = Vec::with_capacity(charges.len());
+    for settle in charges {
+        amounts.push(match &settle.lease {
+            None => leases.get(settle.generation.as_str()).map(|lease| lease.amount),
+            Some(id) => leases.get(id.as_str()).map(|lease| {
+                let left = left.entry(id.as_str()).or_insert(lease.amount);
+                draw(left, settle.amount)
+            }),
+        });
+    }
+    for (id, left) in left {
+        if let Some(lease) = leases.get(id) {
+            lease::shrink(store, id, left)?;
+            release(lease, difference(lease.amount, left)?)?;
+        }
+    }
+    Ok(Held { amounts, released })
+}
+
+/// Takes a charge out of what is left of a lease, as far as that goes, and returns how far.
+fn draw(left: &mut Money, charge: Money) -> Money {
+    let part = (*left).min(charge);
+    *left = left.checked_sub(part).unwrap_or(Money::ZERO);
+    part
 }
 
 fn add(store: &Store, now: Time, charges: &[&Settle], held: &[Option<Money>]) -> Result<(), Fault> {
@@ -150,9 +212,9 @@ fn kept(settle: &Settle) -> Option<&str> {
     settle.record.as_deref().filter(|record| record.len() <= RECORD_BYTES)
 }
 
-/// The generations of some charges, as a JSON list.
-fn ids<'s>(charges: impl Iterator<Item = &'s Settle>) -> String {
+/// Some ids as a JSON list.
+fn list<'i>(ids: impl Iterator<Item = &'i str>) -> String {
     let mut list = List::with_capacity(ROW_BYTES);
-    charges.for_each(|settle| list.put(settle.generation.as_str()));
+    ids.for_each(|id| list.put(id));
     list.end()
 }

@@ -15,7 +15,8 @@ use std::rc::Rc;
 /// Keys on a page of a list.
 pub const PAGE: u64 = 100;
 
-const COLUMNS: &str = "hash, label, name, kind, CAST(disabled AS TEXT), CAST(limit_amount AS TEXT),
+pub(super) const COLUMNS: &str =
+    "hash, label, name, kind, CAST(disabled AS TEXT), CAST(limit_amount AS TEXT),
     limit_reset, CAST(include_byok AS TEXT), CAST(expires_at AS TEXT), CAST(created_at AS TEXT),
     CAST(updated_at AS TEXT), CAST(deleted_at AS TEXT), CAST(last_used_at AS TEXT),
     CAST(version AS TEXT), CAST(CASE WHEN line IS NULL THEN held ELSE
@@ -174,12 +175,7 @@ pub(super) fn get(store: &Store, now: Time, hash: &KeyHash, only: Option<KeyKind
     let Some(key) = find_living(store, hash, only)? else {
         return Ok(Answer::NotFound);
     };
-    let owner = Owner {
-        workspace: key.workspace.clone(),
-        user: key.holder.creator_user_id.clone(),
-        line: key.line.clone(),
-    };
-    let tags = Tags { key: key.hash.clone(), owner, end_user: None, models: Vec::new() };
+    let tags = Tags { key: key.hash.clone(), owner: key.owner(), end_user: None, models: Vec::new() };
     // Those that are the same whatever model and end user are asked for.
     let mut budgets = budget::standings(store, now, &tags)?;
     budgets.retain(|standing| standing.budget.per != Per::EndUser && standing.budget.model.is_none());
@@ -239,19 +235,6 @@ pub(super) fn authenticate(store: &Store, now: Time, hash: &KeyHash) -> Result<A
     match snapshot.check(now) {
         Ok(()) => Ok(Answer::Authenticated { snapshot }),
         Err(reason) => Ok(refused(Refusal::Key { reason })),
-    }
-}
-
-/// The key if it may spend, or why it may not.
-pub(super) fn find_spending(
-    store: &Store,
-    now: Time,
-    account: &AccountId,
-    hash: &KeyHash,
-) -> Result<Result<Key, KeyRefusal>, Fault> {
-    match find(store, hash)? {
-        None => Ok(Err(KeyRefusal::Unknown)),
-        Some(key) => Ok(key.state(account.clone()).check_spending(now).map(|()| key)),
     }
 }
 
@@ -404,7 +387,8 @@ pub(super) fn row(store: &Store, now: Time, account: &AccountRow, key: Key) -> R
 }
 
 impl Key {
-    fn read(mut row: Row) -> Result<Key, Fault> {
+    /// Reads what follows in the columns of a row.
+    pub(super) fn read(mut row: Row) -> Result<Key, Fault> {
         Ok(Key {
             hash: row.next()?,
             label: row.next()?,
@@ -431,6 +415,11 @@ impl Key {
             replaces: row.next()?,
             workspace: row.next()?,
         })
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        let (workspace, user) = (self.workspace.clone(), self.holder.creator_user_id.clone());
+        Owner { workspace, user, line: self.line.clone() }
     }
 
     fn remaining(&self, spent: &Spent) -> Result<Option<Money>, Fault> {
@@ -463,7 +452,7 @@ impl Key {
     }
 
     /// The same without what applies to its requests.
-    fn state(&self, account: AccountId) -> KeySnapshot {
+    pub(super) fn state(&self, account: AccountId) -> KeySnapshot {
         KeySnapshot {
             account,
             hash: self.hash.clone(),

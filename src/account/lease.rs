@@ -5,14 +5,13 @@ use super::budget::{self, Standing, Tags};
 use super::command::Refusal;
 use super::difference;
 use super::keyring::{self, Key};
-use super::ledger;
-use super::rate::{self, Limited, Take, Used};
-use super::report::{Held, Hold, LeaseReport, LeaseState, Part, Settle};
-use super::store::{Column, Fault, Store};
-use crate::id::{GenerationId, KeyHash, LeaseId};
+use super::look::{self, Spender};
+use super::rate::{self, Limited, Take};
+use super::report::{Held, Hold, LeaseReport, LeaseState, Part};
+use super::store::{Column, Fault, Row, Store};
+use crate::id::GenerationId;
 use crate::money::Money;
 use crate::time::Time;
-use litemap::LiteMap;
 use std::time::Duration;
 
 /// For how long an isolate may admit requests after it asked: as long as a change to a key may go
@@ -46,9 +45,9 @@ enum Level {
 
 impl Room {
     /// Where several levels are short, the first is named.
-    fn find(store: &Store, now: Time, tags: &Tags) -> Result<Result<Room, Refusal>, Fault> {
-        let (account, rated) = ledger::describe_rated(store)?;
-        let key = match keyring::find_spending(store, now, &account.id, &tags.key)? {
+    fn find(store: &Store, now: Time, tags: &Tags, seen: Spender) -> Result<Result<Room, Refusal>, Fault> {
+        let Spender { account, rated, key, .. } = seen;
+        let key = match key {
             Ok(key) => key,
             Err(reason) => return Ok(Err(Refusal::Key { reason })),
         };
@@ -123,26 +122,22 @@ impl Room {
     }
 }
 
-/// Whom money for a key belongs to at the moment.
-fn tags(store: &Store, key: &KeyHash, end_user: Option<&String>, models: &[String]) -> Result<Tags, Fault> {
-    let owner = keyring::owner(store, key)?;
-    Ok(Tags { key: key.clone(), owner, end_user: end_user.cloned(), models: models.to_vec() })
-}
-
 /// Sets money aside for one request.
 pub(super) fn hold(store: &Store, now: Time, hold: &Hold) -> Result<Held, Fault> {
     let id = hold.generation.as_str();
-    if let Some(before) = open(store, id)? {
+    let mut seen = look::at_spender(store, now, &hold.key, id)?;
+    if let Some(before) = seen.lease.take() {
         return match hold.part {
             Part::More if before.amount < hold.least() => grow(store, now, hold, before),
             Part::More | Part::Most | Part::Least => Ok(held(&before, true)),
         };
     }
-    if hold.part == Part::More || hold.expires_at <= now || has_ended(store, hold.generation.as_str())? {
+    if hold.part == Part::More || hold.expires_at <= now || seen.ended {
         return Ok(Held::Refused { refusal: Refusal::Ended });
     }
-    let tags = tags(store, &hold.key, hold.end_user.as_ref(), &hold.models)?;
-    let room = match Room::find(store, now, &tags)? {
+    let (key, owner) = (hold.key.clone(), seen.owner());
+    let tags = Tags { key, owner, end_user: hold.end_user.clone(), models: hold.models.clone() };
+    let room = match Room::find(store, now, &tags, seen)? {
         Ok(room) => room,
         Err(refusal) => return Ok(Held::Refused { refusal }),
     };
@@ -166,7 +161,8 @@ fn held(lease: &Lease, rated: bool) -> Held {
 
 /// Lets an open hold hold more. What it holds is never taken from it.
 fn grow(store: &Store, now: Time, hold: &Hold, before: Lease) -> Result<Held, Fault> {
-    let room = match Room::find(store, now, &before.tags)? {
+    let seen = look::at_spender(store, now, &before.tags.key, hold.generation.as_str())?;
+    let room = match Room::find(store, now, &before.tags, seen)? {
         Ok(room) => room,
         Err(refusal) => return Ok(Held::Refused { refusal }),
     };
@@ -194,17 +190,19 @@ pub(super) fn renew(store: &Store, now: Time, report: &LeaseReport) -> Result<Le
     };
     let none = || LeaseState { ended: true, ..state(Money::ZERO, 0) };
     let id = report.id.as_str();
-    let (before, is_new) = match open(store, id)? {
+    let mut seen = look::at_spender(store, now, &report.key, id)?;
+    let (before, is_new) = match seen.lease.take() {
         Some(lease) if lease.tags.key != report.key => return Ok(none()),
         Some(lease) if lease.report >= report.number => return Ok(state(lease.amount, 0)),
         Some(lease) => (lease, false),
-        None if report.number > 1 || has_ended(store, id)? => return Ok(none()),
+        None if report.number > 1 || seen.ended => return Ok(none()),
         None => {
-            let tags = tags(store, &report.key, None, &[])?;
+            let (key, owner) = (report.key.clone(), seen.owner());
+            let tags = Tags { key, owner, end_user: None, models: Vec::new() };
             (Lease { tags, amount: Money::ZERO, expires_at: now, report: 0, slots: 0 }, true)
         }
     };
-    let room = Room::find(store, now, &before.tags)?.ok();
+    let room = Room::find(store, now, &before.tags, seen)?.ok();
     let amount = amount_of(&before, report, room.as_ref());
     let solvent = room.as_ref().is_some_and(|room| room.is_shared() && room.is_solvent());
     let admits = solvent && (amount > report.open || report.unit == Money::ZERO);
@@ -238,16 +236,31 @@ fn amount_of(before: &Lease, report: &LeaseReport, room: Option<&Room>) -> Money
     if amount.pico() < two { before.amount } else { amount }
 }
 
+/// The columns of [`Lease::read`].
+pub(super) const COLUMNS: &str = "CAST(lease.amount AS TEXT), CAST(lease.expires_at AS TEXT),
+    CAST(lease.report AS TEXT), CAST(lease.slots AS TEXT), lease.key_hash, lease.workspace_id,
+    lease.creator_user_id, lease.line, lease.end_user, lease.models";
+/// How many they are.
+pub(super) const WIDTH: usize = 10;
+
 /// Money set aside.
 #[derive(Clone)]
-struct Lease {
-    tags: Tags,
-    amount: Money,
+pub(super) struct Lease {
+    pub tags: Tags,
+    pub amount: Money,
     expires_at: Time,
     /// The last report of its isolate; 0 for a lease of one request.
     report: u64,
     /// How many requests may be under way on it.
     slots: u64,
+}
+
+impl Lease {
+    pub fn read(row: &mut Row) -> Result<Lease, Fault> {
+        let (amount, expires_at, report) = (row.next()?, row.next()?, row.next()?);
+        let slots = row.next()?;
+        Ok(Lease { tags: Tags::read(row.next()?, row)?, amount, expires_at, report, slots })
+    }
 }
 
 fn add(store: &Store, id: &str, lease: &Lease) -> Result<(), Fault> {
@@ -301,71 +314,21 @@ fn add_to_held(store: &Store, tags: &Tags, amount: Money) -> Result<(), Fault> {
     budget::add_to_held(store, tags, amount)
 }
 
-/// A lease that has not ended.
-fn open(store: &Store, id: &str) -> Result<Option<Lease>, Fault> {
-    let row = store.row(
-        "SELECT CAST(amount AS TEXT), CAST(expires_at AS TEXT), CAST(report AS TEXT),
-         CAST(slots AS TEXT), key_hash, workspace_id, creator_user_id, line, end_user, models FROM lease WHERE id = ?1",
-        &[id.to_owned().cell()],
-    )?;
-    row.map(|mut row| {
-        let (amount, expires_at, report) = (row.next()?, row.next()?, row.next()?);
-        let slots = row.next()?;
-        Ok(Lease { tags: Tags::read(row.next()?, &mut row)?, amount, expires_at, report, slots })
-    })
-    .transpose()
-}
-
-/// Puts limits of rate right by what a request has used, if what was held for it is still open.
-pub(super) fn correct(store: &Store, now: Time, settle: &Settle, used: &Used) -> Result<(), Fault> {
-    let id = settle.lease.as_ref().map_or(settle.generation.as_str(), LeaseId::as_str);
-    open(store, id)?.map_or(Ok(()), |lease| rate::correct(store, now, &lease.tags, used))
-}
-
+/// Whether there is a hold that has not ended.
 pub(super) fn is_open(store: &Store, generation: &GenerationId) -> Result<bool, Fault> {
-    Ok(open(store, generation.as_str())?.is_some())
+    Ok(store.row("SELECT id FROM lease WHERE id = ?1", &[generation.cell()])?.is_some())
 }
 
-fn has_ended(store: &Store, id: &str) -> Result<bool, Fault> {
-    let statement = "SELECT id FROM ledger WHERE id = ?1 AND kind IN ('charge', 'expiry')";
-    Ok(store.row(statement, &[id.to_owned().cell()])?.is_some())
+/// Ends the leases of a JSON list of ids. What they held is still in the totals.
+pub(super) fn end(store: &Store, ids: &str) -> Result<(), Fault> {
+    let statement = "DELETE FROM lease WHERE id IN (SELECT value FROM json_each(?1))";
+    store.write(statement, &[ids.to_owned().cell()])
 }
 
-/// Ends those leases of one request each that are open among `generations`, a JSON list, and returns
-/// what they held.
-pub(super) fn take_all(store: &Store, generations: &str) -> Result<LiteMap<GenerationId, Money>, Fault> {
-    let list = [generations.to_owned().cell()];
-    let rows = store.rows("SELECT id FROM lease WHERE id IN (SELECT value FROM json_each(?1))", &list)?;
-    let mut taken = LiteMap::new_vec();
-    for mut row in rows {
-        let generation: GenerationId = row.next()?;
-        if let Some(lease) = open(store, generation.as_str())? {
-            add_to_held(store, &lease.tags, difference(Money::ZERO, lease.amount)?)?;
-            taken.insert(generation, lease.amount);
-        }
-    }
-    if !taken.is_empty() {
-        store.write("DELETE FROM lease WHERE id IN (SELECT value FROM json_each(?1))", &list)?;
-    }
-    Ok(taken)
-}
-
-/// Takes charges out of an isolate's lease, one after the other and as far as it goes, and returns how
-/// far that is for each; `None` if it is not open.
-pub(super) fn draw(store: &Store, id: &LeaseId, charges: &[Money]) -> Result<Option<Vec<Money>>, Fault> {
-    let Some(lease) = open(store, id.as_str())? else {
-        return Ok(None);
-    };
-    let mut left = lease.amount;
-    let mut drawn = Vec::with_capacity(charges.len());
-    for charge in charges {
-        let part = left.min(*charge);
-        left = difference(left, part)?;
-        drawn.push(part);
-    }
-    store.write("UPDATE lease SET amount = CAST(?2 AS INTEGER) WHERE id = ?1", &[id.cell(), left.cell()])?;
-    add_to_held(store, &lease.tags, difference(left, lease.amount)?)?;
-    Ok(Some(drawn))
+/// Has a lease hold no more than that. What it held is still in the totals.
+pub(super) fn shrink(store: &Store, id: &str, amount: Money) -> Result<(), Fault> {
+    let statement = "UPDATE lease SET amount = CAST(?2 AS INTEGER) WHERE id = ?1";
+    store.write(statement, &[id.to_owned().cell(), amount.cell()])
 }
 
 /// Gives back what every lease holds whose time is over, and says how many that were. One that was

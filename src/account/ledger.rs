@@ -3,10 +3,11 @@
 
 use super::books::{Counted, activity};
 use super::budget::{self, Tags};
+use super::charges::{self, Made};
 use super::command::{AccountRow, Answer, Refusal};
 use super::report::{Settle, Settled};
-use super::store::{Column, Fault, Store};
-use super::{byok, charges, difference, keyring, lease};
+use super::store::{Column, Fault, Row, Store};
+use super::{byok, difference, keyring, lease};
 use crate::id::{AccountId, GenerationId, KeyHash};
 use crate::money::Money;
 use crate::time::Time;
@@ -36,21 +37,19 @@ pub(super) fn create(store: &Store, now: Time, account: &AccountId, name: &str) 
 }
 
 pub(super) fn describe(store: &Store) -> Result<AccountRow, Fault> {
-    Ok(describe_rated(store)?.0)
+    let row = store.row(&format!("SELECT {COLUMNS} FROM account"), &[])?;
+    read(&mut row.ok_or(Fault::Corrupt("account"))?)
 }
 
-/// The account, and whether it has limits of rate.
-pub(super) fn describe_rated(store: &Store) -> Result<(AccountRow, bool), Fault> {
-    let row = store.row(
-        "SELECT id, name, CAST(created_at AS TEXT), CAST(granted AS TEXT), CAST(charged AS TEXT),
-         CAST(held AS TEXT), CAST(EXISTS (SELECT 1 FROM rate_limit) AS TEXT) FROM account",
-        &[],
-    )?;
-    let mut row = row.ok_or(Fault::Corrupt("account"))?;
+/// The columns of [`read`].
+pub(super) const COLUMNS: &str = "account.id, account.name, CAST(account.created_at AS TEXT),
+    CAST(account.granted AS TEXT), CAST(account.charged AS TEXT), CAST(account.held AS TEXT)";
+
+pub(super) fn read(row: &mut Row) -> Result<AccountRow, Fault> {
     let (id, name, created_at) = (row.next()?, row.next()?, row.next()?);
     let (granted, charged, held) = (row.next()?, row.next()?, row.next()?);
     let available = difference(difference(granted, charged)?, held)?;
-    Ok((AccountRow { id, name, created_at, granted, charged, held, available }, row.next()?))
+    Ok(AccountRow { id, name, created_at, granted, charged, held, available })
 }
 
 pub(super) fn grant(
@@ -100,36 +99,36 @@ fn granted_before(store: &Store, id: &str) -> Result<Option<Money>, Fault> {
     store.row(statement, &[id.to_owned().cell()])?.map(|mut row| row.next()).transpose()
 }
 
-/// Charges each generation once, whether its money is held, has expired or never was. `None` where
-/// the sum is more than an account can hold; then nothing was written.
-pub(super) fn charge(store: &Store, now: Time, charges: &[Settle]) -> Result<Option<Vec<Settled>>, Fault> {
+/// Charges each generation once, whether its money is held, has expired or never was. `charged` is the account's
+/// total before. `None` where the sum is more than an account can hold; then nothing was written.
+pub(super) fn charge(
+    store: &Store,
+    now: Time,
+    charges: &[Settle],
+    charged: Money,
+) -> Result<Option<Vec<Settled>>, Fault> {
     let sum = |total: Option<Money>, settle: &Settle| total?.checked_add(settle.amount);
     if charges.is_empty() {
         return Ok(Some(Vec::new()));
     }
-    if charges.iter().fold(Some(describe(store)?.charged), sum).is_none() {
+    if charges.iter().fold(Some(charged), sum).is_none() {
         return Ok(None);
     }
-    let mut by_key = LiteMap::new_vec();
-    let mut by_tags: LiteMap<_, (Money, Money)> = LiteMap::new_vec();
     let has_budgets = budget::any(store)?;
-    let settled = charges::make(store, now, charges)?;
+    let Made { settled, released } = charges::make(store, now, charges)?;
     let made = charges.iter().zip(&settled).filter(|(_, one)| !one.already);
     let made: Vec<(&Settle, Counted<'_>)> =
         made.map(|(settle, _)| (settle, Counted::read(settle.record.as_deref()))).collect();
-    for (settle, counted) in &made {
-        let spent: &mut Money = by_key.entry(&settle.key).or_default();
-        *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
-        let own = byok::count(store, now, &settle.key, counted.listed)?;
-        if has_budgets {
+    let own = byok::countable(store, made.iter().map(|(_, counted)| counted.listed))?;
+    let mut by_tags: LiteMap<_, (Money, Money)> = LiteMap::new_vec();
+    if has_budgets {
+        for ((settle, counted), own) in made.iter().zip(&own) {
             let (spent, byok) = by_tags.entry((&settle.key, told(counted))).or_default();
-            *spent = spent.checked_add(settle.amount).ok_or(Fault::Corrupt("amount"))?;
-            *byok = byok.checked_add(own).ok_or(Fault::Corrupt("amount"))?;
+            *spent = sum_of(*spent, settle.amount)?;
+            *byok = sum_of(*byok, *own)?;
         }
     }
-    for (key, spent) in by_key {
-        add_to_totals(store, now, key, spent)?;
-    }
+    add_to_totals(store, now, &made, &own, released)?;
     activity::add(store, now, &made)?;
     for ((key, (model, end_user)), (spent, byok)) in by_tags {
         let owner = keyring::owner(store, key)?;
@@ -145,20 +144,77 @@ fn told(counted: &Counted<'_>) -> (Option<String>, Option<String>) {
     (told(&counted.model), told(&counted.external_user))
 }
 
-fn add_to_totals(store: &Store, now: Time, key: &KeyHash, spent: Money) -> Result<(), Fault> {
-    store.write(
-        "UPDATE api_key SET last_used_at = CAST(?2 AS INTEGER) WHERE hash = ?1",
-        &[key.cell(), now.cell()],
-    )?;
-    if spent == Money::ZERO {
+/// What charges change of the totals of the account, or of one key.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    spent: Money,
+    /// At the account's own keys.
+    byok: Money,
+    /// No longer held.
+    released: Money,
+    is_use: bool,
+}
+
+impl Change {
+    fn add(&mut self, other: Change) -> Result<(), Fault> {
+        self.spent = sum_of(self.spent, other.spent)?;
+        self.byok = sum_of(self.byok, other.byok)?;
+        self.released = sum_of(self.released, other.released)?;
+        self.is_use |= other.is_use;
+        Ok(())
+    }
+}
+
+fn sum_of(left: Money, right: Money) -> Result<Money, Fault> {
+    left.checked_add(right).ok_or(Fault::Corrupt("amount"))
+}
+
+fn add_to_totals(
+    store: &Store,
+    now: Time,
+    made: &[(&Settle, Counted<'_>)],
+    own: &[Money],
+    released: LiteMap<KeyHash, Money>,
+) -> Result<(), Fault> {
+    let mut by_key: LiteMap<KeyHash, Change> = LiteMap::new_vec();
+    for ((settle, _), byok) in made.iter().zip(own) {
+        let change = Change { spent: settle.amount, byok: *byok, is_use: true, ..Change::default() };
+        by_key.entry(settle.key.clone()).or_default().add(change)?;
+    }
+    for (key, released) in released {
+        by_key.entry(key).or_default().add(Change { released, ..Change::default() })?;
+    }
+    let mut total = Change::default();
+    for (key, change) in by_key {
+        total.add(change)?;
+        add_to_key(store, now, &key, change)?;
+    }
+    if [total.spent, total.byok, total.released] == [Money::ZERO; 3] {
         return Ok(());
     }
-    store.write("UPDATE account SET charged = charged + CAST(?1 AS INTEGER)", &[spent.cell()])?;
     store.write(
-        "INSERT INTO key_day (key_hash, day, usage)
-         VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER))
-         ON CONFLICT (key_hash, day) DO UPDATE SET usage = usage + excluded.usage",
-        &[key.cell(), now.day().cell(), spent.cell()],
+        "UPDATE account SET charged = charged + CAST(?1 AS INTEGER), byok_used = byok_used + CAST(?2 AS INTEGER),
+         held = held - CAST(?3 AS INTEGER)",
+        &[total.spent.cell(), total.byok.cell(), total.released.cell()],
+    )
+}
+
+fn add_to_key(store: &Store, now: Time, key: &KeyHash, change: Change) -> Result<(), Fault> {
+    let used_at = change.is_use.then_some(now);
+    store.write(
+        "UPDATE api_key SET last_used_at = COALESCE(CAST(?2 AS INTEGER), last_used_at),
+         held = held - CAST(?3 AS INTEGER) WHERE hash = ?1",
+        &[key.cell(), used_at.cell(), change.released.cell()],
+    )?;
+    if [change.spent, change.byok] == [Money::ZERO; 2] {
+        return Ok(());
+    }
+    store.write(
+        "INSERT INTO key_day (key_hash, day, usage, byok_usage)
+         VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER), CAST(?4 AS INTEGER))
+         ON CONFLICT (key_hash, day) DO UPDATE
+         SET usage = usage + excluded.usage, byok_usage = byok_usage + excluded.byok_usage",
+        &[key.cell(), now.day().cell(), change.spent.cell(), change.byok.cell()],
     )
 }
 

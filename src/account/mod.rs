@@ -18,6 +18,7 @@ mod keyring;
 pub mod lease;
 pub mod ledger;
 pub mod limit;
+mod look;
 pub mod purchase;
 pub mod rate;
 pub mod receipt;

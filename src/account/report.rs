@@ -5,6 +5,7 @@ use super::byok;
 use super::command::{Answer, Refusal};
 use super::lease;
 use super::ledger;
+use super::look;
 use super::rate::{HIGHEST, Slice, SliceReport, Take, Used};
 use super::store::{Fault, Store};
 use super::{alert, next_alarm, text};
@@ -318,13 +319,20 @@ pub fn kept_prefix(account: &AccountId) -> String {
 }
 
 pub(super) fn carry_out(store: &Store, now: Time, report: &Report) -> Result<Answer, Fault> {
+    let look::Account { has, charged, first_expiry } = look::at_account(store)?;
+    let store = &store.knowing(has);
     // First, so that a charge that comes late finds what was held for it as long as it can.
-    let Some(charges) = ledger::charge(store, now, &report.charges)? else {
+    let Some(charges) = ledger::charge(store, now, &report.charges, charged)? else {
         return Ok(ledger::invalid("more than an account can hold"));
     };
     // Money does not wait for alerts: where they cannot be worked out, there are none.
-    let _ = alert::watch(store, now, &report.charges, &charges);
-    lease::expire(store, now)?;
+    if has.alerts {
+        let _ = alert::watch(store, now, &report.charges, &charges);
+    }
+    // No charge brings an expiry nearer.
+    if first_expiry.is_some_and(|at| at <= now) {
+        lease::expire(store, now)?;
+    }
     let mut leases = report.leases.clone();
     let gives_back = |lease: &LeaseReport| lease.want == lease.open;
     leases.sort_by_key(|lease| !gives_back(lease));
@@ -332,7 +340,9 @@ pub(super) fn carry_out(store: &Store, now: Time, report: &Report) -> Result<Ans
     let renew = |report: &LeaseReport| lease::renew(store, now, report);
     let mut leases = back.iter().map(renew).collect::<Result<Vec<_>, _>>()?;
     let hold = report.hold.as_ref().map(|hold| lease::hold(store, now, hold)).transpose()?;
-    if let (Some(wanted), Some(Held::Refused { refusal })) = (&report.hold, &hold) {
+    if has.alerts
+        && let (Some(wanted), Some(Held::Refused { refusal })) = (&report.hold, &hold)
+    {
         let _ = alert::watch_refusal(store, now, &wanted.key, refusal);
     }
     leases.extend(rest.iter().map(renew).collect::<Result<Vec<_>, _>>()?);

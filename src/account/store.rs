@@ -75,17 +75,35 @@ impl Row {
     pub fn next<T: Column>(&mut self) -> Result<T, Fault> {
         self.0.next().and_then(T::read).ok_or(Fault::Corrupt(T::NAME))
     }
+
+    pub fn skip(&mut self, columns: usize) {
+        self.0.by_ref().take(columns).for_each(drop);
+    }
 }
 
 /// A database whose tables are of the version this program knows.
 #[derive(Clone, Copy)]
-pub(super) struct Store<'s>(&'s dyn Sql);
+pub(super) struct Store<'s> {
+    sql: &'s dyn Sql,
+    /// Asked once by commands that would ask several times and change nothing of it.
+    has: Option<Has>,
+}
+
+/// Whether an account has what many do without: then nothing needs to be looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Has {
+    pub budgets: bool,
+    /// Keys of its own at providers.
+    pub byok: bool,
+    /// Alerts that are switched on.
+    pub alerts: bool,
+}
 
 impl<'s> Store<'s> {
     /// Opens an account's database; `None` if it was never created. Brings older tables up to date.
     pub fn open(sql: &'s dyn Sql) -> Result<Option<Store<'s>>, Fault> {
         if sql.is_current() {
-            return Ok(Some(Store(sql)));
+            return Ok(Some(Store { sql, has: None }));
         }
         match version(sql)? {
             None => Ok(None),
@@ -101,11 +119,20 @@ impl<'s> Store<'s> {
     fn bring_up(sql: &'s dyn Sql, found: Option<u64>) -> Result<Store<'s>, Fault> {
         migrate_from(sql, SCHEMA, found)?;
         sql.note_current();
-        Ok(Store(sql))
+        Ok(Store { sql, has: None })
+    }
+
+    pub fn knowing(self, has: Has) -> Store<'s> {
+        Store { has: Some(has), ..self }
+    }
+
+    /// What is known of what the account has; `None` where that was not asked.
+    pub fn has(&self) -> Option<Has> {
+        self.has
     }
 
     pub fn rows(&self, statement: &str, arguments: &[Cell]) -> Result<Vec<Row>, Fault> {
-        let rows = self.0.run(statement, arguments)?;
+        let rows = self.sql.run(statement, arguments)?;
         Ok(rows.into_iter().map(|cells| Row(cells.into_iter())).collect())
     }
 
@@ -115,7 +142,7 @@ impl<'s> Store<'s> {
     }
 
     pub fn write(&self, statement: &str, arguments: &[Cell]) -> Result<(), Fault> {
-        self.0.run(statement, arguments)?;
+        self.sql.run(statement, arguments)?;
         Ok(())
     }
 }

@@ -388,6 +388,38 @@ fn commands_cross_as_json() {
     }
 }
 
+/// A statement costs the object some 70 µs whatever it does: how many there are is what a report costs.
+#[test]
+fn a_report_of_64_charges_is_a_dozen_statements() {
+    let mut database = Database::new();
+    for line in ["create", "grant g1 100", "key k", "lease l k 1 want 1 unit 0.01"] {
+        database.tell(time("0s"), &read_command(line));
+    }
+    let mut statements = |at: &str, line: &str| {
+        database.statements_left.set(100);
+        let answer = database.tell(time(at), &read_command(line));
+        assert!(matches!(answer, Answer::Reported(_)), "{answer:?}");
+        100 - database.statements_left.get()
+    };
+    let charges = |first: u32| {
+        let settle = |number| format!("settle {number} k 0.01 from l model a/b");
+        (first..first + 64).map(settle).collect::<Vec<_>>().join(", ")
+    };
+    let renewed = |number: u32| format!("lease l k {number} want 1 unit 0.01");
+    let counts = [
+        ("1s", format!("{}, {}", charges(0), renewed(2))),
+        // A replay makes none of them.
+        ("2s", format!("{}, {}", charges(0), renewed(3))),
+        ("3s", charges(100)),
+        ("4s", "settle x k 0.01".to_owned()),
+        ("5s", "hold h k 1 until 60s".to_owned()),
+        ("6s", "settle h k 0.01".to_owned()),
+        ("7s", renewed(4)),
+    ]
+    .map(|(at, line)| statements(at, &line));
+    assert_eq!(counts, [14, 5, 10, 9, 6, 10, 6]);
+}
+
 /// Reports that KV keeps from before have records in strings.
 #[test]
 fn records_are_kept_byte_for_byte_in_whichever_form_they_came() {

@@ -2,6 +2,7 @@
 //! needs, and whoever keeps the lines can have it made. A charge that was made is not made again.
 
 use super::super::ledger;
+use super::super::look;
 use super::super::record::GenerationRecord;
 use super::super::report::{CHARGES, Settle};
 use super::super::store::{Column, Fault, Store};
@@ -108,7 +109,7 @@ pub(super) fn make(store: &Store, now: Time, missed: &[Missed]) -> Result<Answer
         let charge = |key| Settle { generation, key, amount, lease: None, record, used: None };
         charges.extend(key_of(store, key)?.map(charge));
     }
-    let Some(settled) = ledger::charge(store, now, &charges)? else {
+    let Some(settled) = ledger::charge(store, now, &charges, look::at_account(store)?.charged)? else {
         return Ok(ledger::invalid("more than an account can hold"));
     };
     let made: Vec<_> = settled.iter().filter(|one| !one.already).collect();
