@@ -67,6 +67,8 @@ enum About {
 pub enum Whole {
     /// In the client's protocol: its bytes are spliced.
     Same(Facts),
+    /// The same for Chat Completions, where that is done while it is read.
+    Chat(openai_chat::Reply),
     Translated(WholeReply),
     Embeddings(embeddings::EmbeddingsReply),
     Rerank(rerank::RerankReply),
@@ -437,7 +439,7 @@ impl Bridge {
             About::Chat | About::Responses(_) | About::Messages { .. } => {}
         }
         if (self.face, self.wire) == (Face::Chat, Protocol::OpenAiChat) {
-            return openai_chat::read_reply(body, quirks).map(|reply| Whole::Same(reply.facts));
+            return openai_chat::read_reply(body, quirks).map(Whole::Chat);
         }
         let read = self.read_events(body, quirks)?;
         match (self.face, self.wire) {
@@ -481,18 +483,11 @@ impl Bridge {
             (Whole::Same(_), About::Messages { .. }) => {
                 anthropic_messages::splice_whole(body, identity, bill)
             }
-            (Whole::Same(_), _) if matches!(self.face, Face::Gemini(_)) => {
-                gemini::splice_whole(body, identity, bill)
-            }
-            (Whole::Same(facts), _) => {
-                let reply = openai_chat::Reply { facts: facts.clone() };
-                match self.hidden {
-                    Hidden::Nothing => reply.write(body, identity, bill),
-                    Hidden::Thoughts | Hidden::Reasoning => {
-                        reply.write_without_reasoning(body, identity, bill)
-                    }
-                }
-            }
+            (Whole::Same(_), _) => gemini::splice_whole(body, identity, bill),
+            (Whole::Chat(reply), _) => match self.hidden {
+                Hidden::Nothing => reply.write(identity, bill),
+                Hidden::Thoughts | Hidden::Reasoning => reply.write_without_reasoning(body, identity, bill),
+            },
             (Whole::Translated(reply), about) => self.write_events(reply, about, identity, bill),
             (Whole::Embeddings(reply), _) => embeddings::write_reply(reply, identity, bill),
             (Whole::Rerank(reply), About::Rerank { request, body }) => {
@@ -523,13 +518,14 @@ impl Whole {
     pub fn losses(&self) -> &[String] {
         match self {
             Whole::Translated(reply) => &reply.facts.losses,
-            Whole::Same(_) | Whole::Embeddings(_) | Whole::Rerank(_) => &[],
+            Whole::Same(_) | Whole::Chat(_) | Whole::Embeddings(_) | Whole::Rerank(_) => &[],
         }
     }
 
     pub fn facts(&self) -> &Facts {
         match self {
             Whole::Same(facts) => facts,
+            Whole::Chat(reply) => &reply.facts,
             Whole::Translated(reply) => &reply.facts,
             Whole::Embeddings(reply) => &reply.facts,
             Whole::Rerank(reply) => &reply.facts,

@@ -27,7 +27,7 @@ pub use crate::protocol::lane::Target;
 pub use crate::protocol::openai_wire::{read_error, write_error, write_usage};
 pub use conversation::read_conversation;
 pub use face::read_request;
-pub use reply::{Reply, read_reply, splice_whole};
+pub use reply::{Reply, read_reply};
 pub use splice::Splice;
 pub use stream_reader::StreamReader;
 pub use stream_writer::StreamWriter;

@@ -1,5 +1,5 @@
-//! A whole reply from a provider to a client of the same protocol. It is read once for what the
-//! gateway has to know, and written with the gateway's members in place of the provider's.
+//! A whole reply from a provider to a client of the same protocol. It is read once, for what the
+//! gateway has to know and for what the client gets of it: the rest is the gateway's members, in place of the provider's.
 
 use super::choice::{Form, Seen, write_member};
 use super::wire::Counts;
@@ -12,6 +12,8 @@ use crate::protocol::openai_wire;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub facts: Facts,
+    /// What the client gets of it between the gateway's own members: written while it was read.
+    inside: Vec<u8>,
 }
 
 /// Reads a body that came with status 200. Blanks before the object are how providers keep a
@@ -24,7 +26,7 @@ pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
     }
     let choices = reply.array("choices").unwrap_or_default();
     let mut seen = Seen::default();
-    seen.write_choices(&choices, Form::Whole, &mut Vec::new());
+    let inside = write_inside(&reply, &choices, text.len(), &mut seen);
     if !seen.output && seen.finish.is_none() {
         return Err(ReplyFault::Empty);
     }
@@ -34,7 +36,7 @@ pub fn read_reply(body: &[u8], quirks: &Quirks) -> Result<Reply, ReplyFault> {
     if !seen.output && seen.finish_reason() == Some("error") {
         return Err(ReplyFault::Error(empty_fault(&choices, &seen, &text)));
     }
-    Ok(Reply { facts: read_facts(&reply, &seen, quirks) })
+    Ok(Reply { facts: read_facts(&reply, &seen, quirks), inside })
 }
 
 /// A reply that says nothing but that it failed.
@@ -70,37 +72,40 @@ fn read_facts(reply: &Members<'_>, seen: &Seen, quirks: &Quirks) -> Facts {
 }
 
 impl Reply {
-    /// Writes the reply for the client. `body` is the one that was read.
-    pub fn write(&self, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-        splice_whole(body, identity, bill)
+    /// Writes the reply for the client.
+    pub fn write(&self, identity: &Identity, bill: &Bill) -> Vec<u8> {
+        enclose(&self.inside, identity, bill)
     }
 
-    /// As [`Reply::write`], but what the model thought is not shown.
+    /// As [`Reply::write`], but what the model thought is not shown. `body` is the one that was read.
     pub fn write_without_reasoning(&self, body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
+        let text = crate::bytes::text(body);
+        let reply = json::members(fault::first_object(&text)).expect("this body was read before");
         let mut seen = Seen::default();
         seen.hide_reasoning();
-        splice(body, seen, identity, bill)
+        let choices = reply.array("choices").unwrap_or_default();
+        enclose(&write_inside(&reply, &choices, text.len(), &mut seen), identity, bill)
     }
 }
 
-/// Writes a reply that `read_reply` accepted for the client.
-pub fn splice_whole(body: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
-    splice(body, Seen::default(), identity, bill)
+/// Puts the gateway's own members around the rest of a reply.
+fn enclose(inside: &[u8], identity: &Identity, bill: &Bill) -> Vec<u8> {
+    let mut out = openai_wire::opening(identity, "chat.completion");
+    out.reserve(inside.len() + 512);
+    out.extend_from_slice(inside);
+    openai_wire::write_closing(bill, &mut out);
+    out
 }
 
-fn splice(body: &[u8], mut seen: Seen, identity: &Identity, bill: &Bill) -> Vec<u8> {
-    let text = crate::bytes::text(body);
-    let reply = json::members(fault::first_object(&text)).expect("this body was read before");
-    let mut out = openai_wire::opening(identity, "chat.completion");
-    out.reserve(text.len() + 512);
+/// Writes what the gateway does not own of a reply, which has so many bytes.
+fn write_inside(reply: &Members<'_>, choices: &[&str], bytes: usize, seen: &mut Seen) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes + 128);
     if !reply.get("system_fingerprint").is_some_and(|value| value.starts_with('"')) {
         out.extend_from_slice(b",\"system_fingerprint\":null");
     }
-    write_others(&reply, &mut out);
+    write_others(reply, &mut out);
     out.extend_from_slice(b",\"choices\":");
-    let choices = reply.array("choices").unwrap_or_default();
-    seen.write_choices(&choices, Form::Whole, &mut out);
-    openai_wire::write_closing(bill, &mut out);
+    seen.write_choices(choices, Form::Whole, &mut out);
     out
 }
 

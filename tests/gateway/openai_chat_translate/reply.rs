@@ -3,7 +3,7 @@
 use super::*;
 use crate::recorded::{Wire, recordings};
 use millrace::chat::{Facts, ReplyFault};
-use millrace::protocol::openai_chat::{read_reply, splice_whole};
+use millrace::protocol::openai_chat::read_reply;
 
 #[test]
 fn recorded_streams_read_alike_wherever_they_are_cut() {
@@ -77,7 +77,7 @@ fn recorded_replies_are_spliced_and_written_alike() {
             continue;
         }
         let parse = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).expect(name);
-        let spliced = parse(splice_whole(body, &identity(), &bill()));
+        let spliced = parse(reply.write(&identity(), &bill()));
         let written = parse(write_whole(&whole.events, &whole.facts, &identity(), &bill()));
         let message = |reply: &Value, key: &str| match &reply["choices"][0]["message"][key] {
             Value::Null => Value::from(""),

@@ -104,7 +104,7 @@ fn every_recorded_reply_comes_through() {
                 continue;
             }
         };
-        let out = reply.write(body, &identity(), &bill(&reply));
+        let out = reply.write(&identity(), &bill(&reply));
         let client: Value = serde_json::from_slice(&out).expect("JSON");
         check_reply(&client, name);
         assert_eq!(said(&[client], "message"), said(std::slice::from_ref(&upstream), "message"), "{name}");
