@@ -1,7 +1,7 @@
 //! What is remembered of a reply beside its cost. Never a prompt, a reply or a key.
 
 use super::text;
-use crate::json::{List, Object, Raw};
+use crate::json::{self, Object, Raw, Value};
 use crate::money::Money;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,6 @@ pub struct GenerationRecord {
 impl GenerationRecord {
     /// What serde writes, for what every request does: at a third of its price.
     pub fn to_json(&self) -> String {
-        let usd = |money: Option<Money>| money.map(|money| Raw(quoted(money)));
         let mut out = Object::with_capacity(2048);
         out.put("created_at", self.created_at.ms());
         out.put("model", &self.model);
@@ -113,15 +112,17 @@ impl GenerationRecord {
         out.put("media_prompt", self.media_prompt);
         out.put("input_audio_prompt", self.input_audio_prompt);
         out.put("media_completion", self.media_completion);
-        out.put("cache_discount", usd(self.cache_discount));
-        out.put("upstream_inference_cost", usd(self.upstream_inference_cost));
+        out.put("cache_discount", self.cache_discount);
+        out.put("upstream_inference_cost", self.upstream_inference_cost);
         out.put("is_byok", self.is_byok);
-        out.put_list("attempts", self.attempts.iter().map(|attempt| Raw(attempt.to_json())));
+        out.put_objects("attempts", self.attempts.iter(), Attempt::put);
         out.put_some("api_type", Some(&self.api_type).filter(|kind| !kind.is_empty()));
         out.put_some("router", self.router.as_ref());
-        out.put_some("receipt", self.receipt.as_ref().map(|receipt| Raw(receipt.to_json())));
-        out.put_some("reported_cost", usd(self.reported_cost));
-        out.put_some("hedge_loser_cost", usd(self.hedge_loser_cost));
+        if let Some(receipt) = &self.receipt {
+            out.put_object("receipt", |out| receipt.put(out));
+        }
+        out.put_some("reported_cost", self.reported_cost);
+        out.put_some("hedge_loser_cost", self.hedge_loser_cost);
         out.put_some("preset_id", self.preset_id.as_ref());
         out.put_some("region", self.region.as_ref());
         out.put_some("workspace_id", self.workspace_id.as_ref());
@@ -130,11 +131,6 @@ impl GenerationRecord {
         }
         out.end()
     }
-}
-
-/// An amount as commands have it.
-fn quoted(money: Money) -> String {
-    ["\"", &money.to_text(), "\""].concat()
 }
 
 /// How what was charged comes about: enough to recompute it.
@@ -183,20 +179,14 @@ impl Receipt {
         i64::try_from(total).ok().map(Money::from_pico)
     }
 
-    fn to_json(&self) -> String {
-        let mut lines = List::with_capacity(256);
-        for Line(class, count, price) in &self.lines {
-            lines.put_row(&[&class, count, &Raw(quoted(*price))]);
-        }
-        let mut out = Object::with_capacity(512);
+    fn put(&self, out: &mut Object) {
         out.put("permaslug", &self.permaslug);
         out.put("endpoint", &self.endpoint);
         out.put("basis", self.basis.as_str());
-        out.put("lines", Raw(lines.end()));
+        out.put_list("lines", self.lines.iter());
         out.put("prices", &self.prices);
         out.put("overlay", self.overlay);
         out.put("estimated", self.estimated);
-        out.end()
     }
 
     /// How many of a class there were.
@@ -209,6 +199,13 @@ impl Line {
     /// Picodollars.
     pub fn cost(&self) -> Option<i128> {
         i128::from(self.1).checked_mul(i128::from(self.2.pico()))
+    }
+}
+
+impl Value for &Line {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Line(class, count, price) = self;
+        json::put(out, &[&Raw("["), &class, &Raw(","), count, &Raw(","), price, &Raw("]")]);
     }
 }
 
@@ -242,8 +239,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    fn to_json(&self) -> String {
-        let mut out = Object::with_capacity(256);
+    fn put(&self, out: &mut Object) {
         out.put("provider", &self.provider);
         out.put("model", &self.model);
         out.put("status", self.status);
@@ -251,6 +247,5 @@ impl Attempt {
         out.put("is_byok", self.is_byok);
         out.put_some("endpoint", Some(&self.endpoint).filter(|endpoint| !endpoint.is_empty()));
         out.put_some("service_tier", self.service_tier.as_ref());
-        out.end()
     }
 }

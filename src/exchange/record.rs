@@ -4,7 +4,8 @@
 use crate::account::GenerationRecord;
 use crate::account::record::{Attempt as AttemptRecord, Basis, Line, Receipt};
 use crate::chat::{Facts, Usage};
-use crate::json::{Object, Raw};
+use crate::id::hex;
+use crate::json::Object;
 use crate::money::Money;
 use crate::pricing;
 use crate::protocol::bridge::Face;
@@ -62,7 +63,7 @@ impl Exchange {
             region: arrival.routed.region.map(str::to_owned),
             workspace_id: Some(match &arrival.key.workspace {
                 Some(workspace) => workspace.to_string(),
-                None => arrival.key.account.to_string(),
+                None => arrival.key.account.as_str().to_owned(),
             }),
             guardrails: arrival.caller.found.clone(),
             ..GenerationRecord::default()
@@ -89,7 +90,7 @@ impl Exchange {
                 (Grounds::Reported, false) => Basis::Reported,
             },
             lines: lines.into_iter().map(line).collect(),
-            prices: format!("{:016x}", candidate.prices.fingerprint()),
+            prices: hex(&candidate.prices.fingerprint().to_be_bytes()),
             overlay: self.arrival.routed.about.overlay,
             estimated: charge.grounds == Grounds::Estimated,
         }
@@ -127,7 +128,7 @@ impl Exchange {
         line.put("provider", candidate.provider.slug);
         line.put("streamed", arrival.request.stream);
         line.put("request_bytes", arrival.body.bytes().len() as u64);
-        line.put_list("attempts", self.attempts.iter().map(|attempt| Raw(self.attempt_line(attempt))));
+        line.put_objects("attempts", self.attempts.iter(), |attempt, line| self.put_attempt(attempt, line));
         line.put("first_token_ms", self.first_token.map(|at| ms_between(arrival.now, at)));
         line.put("total_ms", ms_between(arrival.now, now));
         line.put("input_tokens", usage.total_input());
@@ -143,9 +144,8 @@ impl Exchange {
         line.end()
     }
 
-    fn attempt_line(&self, attempt: &Attempt) -> String {
+    fn put_attempt(&self, attempt: &Attempt, line: &mut Object) {
         let candidate = &self.routes[attempt.route].candidate;
-        let mut line = Object::with_capacity(256);
         line.put("provider", candidate.provider.slug);
         line.put("model", &*candidate.upstream_model);
         line.put("status", attempt.status);
@@ -153,7 +153,6 @@ impl Exchange {
         line.put("ms", ms_between(attempt.sent, attempt.ended));
         line.put_some("hedge", attempt.hedge.then_some(true));
         line.put_some("outrun", attempt.outrun.is_some().then_some(true));
-        line.end()
     }
 }
 

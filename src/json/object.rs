@@ -1,6 +1,7 @@
 //! An object that is written member by member, and a list value by value, for what every request writes.
 
 use super::write_string;
+use crate::money::Money;
 
 /// The members in the order of the calls. Names are the gateway's own: nothing in them is escaped.
 pub struct Object {
@@ -52,6 +53,32 @@ impl Object {
         write_list(values, &mut self.out);
     }
 
+    /// An object within the object.
+    pub fn put_object(&mut self, name: &str, write: impl FnOnce(&mut Object)) {
+        self.name(name);
+        self.out.push(b'{');
+        write(self);
+        self.out.push(b'}');
+    }
+
+    /// A list of objects, one for each item.
+    pub fn put_objects<T>(
+        &mut self,
+        name: &str,
+        items: impl Iterator<Item = T>,
+        write: impl Fn(T, &mut Object),
+    ) {
+        self.name(name);
+        self.out.push(b'[');
+        for item in items {
+            separate(&mut self.out);
+            self.out.push(b'{');
+            write(item, self);
+            self.out.push(b'}');
+        }
+        self.out.push(b']');
+    }
+
     pub fn end(mut self) -> String {
         self.out.push(b'}');
         String::from_utf8(self.out).expect("every piece of it is text")
@@ -89,9 +116,9 @@ impl List {
     }
 }
 
-/// Between the members or values of what was opened at the start of `out`.
+/// Between the members or values of what was opened last. No value ends in a bracket that opens.
 fn separate(out: &mut Vec<u8>) {
-    if out.len() > 1 {
+    if !matches!(out.last(), Some(b'{' | b'[')) {
         out.push(b',');
     }
 }
@@ -159,6 +186,13 @@ impl Value for i64 {
 impl Value for bool {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+/// Picodollars as a string, as commands have them.
+impl Value for Money {
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, &[&Raw("\""), &self.pico(), &Raw("\"")]);
     }
 }
 
