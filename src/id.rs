@@ -27,7 +27,7 @@ pub struct KeyHash(String);
 impl GenerationId {
     /// `random` has one byte for each of the id's 20 characters.
     pub fn new(now: Time, random: &[u8; 20]) -> GenerationId {
-        GenerationId(format!("gen-{}-{}", now.seconds(), base62(random)))
+        GenerationId(["gen-", &now.seconds().to_string(), "-", &base62(random)].concat())
     }
 
     /// Reads an id that a client gave; `None` if it cannot be one of ours.

@@ -7,8 +7,6 @@ use std::fmt;
 /// Picodollars in a dollar.
 pub const PICO_PER_USD: i64 = 1_000_000_000_000;
 const DECIMALS: usize = 12;
-/// What an amount below a dollar is filled up with, for a digit before the point.
-const ZEROS: &str = "0000000000000";
 
 /// An amount of money in picodollars. Greatest amount: about 9.2 million dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,21 +74,30 @@ impl Money {
 
     /// Writes dollars as the shortest plain decimal, which is also a JSON number: `0.000427`.
     pub fn to_usd(self) -> String {
-        let digits = self.0.unsigned_abs().to_string();
-        let mut text = String::with_capacity(24);
+        let mut text = [0; 24];
+        let mut at = text.len();
+        let mut rest = self.0.unsigned_abs();
+        for place in 0.. {
+            if place > DECIMALS && rest == 0 {
+                break;
+            }
+            let digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if place == DECIMALS && at < text.len() {
+                at -= 1;
+                text[at] = b'.';
+            }
+            // Zeros behind the last digit of a fraction are left out.
+            if place >= DECIMALS || at < text.len() || digit != b'0' {
+                at -= 1;
+                text[at] = digit;
+            }
+        }
         if self.0 < 0 {
-            text.push('-');
+            at -= 1;
+            text[at] = b'-';
         }
-        text.push_str(&ZEROS[digits.len().min(ZEROS.len())..]);
-        text.push_str(&digits);
-        text.insert(text.len() - DECIMALS, '.');
-        while text.ends_with('0') {
-            text.pop();
-        }
-        if text.ends_with('.') {
-            text.pop();
-        }
-        text
+        String::from_utf8(text[at..].to_vec()).expect("digits are ASCII")
     }
 
     pub fn checked_add(self, other: Money) -> Option<Money> {
