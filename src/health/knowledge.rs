@@ -36,7 +36,7 @@ impl Knowledge {
 
     /// Takes in what happened at `now`, and decides what follows from it.
     pub fn take(&mut self, now: Time, news: &News) {
-        self.endpoint_mut(&news.subject.endpoint()).take(now, news);
+        self.endpoint_mut(news.subject.endpoint()).take(now, news);
         if let Some(key) = &news.subject.key {
             match news.event {
                 Event::Began { .. } => {
@@ -57,9 +57,10 @@ impl Knowledge {
     /// Adds what happened at `now`, with what `known` has decided: news that is to be told on.
     pub fn tally(&mut self, now: Time, news: &News, known: &Knowledge) {
         let name = news.subject.endpoint();
-        let endpoint = self.endpoint_mut(&name);
+        let known_endpoint = known.endpoints.get(&name);
+        let endpoint = self.endpoint_mut(name);
         endpoint.tally(now, news);
-        if let Some(known) = known.endpoints.get(&name) {
+        if let Some(known) = known_endpoint {
             endpoint.breaker.merge(&known.breaker);
         }
         if let Some(key) = &news.subject.key
@@ -72,7 +73,7 @@ impl Knowledge {
 
     pub fn merge(&mut self, other: &Knowledge) {
         for (name, endpoint) in &other.endpoints {
-            self.endpoint_mut(name).merge(endpoint);
+            self.endpoint_mut(name.clone()).merge(endpoint);
         }
         for (key, breaker) in &other.keys {
             self.key_mut(key).merge(breaker);
@@ -100,8 +101,8 @@ impl Knowledge {
         }
     }
 
-    fn endpoint_mut(&mut self, name: &str) -> &mut EndpointHealth {
-        self.endpoints.entry(name.to_owned()).or_default()
+    fn endpoint_mut(&mut self, name: String) -> &mut EndpointHealth {
+        self.endpoints.entry(name).or_default()
     }
 
     fn key_mut(&mut self, key: &str) -> &mut Breaker {

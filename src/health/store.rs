@@ -85,16 +85,18 @@ impl Store {
     pub fn take(&mut self, now: Time, news: &News) {
         let is_outcome =
             matches!(news.event, Event::Complete { .. } | Event::Failed(_) | Event::Outrun { .. });
+        let name = news.subject.endpoint();
         if news.probe && (is_outcome || matches!(news.event, Event::Began { .. })) {
-            self.probes.remove(&news.subject.endpoint());
+            self.probes.remove(&name);
             self.probes.remove(&key_probe(&news.subject));
         }
         let provider = self.providers.entry(news.subject.provider().to_owned()).or_default();
-        let before = provider.position(&news.subject, now);
+        let key = news.subject.key.as_ref();
+        let before = provider.position(&name, key, now);
         provider.known.take(now, news);
         provider.pending.tally(now, news, &provider.known);
         provider.outcomes = provider.outcomes.saturating_add(u32::from(is_outcome));
-        provider.urgent |= is_urgent(news.event) || provider.position(&news.subject, now) != before;
+        provider.urgent |= is_urgent(news.event) || provider.position(&name, key, now) != before;
     }
 
     /// A plan names this provider: something should be known of it.
@@ -257,9 +259,15 @@ impl Provider {
         keys.iter().map(|key| until(key)).collect::<Option<Vec<Time>>>()?.into_iter().min()
     }
 
-    fn position(&self, subject: &Subject, now: Time) -> (Option<Position>, Option<Position>) {
-        let endpoint = self.known.endpoints.get(&subject.endpoint());
-        let key = subject.key.as_ref().and_then(|key| self.known.keys.get(key));
+    /// How an endpoint stands, by its name, and a key.
+    fn position(
+        &self,
+        endpoint: &str,
+        key: Option<&String>,
+        now: Time,
+    ) -> (Option<Position>, Option<Position>) {
+        let endpoint = self.known.endpoints.get(endpoint);
+        let key = key.and_then(|key| self.known.keys.get(key));
         (endpoint.map(|endpoint| endpoint.breaker.position(now)), key.map(|key| key.position(now)))
     }
 
