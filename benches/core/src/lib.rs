@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code, reason = "a counting allocator, and the interface of a WebAssembly module")]
 
+mod account;
 mod allocations;
 mod request;
 mod stream;
@@ -20,7 +21,7 @@ pub struct Case {
 
 /// Every case, in the order of the table.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    request::CASES.iter().chain(stream::CASES)
+    request::CASES.iter().chain(stream::CASES).chain(account::CASES)
 }
 
 thread_local! {
