@@ -50,7 +50,7 @@ impl AccountBody {
     pub fn new(state: JsValue, _env: JsValue) -> AccountBody {
         let state: ObjectState = state.unchecked_into();
         let storage = state.storage();
-        let database = Database::new(storage.clone().into());
+        let database = Database::new(storage.clone());
         AccountBody {
             database,
             storage,
