@@ -21,7 +21,7 @@ use crate::shell::clock::{delay_until, now};
 use crate::shell::inference;
 use crate::shell::relay::{Growth, Relay};
 use crate::shell::upstream::{Connection, Event};
-use crate::shell::wait::{Delay, Wait};
+use crate::shell::wait::{Client, Delay, Wait};
 use crate::shell::wallets::{self, Background, Denied, SetAside};
 use crate::shell::{byok, health, reply};
 use crate::time::Time;
@@ -84,9 +84,8 @@ impl Driver {
     }
 
     /// Runs the exchange to its end. Survives the client, as far as the runtime lets it.
-    pub async fn run(mut self) {
-        let mut client = Wait::for_client(&self.signal);
-        if client.is_none() {
+    pub async fn run(mut self, client: &mut Client) {
+        if client.leaves().is_none() {
             self.feed(Input::ClientGone);
         }
         loop {
@@ -103,8 +102,8 @@ impl Driver {
                 Step::Note(news) => health::take(&news),
                 Step::Send(racer, outgoing) => self.connections[racer as usize] = Connection::open(outgoing),
                 Step::Wait { until } => {
-                    if !self.relay().await && self.wait(until, client.as_mut()).await {
-                        client = None;
+                    if !self.relay().await && self.wait(until, client.leaves()).await {
+                        client.has_left();
                     }
                 }
                 Step::Cancel(racer) => self.connections[racer as usize].cancel(),

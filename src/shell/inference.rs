@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::join;
+use futures::future::{Either, join, select};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use web_sys::{AbortSignal, Response};
@@ -28,6 +28,7 @@ use crate::shell::auth::authenticate_inference;
 use crate::shell::bindings::{Context, random};
 use crate::shell::driver::Driver;
 use crate::shell::edge::Incoming;
+use crate::shell::wait::Client;
 use crate::shell::wallets::{self, Background};
 use crate::shell::{body, byok, clock, health, overlay, presets, reply, rules};
 use crate::time::Time;
@@ -179,8 +180,8 @@ pub fn remember(session: u64, pin: Pin, long: bool) {
     PINS.with_borrow_mut(|pins| pins.note(session, pin, long, clock::now()));
 }
 
-/// Runs the exchange in the background, so that it settles even without its client, and waits
-/// for its answer.
+/// Runs the exchange until it has its answer, and in the background what is left of it then, so that it settles
+/// even without its client.
 async fn start(
     exchange: Exchange,
     account: AccountClient,
@@ -191,17 +192,23 @@ async fn start(
 ) -> Result<Response, Failure> {
     let (sender, receiver) = oneshot::channel();
     let background = Background::new(context);
+    let mut client = Client::of(&signal, background.context());
     let (hosts, free) = (config.media_hosts.clone(), config.free);
     let driver = Driver::new(exchange, account, hosts, free, background.clone(), signal, sender);
     // A panic ends this exchange alone; what was set aside for it is given back.
     let run = async move {
-        let run = AssertUnwindSafe(driver.run()).catch_unwind();
+        let run = AssertUnwindSafe(driver.run(&mut client)).catch_unwind();
         let _ = join(run, health::report(&env)).await;
         // What the exchange had to tell may be urgent.
         health::report(&env).await;
     };
-    background.run(run).map_err(|_| internal())?;
-    receiver.await.map_err(|_| internal())
+    match select(Box::pin(run), receiver).await {
+        Either::Left(((), receiver)) => receiver.now_or_never().and_then(Result::ok).ok_or_else(internal),
+        Either::Right((answer, rest)) => {
+            background.run(rest).map_err(|_| internal())?;
+            answer.map_err(|_| internal())
+        }
+    }
 }
 
 fn caller(request: &Incoming) -> Caller {

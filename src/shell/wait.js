@@ -22,10 +22,27 @@ export function passes(ms, place) {
   return setTimeout(tell, ms, place, true);
 }
 
-// Whether there is still a client to wait for.
-export function leaves(signal, place) {
-  if (signal.aborted) return false;
+// What the runtime waits for by the numbers of clients that have left.
+const kept = new Map();
+
+// Whether there is still a client to wait for. The runtime ends what it does for a client that has left, unless it is
+// told to wait before this event is over: to tell it for each request costs more than to be told of those.
+export function leaves(signal, context, place) {
   const told = tell;
-  signal.onabort = () => told(place, true);
+  const keep = () => context.waitUntil(new Promise((end) => kept.set(place, end)));
+  if (signal.aborted) {
+    keep();
+    return false;
+  }
+  signal.onabort = () => {
+    if (told(place, true)) keep();
+  };
   return true;
+}
+
+// What was done for a client is over.
+export function ended(place) {
+  if (kept.size === 0) return;
+  kept.get(place)?.();
+  kept.delete(place);
 }

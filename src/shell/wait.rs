@@ -4,12 +4,14 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context as Waking, Poll, Waker};
 use std::time::Duration;
 
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
+
+use crate::shell::bindings::Context;
 
 #[wasm_bindgen(module = "/src/shell/wait.js")]
 extern "C" {
@@ -17,7 +19,8 @@ extern "C" {
     fn tell_by(settled: &Closure<Tell>);
     fn settles(promise: &Promise, place: f64);
     fn passes(ms: i32, place: f64) -> i32;
-    fn leaves(signal: &AbortSignal, place: f64) -> bool;
+    fn leaves(signal: &AbortSignal, context: &Context, place: f64) -> bool;
+    fn ended(place: f64);
 }
 
 #[wasm_bindgen]
@@ -26,12 +29,19 @@ extern "C" {
     fn clear_timeout(timer: i32);
 }
 
-/// Called with a place's number, whether all went well, and the value or the error.
-type Tell = dyn Fn(f64, bool, JsValue);
+/// Called with a place's number, whether all went well, and the value or the error. Says whether somebody waited.
+type Tell = dyn Fn(f64, bool, JsValue) -> bool;
 type Outcome = Result<JsValue, JsValue>;
 
 /// A wait under way. Dropped, it is forgotten: what comes of it is told to nobody.
 pub struct Wait(u64);
+
+/// The client of a request, as long as that is answered. The runtime ends what it does for a client that leaves;
+/// from then on until this is dropped, it waits for it.
+pub struct Client {
+    place: u64,
+    leaves: Option<Wait>,
+}
 
 /// Waits for a time. It runs from when it is first polled.
 pub struct Delay {
@@ -48,12 +58,6 @@ impl From<Promise> for Wait {
 }
 
 impl Wait {
-    /// Until the client leaves; `None` where it has.
-    pub fn for_client(signal: &AbortSignal) -> Option<Wait> {
-        let wait = Wait::open();
-        leaves(signal, wait.0 as f64).then_some(wait)
-    }
-
     fn open() -> Wait {
         Wait(PLACES.with_borrow_mut(Places::open))
     }
@@ -62,7 +66,7 @@ impl Wait {
 impl Future for Wait {
     type Output = Outcome;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, context: &mut Waking<'_>) -> Poll<Outcome> {
         PLACES.with_borrow_mut(|places| places.poll(self.0, context.waker()))
     }
 }
@@ -72,6 +76,29 @@ impl Drop for Wait {
         let left = PLACES.with_borrow_mut(|places| places.close(self.0));
         // Outside of the borrow: nobody knows what it drops in turn.
         drop(left);
+    }
+}
+
+impl Client {
+    pub fn of(signal: &AbortSignal, context: &Context) -> Client {
+        let wait = Wait::open();
+        let place = wait.0;
+        Client { place, leaves: leaves(signal, context, place as f64).then_some(wait) }
+    }
+
+    /// Until it leaves; `None` where it has.
+    pub fn leaves(&mut self) -> Option<&mut Wait> {
+        self.leaves.as_mut()
+    }
+
+    pub fn has_left(&mut self) {
+        self.leaves = None;
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        ended(self.place as f64);
     }
 }
 
@@ -91,7 +118,7 @@ impl Delay {
 impl Future for Delay {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Waking<'_>) -> Poll<()> {
         let limit = self.limit;
         let (wait, _) = self.timer.get_or_insert_with(|| {
             let wait = Wait::open();
@@ -190,13 +217,15 @@ impl Places {
 }
 
 /// Told by `wait.js`, once for each wait at most.
-fn settled(number: f64, well: bool, value: JsValue) {
+fn settled(number: f64, well: bool, value: JsValue) -> bool {
     let outcome = if well { Ok(value) } else { Err(value) };
     let before = PLACES.with_borrow_mut(|places| {
         let place = places.find(number as u64)?;
         Some(std::mem::replace(&mut place.state, State::Settled(outcome)))
     });
+    let is_awaited = before.is_some();
     if let Some(State::Awaited(waker)) = before {
         waker.wake();
     }
+    is_awaited
 }

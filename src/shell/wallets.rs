@@ -54,6 +54,10 @@ impl Background {
         Background(Rc::new(context))
     }
 
+    pub fn context(&self) -> &Context {
+        &self.0
+    }
+
     /// Runs `work` after the response. A panic in it ends it alone.
     pub fn run(&self, work: impl Future<Output = ()> + 'static) -> Result<(), JsValue> {
         let work = future_to_promise(AssertUnwindSafe(async move {
