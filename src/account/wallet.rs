@@ -382,6 +382,7 @@ impl Wallet {
         let told = |(key, _, number): &(KeyHash, LeaseId, u64)| *key == settle.key && *number == lease.number;
         if !flight.leases.iter().any(told) {
             lease.amount = difference(lease.amount, settle.amount);
+            lease.beside = sum(lease.beside, settle.amount);
         }
     }
 
@@ -482,6 +483,7 @@ impl Wallet {
         let want = want.unwrap_or(open).max(open);
         lease.number += 1;
         lease.amount = lease.amount.min(sum(want, reported));
+        lease.beside = Money::ZERO;
         lease.ask_again = now.plus(REFUSED);
         lease.peaks = [lease.needed(), lease.peaks[0]];
         flight.leases.push((key.clone(), id.clone(), lease.number));

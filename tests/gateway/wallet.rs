@@ -133,6 +133,25 @@ fn answers_in_the_other_order_leave_nothing_behind() {
     assert_eq!(world.check_end(), Ok(()));
 }
 
+/// A report of a lease is answered after one that came later to the account, with a charge on the lease.
+#[test]
+fn an_answer_that_a_later_charge_has_overtaken_promises_less() {
+    let asks = |which, amount| (0, 0, which, amount, 0);
+    let mut events = vec![asks(0, 50), (30, 0, 0, 0, 0), (30, 1, 0, 0, 0), (78, 0, 0, 0, 50), asks(2, 49)];
+    events.extend([asks(2, 50); 7]);
+    events.extend([(0, 1, 0, 0, 0), (78, 0, 0, 0, 50), (30, 0, 0, 0, 0)]);
+    events.extend([asks(2, 50); 6]);
+    events.extend([2620, 2638, 6, 0, 6, 6].map(|which| (50, 0, which, 0, 0)));
+    events.push(asks(2, 60));
+    let mut world = World::new(60_100, Some(2000));
+    for (verb, isolate, which, amount, percent) in events {
+        world.happen(&Event { verb, isolate, which, amount, percent, pause_ms: 0, flag: false });
+        assert_eq!(world.check(), Ok(()));
+    }
+    world.settle_down();
+    assert_eq!(world.check_end(), Ok(()));
+}
+
 #[test]
 fn a_warm_isolate_asks_nobody() {
     let mut desk = Desk::new("100");

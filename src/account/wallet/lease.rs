@@ -20,9 +20,11 @@ pub(super) struct Lease {
     pub id: Option<LeaseId>,
     /// The last report of it that was sent.
     pub number: u64,
-    /// What the account holds for it, or less: below zero where two answers came in the other order,
-    /// and a charge was taken off twice.
+    /// What the account holds for it, or less, where a charge was taken off twice: below zero at worst.
     pub amount: Money,
+    /// What was charged by other reports since the last one that told of the lease was sent: its answer may be of
+    /// before that, or of after.
+    pub beside: Money,
     pub open: Money,
     pub owed: Money,
     /// What requests with a hold of their own hold.
@@ -123,7 +125,7 @@ impl Lease {
             return;
         }
         let asked_for_more = self.ask_again > now;
-        self.amount = state.amount;
+        self.amount = difference(state.amount, self.beside);
         self.admits_until = sent_at.plus(Duration::from_millis(state.admits_ms));
         let granted = state.admits_ms > 0;
         if granted && asked_for_more && self.free() >= self.unit && self.slice.has_room(now) {
@@ -135,6 +137,7 @@ impl Lease {
     pub fn end(&mut self) {
         self.id = None;
         (self.amount, self.open, self.owed) = (Money::ZERO, Money::ZERO, Money::ZERO);
+        self.beside = Money::ZERO;
         self.admits_until = Time::default();
         self.slice = Slice::default();
     }
