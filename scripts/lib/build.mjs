@@ -79,6 +79,7 @@ async function compile(rust, failpoints) {
     "--target", TARGET,
     "-Z", "build-std=std,panic_unwind",
     "-Z", "build-std-features=optimize_for_size",
+    ...standardLibrary(rust),
     "--", ...CODE,
   ];
   const env = {
@@ -103,8 +104,25 @@ async function compile(rust, failpoints) {
  * functions that it came through instead (`src/shell/instance.js`).
  */
 function unstable(rust) {
+  return ["panic-in-drop=abort", "location-detail=none"].filter((option) => knows(rust, option)).map((option) => `-Z${option}`);
+}
+
+/**
+ * How the standard library is compiled, beyond what holds for all. To compare two texts or to let a list grow are calls of
+ * calls of functions of a line: a compiler told to save space leaves them apart, which costs a small request a fifth
+ * more instructions for four kilobytes. So they are put into each other before LLVM sees them. What gives out memory,
+ * and compares it, is two small crates that are called all the time.
+ */
+function standardLibrary(rust) {
+  const settings = ["dlmalloc", "compiler_builtins"].map((name) => `profile.release.package.${name}.opt-level=3`);
+  const inlining = ["alloc", "core"].map((name) => `profile.release.package.${name}.rustflags=["-Zinline-mir=yes"]`);
+  const known = knows(rust, "inline-mir") ? inlining : [];
+  return ["-Z", "profile-rustflags", ...[...settings, ...known].flatMap((setting) => ["--config", setting])];
+}
+
+function knows(rust, option) {
   const help = outputOf(join(rust.bin, "rustc"), ["-Zhelp"], { env: { ...rust.env, RUSTC_BOOTSTRAP: "1" } }) ?? "";
-  return ["panic-in-drop=abort", "location-detail=none"].filter((option) => help.includes(option.split("=")[0])).map((option) => `-Z${option}`);
+  return help.includes(option.split("=")[0]);
 }
 
 /** Writes `millrace.js` and `millrace_bg.wasm` into `work`. */
