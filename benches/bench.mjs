@@ -3,7 +3,7 @@
 // do, and beside other gateways that are installed here or that a plan of the rig names, with the rig in
 // MILLRACE_BENCH; then starts from nothing. Writes the tables into docs/performance.md.
 
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { arch, platform, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -23,8 +23,8 @@ const MODEL = "openai/gpt-4o-mini";
 const UPSTREAM = "http://127.0.0.1:18100";
 /** Where the gateway is asked, as it is and with streams byte for byte. */
 const [OUR_PORT, VERBATIM_PORT] = [18140, 18145];
-/** Where benches/pass/workerd.capnp and benches/floor.capnp listen. */
-const [PASS_PORT, FLOOR_PORT] = [18141, 18144];
+/** Where benches/pass/workerd.capnp, benches/floor.capnp and benches/calls.capnp listen. */
+const [PASS_PORT, FLOOR_PORT, CALLS_PORT] = [18141, 18144, 18146];
 const COLD_ROUNDS = 10;
 const PAGE = join(root, "docs", "performance.md");
 const [BEGIN, END] = ["<!-- bench: begin -->", "<!-- bench: end -->"];
@@ -58,13 +58,13 @@ await runMain(async () => {
 async function measure(rig, rust, folder, { rounds, scenarios, beside, peers, pass }) {
   const vars = { MILLRACE_ADMIN_KEY: ADMIN_KEY, OPENAI_API_KEY: "sk-upstream", OPENAI_BASE_URL: `${UPSTREAM}/v1` };
   const ownBaselines = join(folder, "baselines.toml");
-  writeFileSync(ownBaselines, baselines(pass));
+  writeFileSync(ownBaselines, baselines(pass, folder));
   const installed = installedPeers(folder, UPSTREAM, MODEL);
   const peersPlan = join(folder, "peers.toml");
   writeFileSync(peersPlan, installed.plan);
   const plans = ["targets/baselines.toml", ownBaselines, peersPlan, ...(peers ? [resolve(peers)] : [])];
   const theirs = peers ? [...readFileSync(peers, "utf8").matchAll(/^name = "([^"]+)"/gm)].map(([, name]) => name) : [];
-  const all = [...beside.split(","), "rust-pass", "js-floor", ...installed.names, ...theirs, "ours"];
+  const all = [...beside.split(","), "rust-pass", "js-floor", "js-calls", ...installed.names, ...theirs, "ours"];
   // The rig's own folder stays as it is.
   const compiled = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "bench");
   const table = async (command, plan, ...options) => {
@@ -120,15 +120,20 @@ async function targets(folder, vars) {
   ].join("\n");
 }
 
-/** benches/pass and benches/floor.js, which the rig starts. */
-function baselines(build) {
-  const at = (name, port, config, ...options) => {
-    const command = [nativeWorkerd(), "serve", join(root, "benches", config), ...options];
-    return target({ name, base: `http://127.0.0.1:${port}`, command, env: { UPSTREAM } });
+/** benches/pass, benches/floor.js and benches/calls.js, which the rig starts. */
+function baselines(build, folder) {
+  const at = (name, port, config, options = {}) => {
+    const { skip, flags = [] } = options;
+    const command = [nativeWorkerd(), "serve", join(root, "benches", config), ...flags];
+    return target({ name, base: `http://127.0.0.1:${port}`, skip, command, env: { UPSTREAM } });
   };
+  const disk = join(folder, "calls");
+  mkdirSync(disk);
+  const streams = ["stream-fast", "stream-10ms", "stream-50", "stream-200", "stream-anthropic"];
   return [
-    at("rust-pass", PASS_PORT, join("pass", "workerd.capnp"), `--import-path=${build}`),
+    at("rust-pass", PASS_PORT, join("pass", "workerd.capnp"), { flags: [`--import-path=${build}`] }),
     at("js-floor", FLOOR_PORT, "floor.capnp"),
+    at("js-calls", CALLS_PORT, "calls.capnp", { flags: [`--directory-path=disk=${disk}`], skip: streams }),
   ].join("\n");
 }
 
