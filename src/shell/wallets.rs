@@ -224,11 +224,7 @@ async fn keep(client: &AccountClient, charges: Vec<Settle>) {
     let name = kept_name(account, &first.generation);
     let lines: Vec<String> = charges.iter().map(|settle| settle.unsettled_line(account)).collect();
     let command = Command::Report(Report { charges, ..Report::default() });
-    let kept = match serde_json::to_string(&command) {
-        Ok(text) => put(client, &name, &text).await,
-        Err(_) => None,
-    };
-    if kept.is_none() {
+    if put(client, &name, &command.to_json()).await.is_none() {
         lines.iter().for_each(|line| console_log(line));
     }
 }
