@@ -2,7 +2,7 @@
 //! time goes into statements. Lists cross as JSON, amounts in it as text.
 
 use super::lease::{self, Lease};
-use super::ledger::RECORD_BYTES;
+use super::ledger::{RECORD_BYTES, sum_of};
 use super::report::{Settle, Settled};
 use super::store::{Column, Fault, Store};
 use super::{budget, difference, rate};
@@ -112,7 +112,7 @@ fn hold(store: &Store, charges: &[&Settle], leases: &LiteMap<String, Lease>) -> 
             return Ok(());
         }
         let total: &mut Money = released.entry(lease.tags.key.clone()).or_default();
-        *total = total.checked_add(amount).ok_or(Fault::Corrupt("amount"))?;
+        *total = sum_of(*total, amount)?;
         budget::add_to_held(store, &lease.tags, difference(Money::ZERO, amount)?)
     };
     // A charge ends its own hold, whoever pays.
@@ -127,10 +127,13 @@ fn hold(store: &Store, charges: &[&Settle], leases: &LiteMap<String, Lease>) -> 
     for settle in charges {
         amounts.push(match &settle.lease {
             None => leases.get(settle.generation.as_str()).map(|lease| lease.amount),
-            Some(id) => leases.get(id.as_str()).map(|lease| {
-                let left = left.entry(id.as_str()).or_insert(lease.amount);
-                draw(left, settle.amount)
-            }),
+            Some(id) => {
+                let drawn = leases.get(id.as_str()).map(|lease| {
+                    let left = left.entry(id.as_str()).or_insert(lease.amount);
+                    draw(left, settle.amount)
+                });
+                drawn.transpose()?
+            }
         });
     }
     for (id, left) in left {
@@ -143,10 +146,10 @@ fn hold(store: &Store, charges: &[&Settle], leases: &LiteMap<String, Lease>) -> 
 }
 
 /// Takes a charge out of what is left of a lease, as far as that goes, and returns how far.
-fn draw(left: &mut Money, charge: Money) -> Money {
+fn draw(left: &mut Money, charge: Money) -> Result<Money, Fault> {
     let part = (*left).min(charge);
-    *left = left.checked_sub(part).unwrap_or(Money::ZERO);
-    part
+    *left = difference(*left, part)?;
+    Ok(part)
 }
 
 fn add(store: &Store, now: Time, charges: &[&Settle], held: &[Option<Money>]) -> Result<(), Fault> {

@@ -165,7 +165,7 @@ impl Change {
     }
 }
 
-fn sum_of(left: Money, right: Money) -> Result<Money, Fault> {
+pub(super) fn sum_of(left: Money, right: Money) -> Result<Money, Fault> {
     left.checked_add(right).ok_or(Fault::Corrupt("amount"))
 }
 
