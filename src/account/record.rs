@@ -7,8 +7,8 @@ use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// The record of one reply, as [`super::Settle`] carries it and `GET /generation` shows it. Its
-/// JSON is stored as it is, so a field may be added but never renamed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// JSON is stored as it is, so a field may be added but never renamed. Written by [`GenerationRecord::to_json`].
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct GenerationRecord {
     #[serde(with = "text::ms")]
@@ -41,10 +41,15 @@ pub struct GenerationRecord {
     pub tokens_prompt: u64,
     /// Every token that came out, as the provider counts.
     pub tokens_completion: u64,
+    #[serde(default = "none_of_them")]
     pub tokens_completion_images: Option<u64>,
+    #[serde(default = "none_of_them")]
     pub tokens_reasoning: Option<u64>,
+    #[serde(default = "none_of_them")]
     pub tokens_cached: Option<u64>,
+    #[serde(default = "none_of_them")]
     pub media_prompt: Option<u64>,
+    #[serde(default = "none_of_them")]
     pub input_audio_prompt: Option<u64>,
     pub media_completion: Option<u64>,
     /// What a cache of prompts saved, or cost if below zero.
@@ -56,67 +61,68 @@ pub struct GenerationRecord {
     /// Every provider that was tried, in order.
     pub attempts: Vec<Attempt>,
     /// `embeddings` or `rerank`; empty for completions.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub api_type: String,
     /// The router that chose the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
     /// What the provider said that the reply cost, whether that counted or not.
-    #[serde(with = "text::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "text::optional")]
     pub reported_cost: Option<Money>,
     /// What the operator may have to pay for an attempt that another outran; an estimate.
-    #[serde(with = "text::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "text::optional")]
     pub hedge_loser_cost: Option<Money>,
     /// The preset that was laid under the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub preset_id: Option<String>,
     /// Where it had to be computed: `eu` or `us`; `None` for anywhere.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The workspace that the key was in, as clients see it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// What guardrails found in the request and did about it: `flag: Email address`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<String>,
 }
 
 impl GenerationRecord {
-    /// What serde writes, for what every request does: at a third of its price.
+    /// What says nothing is not written: half of a record would be that. A count that is nought is left out where
+    /// it mostly is, and one that nobody knows is written.
     pub fn to_json(&self) -> String {
-        let mut out = Object::with_capacity(2048);
+        let mut out = Object::with_capacity(1024);
         out.put("created_at", self.created_at.ms());
         out.put("model", &self.model);
-        out.put("provider", self.provider.as_ref());
-        out.put("upstream_id", self.upstream_id.as_ref());
-        out.put("session_id", self.session_id.as_ref());
-        out.put("request_id", self.request_id.as_ref());
-        out.put("external_user", self.external_user.as_ref());
-        out.put("http_referer", self.http_referer.as_ref());
-        out.put("user_agent", self.user_agent.as_ref());
-        out.put("origin", &self.origin);
-        out.put("streamed", self.streamed);
-        out.put("cancelled", self.cancelled);
-        out.put("finish_reason", self.finish_reason.as_ref());
-        out.put("native_finish_reason", self.native_finish_reason.as_ref());
-        out.put("service_tier", self.service_tier.as_ref());
-        out.put("latency_ms", self.latency_ms);
-        out.put("generation_ms", self.generation_ms);
+        out.put_some("provider", self.provider.as_ref());
+        out.put_some("upstream_id", self.upstream_id.as_ref());
+        out.put_some("session_id", self.session_id.as_ref());
+        out.put_some("request_id", self.request_id.as_ref());
+        out.put_some("external_user", self.external_user.as_ref());
+        out.put_some("http_referer", self.http_referer.as_ref());
+        out.put_some("user_agent", self.user_agent.as_ref());
+        out.put_text("origin", &self.origin);
+        out.put_true("streamed", self.streamed);
+        out.put_true("cancelled", self.cancelled);
+        out.put_some("finish_reason", self.finish_reason.as_ref());
+        out.put_some("native_finish_reason", self.native_finish_reason.as_ref());
+        out.put_some("service_tier", self.service_tier.as_ref());
+        out.put_some("latency_ms", self.latency_ms);
+        out.put_some("generation_ms", self.generation_ms);
         out.put("tokens_prompt", self.tokens_prompt);
         out.put("tokens_completion", self.tokens_completion);
-        out.put("tokens_completion_images", self.tokens_completion_images);
-        out.put("tokens_reasoning", self.tokens_reasoning);
-        out.put("tokens_cached", self.tokens_cached);
-        out.put("media_prompt", self.media_prompt);
-        out.put("input_audio_prompt", self.input_audio_prompt);
-        out.put("media_completion", self.media_completion);
-        out.put("cache_discount", self.cache_discount);
-        out.put("upstream_inference_cost", self.upstream_inference_cost);
-        out.put("is_byok", self.is_byok);
+        let mostly_none = [
+            ("tokens_completion_images", self.tokens_completion_images),
+            ("tokens_reasoning", self.tokens_reasoning),
+            ("tokens_cached", self.tokens_cached),
+            ("media_prompt", self.media_prompt),
+            ("input_audio_prompt", self.input_audio_prompt),
+        ];
+        for (name, count) in mostly_none {
+            if count != none_of_them() {
+                out.put(name, count);
+            }
+        }
+        out.put_some("media_completion", self.media_completion);
+        out.put_some("cache_discount", self.cache_discount);
+        out.put_some("upstream_inference_cost", self.upstream_inference_cost);
+        out.put_true("is_byok", self.is_byok);
         out.put_objects("attempts", self.attempts.iter(), Attempt::put);
-        out.put_some("api_type", Some(&self.api_type).filter(|kind| !kind.is_empty()));
+        out.put_text("api_type", &self.api_type);
         out.put_some("router", self.router.as_ref());
         if let Some(receipt) = &self.receipt {
             out.put_object("receipt", |out| receipt.put(out));
@@ -133,8 +139,13 @@ impl GenerationRecord {
     }
 }
 
+/// What a record means that does not say how many there were.
+fn none_of_them() -> Option<u64> {
+    Some(0)
+}
+
 /// How what was charged comes about: enough to recompute it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Receipt {
     /// The permanent name of the model's version.
@@ -168,7 +179,7 @@ pub enum Basis {
 }
 
 /// A class of tokens (or `request`, for fees by request), how many, and picodollars for each.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Line(pub String, pub u64, #[serde(with = "text")] pub Money);
 
 impl Receipt {
@@ -185,8 +196,8 @@ impl Receipt {
         out.put("basis", self.basis.as_str());
         out.put_list("lines", self.lines.iter());
         out.put("prices", &self.prices);
-        out.put("overlay", self.overlay);
-        out.put("estimated", self.estimated);
+        out.put_some("overlay", Some(self.overlay).filter(|version| *version > 0));
+        out.put_true("estimated", self.estimated);
     }
 
     /// How many of a class there were.
@@ -221,7 +232,7 @@ impl Basis {
 }
 
 /// One try at one provider.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Attempt {
     pub provider: String,
@@ -231,10 +242,8 @@ pub struct Attempt {
     pub latency_ms: Option<u64>,
     pub is_byok: bool,
     /// The endpoint's name among those of its model.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub endpoint: String,
     /// `flex` or `priority`, where that is what was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
 }
 
@@ -242,10 +251,10 @@ impl Attempt {
     fn put(&self, out: &mut Object) {
         out.put("provider", &self.provider);
         out.put("model", &self.model);
-        out.put("status", self.status);
-        out.put("latency_ms", self.latency_ms);
-        out.put("is_byok", self.is_byok);
-        out.put_some("endpoint", Some(&self.endpoint).filter(|endpoint| !endpoint.is_empty()));
+        out.put_some("status", self.status);
+        out.put_some("latency_ms", self.latency_ms);
+        out.put_true("is_byok", self.is_byok);
+        out.put_text("endpoint", &self.endpoint);
         out.put_some("service_tier", self.service_tier.as_ref());
     }
 }

@@ -48,6 +48,16 @@ impl Object {
         }
     }
 
+    /// Nothing at all where there is no text.
+    pub fn put_text(&mut self, name: &str, text: &str) {
+        self.put_some(name, Some(text).filter(|text| !text.is_empty()));
+    }
+
+    /// Nothing at all where it is not so.
+    pub fn put_true(&mut self, name: &str, flag: bool) {
+        self.put_some(name, Some(flag).filter(|flag| *flag));
+    }
+
     pub fn put_list<V: Value>(&mut self, name: &str, values: impl Iterator<Item = V>) {
         self.name(name);
         write_list(values, &mut self.out);

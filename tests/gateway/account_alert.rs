@@ -55,7 +55,7 @@ impl Account {
             key: KeyHash::of(key),
             amount: usd(amount),
             lease: None,
-            record: Some(serde_json::to_string(&record).unwrap()),
+            record: Some(record.to_json()),
             used: None,
         };
         let report = Report { charges: vec![settle], ..Report::default() };

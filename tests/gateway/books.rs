@@ -102,7 +102,7 @@ fn fees_for_own_keys_are_counted_apart() {
     let mut settle = settle("a", "k", "openai/gpt-4o OpenAI 5 input 100");
     let mut record: GenerationRecord = serde_json::from_str(settle.record.as_deref().unwrap()).unwrap();
     (record.is_byok, record.upstream_inference_cost) = (true, Some(Money::from_pico(100)));
-    settle.record = Some(serde_json::to_string(&record).unwrap());
+    settle.record = Some(record.to_json());
     books.report("0d", settle);
     let row = &books.rows(By::default())[0];
     assert_eq!([row.usage, row.fees, row.byok_usage].map(Money::pico), [5, 5, 100]);
@@ -119,7 +119,7 @@ fn absurd_counts_do_not_stop_charges() {
         let mut settle = settle(id, "k", &format!("x/free X 0 input {0}, output {0}", u64::MAX));
         let mut record: GenerationRecord = serde_json::from_str(settle.record.as_deref().unwrap()).unwrap();
         (record.is_byok, record.upstream_inference_cost) = (true, Some(Money::MAX));
-        settle.record = Some(serde_json::to_string(&record).unwrap());
+        settle.record = Some(record.to_json());
         books.report("0d", settle);
     }
     let row = &books.rows(By::default())[0];
@@ -205,7 +205,8 @@ fn what_is_counted_of_a_record_is_what_the_record_says() {
             byok_usage: fee(record.upstream_inference_cost),
             ..activity::Row::default()
         };
-        for text in [record.to_json(), serde_json::to_string_pretty(&record).unwrap()] {
+        let pretty = serde_json::from_str::<Value>(&record.to_json()).unwrap();
+        for text in [record.to_json(), serde_json::to_string_pretty(&pretty).unwrap()] {
             let mut books = Books::new();
             books.report("0d", Settle { record: Some(text), ..settle("a", "k", "- - 5 ") });
             assert_eq!(books.rows(By::default()), std::slice::from_ref(&expected), "{record:?}");
@@ -604,7 +605,7 @@ fn settle(id: &str, key: &str, told: &str) -> Settle {
         key: KeyHash::of(key),
         amount: Money::from_pico(amount.parse().unwrap()),
         lease: None,
-        record: Some(serde_json::to_string(&record).unwrap()),
+        record: Some(record.to_json()),
         used: None,
     }
 }
