@@ -91,6 +91,12 @@ pub fn find_string_stop(bytes: &[u8]) -> Option<usize> {
     search(bytes, string_stops, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
 }
 
+/// `text == other`, for where one is looked for among many: those of another length are told apart without a call.
+#[inline(always)]
+pub fn same(text: &str, other: &str) -> bool {
+    text.len() == other.len() && text == other
+}
+
 /// Whether `needle` is somewhere in `bytes`.
 pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     let (Some(first), Some(last)) = (needle.first(), needle.last()) else { return true };

@@ -134,7 +134,9 @@ impl fmt::Display for KeyHash {
 /// One character for each random byte. 256 is no multiple of 62, so eight of the characters are
 /// a quarter likelier than the rest: 5.95 bits of entropy a character instead of 5.954.
 pub fn base62(random: &[u8]) -> String {
-    random.iter().map(|byte| BASE62[usize::from(*byte) % 62] as char).collect()
+    let mut digits = random.to_vec();
+    digits.iter_mut().for_each(|digit| *digit = BASE62[usize::from(*digit) % 62]);
+    String::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// A version-4 UUID: RFC 9562, section 5.4.
@@ -172,7 +174,7 @@ pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = vec![0; 2 * bytes.len()];
     for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-        *pair = [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]);
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
     String::from_utf8(digits).expect("digits are ASCII")
 }

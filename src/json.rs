@@ -309,7 +309,7 @@ impl<'a> Members<'a> {
 
     /// The JSON text under `key`. Of a key that is there twice the last counts, as in JavaScript.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.members.iter().rev().find(|member| member.key == key).map(|member| member.value)
+        self.members.iter().rev().find(|member| bytes::same(&member.key, key)).map(|member| member.value)
     }
 
     /// As [`Members::get`], but `None` for a null as well.

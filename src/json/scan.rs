@@ -58,7 +58,11 @@ impl<'a> Walk<'a> {
 
     fn new(text: &'a str, open: u8, close: u8) -> Walk<'a> {
         let at = skip_blanks(text.as_bytes(), 0);
-        let state = if text.as_bytes().get(at) == Some(&open) { State::Opened } else { State::Broken };
+        let state = if matches!(text.as_bytes().get(at), Some(byte) if *byte == open) {
+            State::Opened
+        } else {
+            State::Broken
+        };
         Walk { text, at: at + 1, close, state }
     }
 
@@ -134,7 +138,7 @@ impl<'a> Walk<'a> {
         let bytes = self.text.as_bytes();
         let (end, escaped) = skip_string(bytes, start)?;
         let colon = skip_blanks(bytes, end);
-        if bytes.get(colon) != Some(&b':') {
+        if !matches!(bytes.get(colon), Some(b':')) {
             return None;
         }
         let value = skip_blanks(bytes, colon + 1);
@@ -177,7 +181,7 @@ pub fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
 /// The end of the string that opens at `at`, and whether there are escapes in it.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub fn skip_string(bytes: &[u8], at: usize) -> Option<(usize, bool)> {
-    if bytes.get(at) != Some(&b'"') {
+    if !matches!(bytes.get(at), Some(b'"')) {
         return None;
     }
     let mut at = at + 1;
@@ -359,7 +363,7 @@ fn skip_nested(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         if objects & 1 == 1 {
             at = skip_blanks(bytes, skip_string(bytes, at)?.0);
-            if bytes.get(at) != Some(&b':') {
+            if !matches!(bytes.get(at), Some(b':')) {
                 return None;
             }
             at = skip_blanks(bytes, at + 1);
@@ -372,13 +376,13 @@ pub fn skip_number(bytes: &[u8], mut at: usize) -> Option<usize> {
         let rest = bytes.get(from..).unwrap_or_default();
         from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     };
-    at += usize::from(bytes.get(at) == Some(&b'-'));
+    at += usize::from(matches!(bytes.get(at), Some(b'-')));
     let whole = digits(at);
     if whole == at || bytes[at] == b'0' && whole > at + 1 {
         return None;
     }
     at = whole;
-    if bytes.get(at) == Some(&b'.') {
+    if matches!(bytes.get(at), Some(b'.')) {
         let fraction = digits(at + 1);
         if fraction == at + 1 {
             return None;

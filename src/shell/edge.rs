@@ -7,6 +7,8 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, Response};
 
+use crate::bytes;
+
 #[wasm_bindgen(module = "/src/shell/edge.js")]
 extern "C" {
     fn head(request: &Request) -> String;
@@ -62,16 +64,28 @@ const READ: [&str; 11] = [
     "x-millrace-stream",
 ];
 
+/// The method, the address, and what is [`READ`].
+const LINES: usize = READ.len() + 2;
+
 /// A request with its head read; the runtime's own is behind it, for what the head does not have.
 pub struct Incoming {
     request: Request,
     head: String,
+    /// Where each line of the head ends.
+    ends: [usize; LINES],
 }
 
 impl Incoming {
     pub fn new(request: Request) -> Incoming {
         let head = head(&request);
-        Incoming { request, head }
+        let mut ends = [head.len(); LINES];
+        let mut start = 0;
+        for end in &mut ends {
+            let Some(length) = bytes::find(&head.as_bytes()[start..], b'\n') else { break };
+            *end = start + length;
+            start = *end + 1;
+        }
+        Incoming { request, head, ends }
     }
 
     /// As [`Request::method`] gives it.
@@ -86,12 +100,13 @@ impl Incoming {
 
     /// A header that is there and not empty. Only for those in [`READ`].
     pub fn header(&self, name: &str) -> Option<&str> {
-        let at = READ.iter().position(|known| *known == name)?;
+        let at = READ.iter().position(|known| bytes::same(known, name))?;
         Some(self.line(at + 2)).filter(|value| !value.is_empty())
     }
 
     fn line(&self, number: usize) -> &str {
-        self.head.split('\n').nth(number).unwrap_or("")
+        let start = if number == 0 { 0 } else { self.ends[number - 1] + 1 };
+        self.head.get(start..self.ends[number]).unwrap_or("")
     }
 }
 
@@ -112,14 +127,22 @@ impl Told {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut lines = self.0.split('\n');
-        while let (Some(known), Some(value)) = (lines.next(), lines.next()) {
-            if known == name {
+        let mut rest = self.0.as_str();
+        loop {
+            let (known, after) = first_line(rest)?;
+            let (value, after) = first_line(after)?;
+            if bytes::same(known, name) {
                 return Some(value);
             }
+            rest = after;
         }
-        None
     }
+}
+
+/// A line that ends, and what is behind it.
+fn first_line(text: &str) -> Option<(&str, &str)> {
+    let end = bytes::find(text.as_bytes(), b'\n')?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 /// Headers as they cross. A value of several lines is one that the runtime refuses.
@@ -127,8 +150,8 @@ pub fn lines<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> Strin
     let mut text = String::with_capacity(512);
     for (name, value) in headers {
         let start = text.len() + name.len() + 1;
-        text.extend([name, "\n", value.trim()]);
-        if text[start..].contains('\n') {
+        text.extend([name, "\n", value.trim_ascii()]);
+        if bytes::find(&text.as_bytes()[start..], b'\n').is_some() {
             text.replace_range(start.., "\0");
         }
         text.push('\n');

@@ -224,7 +224,8 @@ fn caller(request: &Incoming) -> Caller {
 
 fn header(request: &Incoming, name: &str) -> Option<String> {
     let value = request.header(name)?;
-    Some(value.chars().take(MAX_HEADER).collect())
+    let cut = if value.len() > MAX_HEADER { value.char_indices().nth(MAX_HEADER) } else { None };
+    Some(value[..cut.map_or(value.len(), |(at, _)| at)].to_owned())
 }
 
 fn internal() -> Failure {

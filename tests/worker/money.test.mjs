@@ -208,6 +208,19 @@ test("the record is there as soon as the reply ends", async () => {
   }
 });
 
+test("the record keeps 200 characters of what a client says of itself", async () => {
+  const account = await openAccount(gateway);
+  for (const length of [199, 200, 201, 400]) {
+    const [agent, referer] = ["\u00e9".repeat(length), `https://a.example/${"b".repeat(length)}`];
+    // The runtime reads what crosses as UTF-8.
+    const headers = { "user-agent": Buffer.from(agent).toString("latin1"), "http-referer": referer };
+    const reply = await chat(gateway, account.key, { model: ECHO, messages: user("one") }, { headers });
+    const { data } = (await generation(gateway, account.key, reply.json.id)).json;
+    assert.equal(data.user_agent, agent.slice(0, 200));
+    assert.equal(data.http_referer, referer.slice(0, 200));
+  }
+});
+
 /** The reply's cost, the account's, and the record's are one and the same amount. */
 async function assertCharged(account, reply, expected) {
   const text =
