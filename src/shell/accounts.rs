@@ -9,7 +9,7 @@ use crate::id::AccountId;
 use crate::shell::bindings::{ObjectNamespace, ObjectStub, binding, console_log};
 use crate::shell::clock::within;
 use crate::shell::failpoint;
-use crate::shell::wait::Wait;
+use crate::shell::wait::{Delay, Wait};
 
 /// How long an account may take to answer; an object that hangs must not hang its callers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -38,8 +38,11 @@ impl AccountClient {
     }
 
     pub async fn call(&self, command: &Command) -> Result<Answer, AccountDown> {
-        failpoint::account_call().map_err(|_| AccountDown)?;
+        let late = failpoint::account_call().map_err(|_| AccountDown)?;
         let answer = within(LIMIT, Box::pin(self.ask(&command.to_json()))).await.ok_or(AccountDown)?;
+        if !late.is_zero() {
+            Delay::from(late).await;
+        }
         let answer = answer.map_err(|error| {
             console_log(&format!(r#"{{"event":"account_down","error":{:?}}}"#, describe(&error)));
             AccountDown

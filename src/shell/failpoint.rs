@@ -2,6 +2,7 @@
 //! functions is nothing.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 #[cfg(feature = "failpoints")]
 use {crate::error::Failure, crate::shell::reply, serde_json::json, web_sys::Response};
@@ -11,6 +12,8 @@ use {crate::error::Failure, crate::shell::reply, serde_json::json, web_sys::Resp
 struct Service {
     calls: u64,
     down: bool,
+    /// What it answers comes [`LATE`].
+    slow: bool,
     /// Writes are taken and not made.
     stale: bool,
 }
@@ -22,12 +25,14 @@ thread_local! {
     static AHEAD: Cell<u64> = const { Cell::new(0) };
 }
 
+const LATE: Duration = Duration::from_secs(1);
+
 /// Something that a call is meant to find broken.
 pub struct Down;
 
-/// Notes a call of an account's object.
-pub fn account_call() -> Result<(), Down> {
-    call(&ACCOUNTS).map(|_| ())
+/// Notes a call of an account's object, and says how much later its answer is to come.
+pub fn account_call() -> Result<Duration, Down> {
+    call(&ACCOUNTS).map(|service| if service.slow { LATE } else { Duration::ZERO })
 }
 
 /// Notes a read of KV.
@@ -63,7 +68,8 @@ pub fn set(name: &str) -> Result<Response, Failure> {
     match name {
         "panic" => panic!("a test asked for this"),
         "accounts-down" => change(&ACCOUNTS, |service| Service { down: true, ..service }),
-        "accounts-up" => change(&ACCOUNTS, |service| Service { down: false, ..service }),
+        "accounts-slow" => change(&ACCOUNTS, |service| Service { slow: true, ..service }),
+        "accounts-up" => change(&ACCOUNTS, |service| Service { down: false, slow: false, ..service }),
         "keys-down" => change(&KEYS, |service| Service { down: true, ..service }),
         "keys-stale" => change(&KEYS, |service| Service { stale: true, ..service }),
         "keys-up" => change(&KEYS, |service| Service { down: false, stale: false, ..service }),

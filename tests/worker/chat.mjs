@@ -1,6 +1,7 @@
 // A chat client that hides nothing: bytes, frames and the moment at which each arrived.
 
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 
 /** One request to the gateway. `body` may be a value or the text itself. Returns the open response. */
 export function post(gateway, key, body, { path = "/api/v1/chat/completions", headers, signal } = {}) {
@@ -10,6 +11,21 @@ export function post(gateway, key, body, { path = "/api/v1/chat/completions", he
     body: typeof body === "string" ? body : JSON.stringify(body),
     signal,
   });
+}
+
+/** A chat whose socket is in the test's hands: `{socket, text()}`. */
+export function dial(gateway, key, body, { headers = "" } = {}) {
+  const content = JSON.stringify(body);
+  const { hostname, port } = new URL(gateway.url);
+  const socket = connect(port, hostname);
+  const received = [];
+  socket.on("data", (piece) => received.push(piece));
+  socket.on("error", () => {});
+  socket.write(
+    `POST /api/v1/chat/completions HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${key}\r\n` +
+      `${headers}Content-Length: ${Buffer.byteLength(content)}\r\n\r\n${content}`,
+  );
+  return { socket, text: () => Buffer.concat(received).toString() };
 }
 
 export const user = (content) => [{ role: "user", content }];

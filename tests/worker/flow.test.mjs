@@ -2,11 +2,10 @@
 // is told at once and no more is charged than was delivered.
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { after, test } from "node:test";
 
 import { CANARY } from "./canary.mjs";
-import { deltasOf, framesOf, post, stream, user } from "./chat.mjs";
+import { deltasOf, dial, framesOf, post, stream, user } from "./chat.mjs";
 import { endpointsOf, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { pico } from "./money.mjs";
 import {
@@ -103,7 +102,7 @@ for (const hangUp of [IN_ORDER, BY_RESET]) {
         ...Array.from({ length: count }, (_, index) => says(`word${index} `)),
         hang,
       ]);
-      const client = dial(account, { model: MODEL, stream: true, max_tokens: 1000, messages: user(prompt) });
+      const client = dial(gateway, account.key, { model: MODEL, stream: true, max_tokens: 1000, messages: user(prompt) });
       await eventually("every word is there", () => client.text().includes(`word${count - 1} `));
       await assertSeen(prompt, () => hangUp(client.socket));
       const credits = await account.settled();
@@ -117,7 +116,7 @@ for (const hangUp of [IN_ORDER, BY_RESET]) {
     for (const script of [[hang], [eventStream, hang]]) {
       const account = await openAccount(gateway);
       const prompt = upstream.plays(script, replied(CANARY.reply));
-      const client = dial(account, { models: [MODEL, "openai/gpt-4o-mini"], stream: true, messages: user(prompt) });
+      const client = dial(gateway, account.key, { models: [MODEL, "openai/gpt-4o-mini"], stream: true, messages: user(prompt) });
       await arrival(prompt);
       await assertSeen(prompt, () => hangUp(client.socket));
       assert.equal((await account.settled()).used, 0n);
@@ -129,7 +128,7 @@ for (const hangUp of [IN_ORDER, BY_RESET]) {
 test("the client leaves while a whole reply is awaited, by a reset: the provider sees it, and nobody else is asked", async () => {
   const account = await openAccount(gateway);
   const prompt = upstream.plays([hang], replied(CANARY.reply));
-  const client = dial(account, { models: [MODEL, "openai/gpt-4o-mini"], messages: user(prompt) });
+  const client = dial(gateway, account.key, { models: [MODEL, "openai/gpt-4o-mini"], messages: user(prompt) });
   await arrival(prompt);
   await assertSeen(prompt, () => BY_RESET(client.socket));
   assert.equal((await account.settled()).used, 0n);
@@ -143,7 +142,7 @@ test("a client that leaves while the words flow stops them", async () => {
     ...Array.from({ length: 500 }, () => [says("word "), pause(10)]).flat(),
     ...finish,
   ]);
-  const client = dial(account, { model: MODEL, stream: true, messages: user(prompt) });
+  const client = dial(gateway, account.key, { model: MODEL, stream: true, messages: user(prompt) });
   await eventually("the words flow", () => client.text().includes("word "));
   await assertSeen(prompt, () => IN_ORDER(client.socket));
   assert.ok((await account.settled()).used > 0n);
@@ -162,21 +161,6 @@ test("a client that reads slowly gets every word as it was, however long", async
   }
   assert.ok(received === texts.join(""), `${received.length} characters of ${texts.join("").length}, or others`);
 });
-
-/** A client whose socket is in the test's hands: `{socket, text()}`. */
-function dial(account, body) {
-  const content = JSON.stringify(body);
-  const { hostname, port } = new URL(gateway.url);
-  const socket = connect(port, hostname);
-  let received = "";
-  socket.on("data", (bytes) => (received += bytes));
-  socket.on("error", () => {});
-  socket.write(
-    `POST /api/v1/chat/completions HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${account.key}\r\n` +
-      `Content-Length: ${Buffer.byteLength(content)}\r\n\r\n${content}`,
-  );
-  return { socket, text: () => received };
-}
 
 function arrival(prompt) {
   return eventually("the request is there", () => upstream.exchanges(prompt).length === 1);

@@ -4,11 +4,10 @@
 // that slows down is not held back.
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { after, describe, test } from "node:test";
 
 import { CANARY } from "./canary.mjs";
-import { deltasOf, framesOf, post, stream, user } from "./chat.mjs";
+import { deltasOf, dial, framesOf, post, stream, user } from "./chat.mjs";
 import { generation, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { pico } from "./money.mjs";
 import { bytes, chunk, close, data, end, eventStream, finish, frame, hang, pause, reset, startUpstream, until, usageChunk } from "./upstream.mjs";
@@ -20,6 +19,8 @@ const MODEL = "openai/gpt-4.1-mini";
 const ABORT_MS = 700;
 
 const upstream = await startUpstream();
+/** The connection ends with the reply. */
+const CLOSE = { headers: "Connection: close\r\n" };
 after(() => upstream.stop());
 const anthropic = { ANTHROPIC_API_KEY: `${CANARY.providerSecret}-anthropic`, ANTHROPIC_BASE_URL: upstream.base("anthropic") };
 const limits = {
@@ -41,7 +42,7 @@ const asked = (script, model = MODEL) => ({ model, stream: true, max_tokens: 30_
 describe("gathering", { concurrency: 2 }, () => {
   test("every event of a fast stream comes once and in order, and fewer pieces than events are written", async () => {
     const account = await openAccount(gateway);
-    const { socket, text } = dial(account, asked([...fast, ...finish]));
+    const { socket, text } = dial(gateway, account.key, asked([...fast, ...finish]), CLOSE);
     await within(30_000, "the end", new Promise((resolve) => socket.once("close", resolve)));
     const { content, pieces } = unchunked(text());
     assertSame(content);
@@ -113,7 +114,7 @@ describe("gathering", { concurrency: 2 }, () => {
     const account = await openAccount(gateway);
     const gates = Array.from({ length: 60 }, () => gate());
     const paced = gates.flatMap((each, place) => [data(chunks[place]), until(each.opened), pause(10)]);
-    const { socket, text } = dial(account, asked([eventStream, ...paced, ...finish]));
+    const { socket, text } = dial(gateway, account.key, asked([eventStream, ...paced, ...finish]), CLOSE);
     for (const [place, each] of gates.entries()) {
       await eventually(`word ${place}`, () => has(text(), place));
       each.open();
@@ -162,7 +163,7 @@ describe("gathering", { concurrency: 2 }, () => {
     test(`a client that leaves ${when} ends the provider's work, and pays for what it got`, async () => {
       const account = await openAccount(gateway);
       const body = asked(script);
-      const client = dial(account, body);
+      const client = dial(gateway, account.key, body, CLOSE);
       await eventually("the words are there", () => has(client.text(), before - 1));
       const [exchange] = upstream.exchanges(body.messages[0].content);
       const left = performance.now();
@@ -187,7 +188,7 @@ describe("gathering", { concurrency: 2 }, () => {
     for (const leaves of [false, true]) {
       written = 0;
       const body = asked([...fast, ...counted, ...finish]);
-      const client = dial(account, body);
+      const client = dial(gateway, account.key, body, CLOSE);
       await eventually("the words flow", () => written > 100);
       client.socket.pause();
       let last = -1;
@@ -282,21 +283,6 @@ function cuts(all, most) {
     parts.push(all.subarray(at, at + 1 + (seed % most)));
   }
   return parts;
-}
-
-/** A client whose socket is in the test's hands: `{socket, text()}`. The connection ends with the reply. */
-function dial(account, body) {
-  const content = JSON.stringify(body);
-  const { hostname, port } = new URL(gateway.url);
-  const socket = connect(port, hostname);
-  const received = [];
-  socket.on("data", (piece) => received.push(piece));
-  socket.on("error", () => {});
-  socket.write(
-    `POST /api/v1/chat/completions HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${account.key}\r\n` +
-      `Connection: close\r\nContent-Length: ${Buffer.byteLength(content)}\r\n\r\n${content}`,
-  );
-  return { socket, text: () => Buffer.concat(received).toString() };
 }
 
 /** The body of a reply in chunks, as workerd writes them: one for each piece. */

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
-import { assertFailure, chat, deltasOf, post, user } from "./chat.mjs";
+import { assertFailure, chat, deltasOf, dial, post, user } from "./chat.mjs";
 import { admin, ceilingOf, failpoint, generation, openAccount, providerVars, startGateway } from "./harness.mjs";
 import { dollars, pico } from "./money.mjs";
 import { eventStream, finish, replied, says, startUpstream, until } from "./upstream.mjs";
@@ -142,6 +142,25 @@ test("while the account's object is down, an isolate spends what it has and no m
   assert.equal(pico(record.json.data.total_cost), COST);
   const credits = await account.settled({ withinMs: 20_000 });
   assert.equal(credits.used % COST, 0n);
+});
+
+test("a client that leaves while its account answers keeps nobody after it waiting, and costs nothing", async () => {
+  const account = await openAccount(gateway);
+  const [, isolate] = isolates;
+  await fail("accounts-slow", isolate);
+  const prompt = upstream.plays([eventStream, says("word"), ...finish]);
+  const client = dial(isolate, account.key, { model: MODEL, stream: true, messages: user(prompt) });
+  await sleep(300);
+  client.socket.resetAndDestroy();
+  await fail("accounts-up", isolate);
+  const began = Date.now();
+  const reply = await chat(isolate, account.key, BODY);
+  assert.equal(reply.status, 200, reply.text);
+  assert.ok(Date.now() - began < 3000, `answered after ${Date.now() - began} ms`);
+  const credits = await account.settled({ withinMs: 20_000 });
+  assert.equal(credits.used, COST);
+  assert.equal(credits.available, credits.granted - COST);
+  assert.equal(upstream.exchanges(prompt).length, 0, "no provider is asked");
 });
 
 test("without KV, keys are asked of their accounts", async () => {
