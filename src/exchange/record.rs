@@ -151,8 +151,8 @@ impl Exchange {
         line.put("status", attempt.status);
         line.put("fault", attempt.fault.as_ref().map(|fault| fault.name()));
         line.put("ms", ms_between(attempt.sent, attempt.ended));
-        line.put_some("hedge", attempt.hedge.then_some(true));
-        line.put_some("outrun", attempt.outrun.is_some().then_some(true));
+        line.put_true("hedge", attempt.hedge);
+        line.put_true("outrun", attempt.outrun.is_some());
     }
 }
 

@@ -79,11 +79,11 @@ impl Incoming {
     pub fn new(request: Request) -> Incoming {
         let head = head(&request);
         let mut ends = [head.len(); LINES];
-        let mut start = 0;
+        let mut rest = head.as_str();
         for end in &mut ends {
-            let Some(length) = bytes::find(&head.as_bytes()[start..], b'\n') else { break };
-            *end = start + length;
-            start = *end + 1;
+            let Some((_, after)) = first_line(rest) else { break };
+            *end = head.len() - after.len() - 1;
+            rest = after;
         }
         Incoming { request, head, ends }
     }

@@ -224,8 +224,8 @@ fn caller(request: &Incoming) -> Caller {
 
 fn header(request: &Incoming, name: &str) -> Option<String> {
     let value = request.header(name)?;
-    let cut = if value.len() > MAX_HEADER { value.char_indices().nth(MAX_HEADER) } else { None };
-    Some(value[..cut.map_or(value.len(), |(at, _)| at)].to_owned())
+    let is_short = value.len() <= MAX_HEADER;
+    Some(if is_short { value.to_owned() } else { value.chars().take(MAX_HEADER).collect() })
 }
 
 fn internal() -> Failure {
