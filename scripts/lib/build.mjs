@@ -76,13 +76,14 @@ export async function build(rust, { failpoints = false, optimise = true } = {}) 
 }
 
 async function compile(rust, failpoints) {
+  const known = outputOf(join(rust.bin, "rustc"), ["-Zhelp"], { env: { ...rust.env, RUSTC_BOOTSTRAP: "1" } }) ?? "";
   const argumentList = [
     "rustc", "--lib", "--crate-type", "cdylib", "--release",
     "--features", failpoints ? "worker,failpoints" : "worker",
     "--target", TARGET,
     "-Z", "build-std=std,panic_unwind",
     "-Z", "build-std-features=optimize_for_size",
-    ...standardLibrary(rust),
+    ...standardLibrary(known),
     "--", ...CODE,
   ];
   const env = {
@@ -90,7 +91,7 @@ async function compile(rust, failpoints) {
     CARGO_TARGET_DIR: TARGET_DIRECTORY,
     // Building the standard library, which unwinding needs, is unstable in a stable compiler.
     RUSTC_BOOTSTRAP: "1",
-    RUSTFLAGS: ["-Cpanic=unwind", SIMD, ...unstable(rust)].join(" "),
+    RUSTFLAGS: ["-Cpanic=unwind", SIMD, ...unstable(known)].join(" "),
     // Async exports use js-sys' executor, which catches panics.
     WASM_BINDGEN_USE_JS_SYS: "1",
   };
@@ -106,8 +107,9 @@ async function compile(rust, failpoints) {
  * A panic does not know its place, which every call that may panic would have to hand on: a seventieth. Its log has the
  * functions that it came through instead (`src/shell/instance.js`).
  */
-function unstable(rust) {
-  return ["panic-in-drop=abort", "location-detail=none"].filter((option) => knows(rust, option)).map((option) => `-Z${option}`);
+function unstable(known) {
+  const wanted = ["panic-in-drop=abort", "location-detail=none"];
+  return wanted.filter((option) => known.includes(option.split("=")[0])).map((option) => `-Z${option}`);
 }
 
 /**
@@ -116,16 +118,11 @@ function unstable(rust) {
  * more instructions for four kilobytes. So they are put into each other before LLVM sees them. What gives out memory,
  * and compares it, is two small crates that are called all the time.
  */
-function standardLibrary(rust) {
+function standardLibrary(known) {
   const settings = ["dlmalloc", "compiler_builtins"].map((name) => `profile.release.package.${name}.opt-level=3`);
   const inlining = ["alloc", "core"].map((name) => `profile.release.package.${name}.rustflags=["-Zinline-mir=yes"]`);
-  const known = knows(rust, "inline-mir") ? inlining : [];
-  return ["-Z", "profile-rustflags", ...[...settings, ...known].flatMap((setting) => ["--config", setting])];
-}
-
-function knows(rust, option) {
-  const help = outputOf(join(rust.bin, "rustc"), ["-Zhelp"], { env: { ...rust.env, RUSTC_BOOTSTRAP: "1" } }) ?? "";
-  return help.includes(option.split("=")[0]);
+  const all = known.includes("inline-mir") ? [...settings, ...inlining] : settings;
+  return ["-Z", "profile-rustflags", ...all.flatMap((setting) => ["--config", setting])];
 }
 
 /** Writes `millrace.js` and `millrace_bg.wasm` into `work`. */
