@@ -12,7 +12,7 @@ const SENT = { "content-type": "application/json", accept: "application/json", "
 const REPLY = { "content-type": "application/json", "access-control-allow-origin": "*", "access-control-expose-headers": "x-generation-id, retry-after", "server-timing": "gateway;dur=1, upstream;dur=4", "x-overhead-ms": "1" };
 // As long as a line of the log, and a record.
 const LINE = JSON.stringify({ event: "generation", text: "-".repeat(600) });
-const RECORD = JSON.stringify({ id: "gen", text: "-".repeat(900) });
+const RECORD = JSON.stringify({ id: "gen", text: "-".repeat(450) });
 const LIMIT_MS = 600_000;
 const BATCH = 64;
 
