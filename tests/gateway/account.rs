@@ -585,6 +585,7 @@ fn credits_and_records_are_shown_as_openrouter_shows_them() {
         attempts: vec![Attempt { provider: "OpenAI".into(), status: Some(200), ..Attempt::default() }],
         ..GenerationRecord::default()
     };
+    assert_eq!(serde_json::from_str::<GenerationRecord>(&record.to_json()).unwrap(), record);
     let shown = receipt::write_generation(&generation("a"), usd("0.0000205"), &record);
     let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(value["data"].as_object().unwrap().len(), 46);
@@ -669,7 +670,7 @@ fn a_record_is_read_as_it_was_written() {
         receipt: Some(Receipt::default()),
         ..GenerationRecord::default()
     });
-    for record in [&full, &counts[0], &counts[1]] {
+    for record in [&full, &GenerationRecord::default(), &counts[0], &counts[1]] {
         assert_eq!(serde_json::from_str::<GenerationRecord>(&record.to_json()).unwrap(), *record);
     }
     let nothing = r#"{"created_at":0,"model":"","tokens_prompt":0,"tokens_completion":0,"attempts":[{"provider":"","model":""}],"receipt":{"permaslug":"","endpoint":"","basis":"prices","lines":[],"prices":""}}"#;
